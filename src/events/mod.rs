@@ -1,0 +1,5 @@
+//! Decision → words and numbers for people.
+
+mod event;
+
+pub use event::{Event, Judged, Level, Notice, StandingChange};

@@ -1,0 +1,27 @@
+//! The one clock of the pure rooms: a number that the caller passes in.
+
+use std::ops::Add;
+use std::time::Duration;
+
+/// A point on a monotonic clock, in nanoseconds since some fixed start. Where that start lies
+/// does not matter, as long as all moments of one [`Memory`](super::Memory) share it.
+/// 2⁶⁴ ns are 584 years.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment(pub u64);
+
+impl Moment {
+    /// The time that has passed since `earlier`; zero if that lies ahead.
+    #[inline]
+    pub fn since(self, earlier: Moment) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl Add<Duration> for Moment {
+    type Output = Moment;
+
+    #[inline]
+    fn add(self, span: Duration) -> Moment {
+        Moment(self.0.saturating_add(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)))
+    }
+}

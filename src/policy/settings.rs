@@ -1,0 +1,234 @@
+//! What an admin can set about judging, checked and ready to use. One struct per table of the
+//! policy file; `Default` is what the file's absence means.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{PortSet, PrefixSet};
+
+/// Everything the judge is told. Cheap to clone: the large parts are shared.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Policy {
+    /// `[allowlist]`
+    pub allowlist: Arc<Allowlist>,
+    /// `[denylist]`
+    pub denylist: Arc<Denylist>,
+    /// `[quirks]`
+    pub quirks: Quirks,
+    /// `[ports]`
+    pub ports: Ports,
+    /// `[rate]`
+    pub rate: Rates,
+    /// The part of `[bans]` that the judge needs.
+    pub offences: Offences,
+}
+
+/// `[allowlist]`: sources that are trusted whatever they do.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Allowlist {
+    /// Trusted prefixes (`from`), the words `loopback`, `private` and `link-local` spelled out.
+    pub prefixes: PrefixSet,
+}
+
+/// `[denylist]`: sources that are refused whatever they do.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Denylist {
+    /// Refused prefixes, each with the index of the list that names it.
+    pub prefixes: PrefixSet,
+    /// The names of the lists: `"policy"` for the inline one, then the files' names.
+    /// `'static` because evidence carries them; a list's name is leaked once per process.
+    pub lists: Vec<&'static str>,
+}
+
+/// What to do about a finding that is odd but can be legitimate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stance {
+    /// Refuse it.
+    Deny,
+    /// Let it pass and add to the source's score.
+    Score,
+    /// Take no notice.
+    Ignore,
+}
+
+/// `[quirks]`: packets that no honest TCP sends, or hardly any.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Quirks {
+    /// SYN together with FIN or RST; `deny` by default.
+    pub illegal_flags: Stance,
+    /// None of SYN, RST and ACK: FIN, NULL and XMAS scans; `deny` by default.
+    pub stealth: Stance,
+    /// Data in a SYN that does not carry TCP Fast Open (RFC 7413); `deny` by default.
+    pub payload: Stance,
+    /// Larger than `max_length`, or options that end in the middle; `score` by default.
+    pub odd_size: Stance,
+    /// Largest IP packet in bytes that an opening without Fast Open data may be; default 120:
+    /// IPv6 header 40 + TCP header with full options 60 + slack for IPv4 options.
+    pub max_length: u32,
+}
+
+impl Default for Quirks {
+    fn default() -> Self {
+        Self {
+            illegal_flags: Stance::Deny,
+            stealth: Stance::Deny,
+            payload: Stance::Deny,
+            odd_size: Stance::Score,
+            max_length: 120,
+        }
+    }
+}
+
+/// `[ports]`: what this host serves, and to whom.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ports {
+    /// Served ports named in the policy (`open`).
+    pub open: PortSet,
+    /// Sockets that listen now are served too (`open` has the word `listening`; the default).
+    pub listening: bool,
+    /// Every port is served (`open = "any"`): the check refuses only by `only_from`.
+    pub any: bool,
+    /// The ports that are served at this moment: `open`, plus those that listen. Kept in step by
+    /// the daemon; not a setting.
+    pub served: PortSet,
+    /// Ports that were served until a moment ago (`closed_grace`): neither refused nor an
+    /// offence. Kept in step by the daemon; not a setting.
+    pub closing: PortSet,
+    /// How long a port stays neutral after its socket closed.
+    pub closed_grace: Duration,
+    /// Ports that nobody honest asks for unless they are served (`suspicious`); a hit weighs three offences.
+    pub suspicious: PortSet,
+    /// Ports with the only sources that may reach them (`[ports.only_from]`).
+    pub only_from: Vec<(PortSet, PrefixSet)>,
+    /// Destinations behind this host that the gate guards (`[guard] protect`).
+    pub protect: PrefixSet,
+    /// Served ports of the hosts in `protect` (`open_behind`); `None` is the word `any`.
+    pub open_behind: Option<PortSet>,
+}
+
+impl Default for Ports {
+    fn default() -> Self {
+        Self {
+            open: PortSet::default(),
+            listening: true,
+            any: false,
+            served: PortSet::default(),
+            closing: PortSet::default(),
+            closed_grace: Duration::from_secs(60),
+            suspicious: [23, 2323, 4444, 5555, 6667, 31337].into_iter().collect(),
+            only_from: Vec::new(),
+            protect: PrefixSet::default(),
+            open_behind: None,
+        }
+    }
+}
+
+/// So many events in so much time, with a burst: `rate = "6/m"`, `burst = 5`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// Events…
+    pub count: u32,
+    /// …in this span.
+    pub per: Duration,
+    /// Events that may come at once. At least 1.
+    pub burst: u32,
+}
+
+/// `[rate]`: how often a source may try.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rates {
+    /// All attempts of one source. `None` is `"unlimited"`, here and below.
+    pub source: Option<Rate>,
+    /// All attempts of one network.
+    pub network: Option<Rate>,
+    /// What a network is: this many bits of an IPv4 address…
+    pub network_v4: u8,
+    /// …and this many of an IPv6 address.
+    pub network_v6: u8,
+    /// All attempts of everybody.
+    pub total: Option<Rate>,
+    /// Service classes, at most [`Rates::CLASSES`]. A port that is in none belongs to `other`.
+    pub classes: Vec<Class>,
+    /// The class of every other port.
+    pub other: Class,
+}
+
+impl Rates {
+    /// The most service classes there can be besides `other`: each costs memory in every source.
+    pub const CLASSES: usize = 5;
+}
+
+/// `[rate.class.NAME]`: attempts of one source at one kind of service.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Class {
+    /// Its name in the policy, in evidence and in `explain`. Leaked once per process, as lists are.
+    pub name: &'static str,
+    /// The ports that belong to it.
+    pub ports: PortSet,
+    /// How often one source may try them.
+    pub rate: Option<Rate>,
+    /// Does going over the rate count as an offence? If not, it only throttles.
+    pub offends: bool,
+}
+
+/// Which evidence suffices for a ban (`[bans] evidence`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EvidenceKind {
+    /// Only what no third party can have forged; the rest makes suspects.
+    Proven,
+    /// Any SYN.
+    Any,
+}
+
+/// When denials become an offence.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Offences {
+    /// Distinct denied attempts (`after`).
+    pub after: u16,
+    /// Within this span (`within`).
+    pub within: Duration,
+    /// What a ban takes.
+    pub evidence: EvidenceKind,
+    /// How soon a suspect's retransmission is believed: the least time since the first SYN.
+    pub patience: Duration,
+}
+
+impl Default for Offences {
+    fn default() -> Self {
+        Self {
+            after: 5,
+            within: Duration::from_secs(10 * 60),
+            evidence: EvidenceKind::Proven,
+            patience: Duration::from_millis(700),
+        }
+    }
+}
+
+impl Default for Rates {
+    fn default() -> Self {
+        let rate = |count, secs, burst| Some(Rate { count, per: Duration::from_secs(secs), burst });
+        let class = |name, ports: &[u16], rate, offends| Class {
+            name,
+            ports: ports.iter().copied().collect(),
+            rate,
+            offends,
+        };
+        Self {
+            source: rate(100, 1, 400),
+            network: rate(1000, 1, 4000),
+            network_v4: 24,
+            network_v6: 48,
+            total: None,
+            classes: vec![
+                class(
+                    "login",
+                    &[21, 22, 23, 110, 143, 445, 465, 587, 993, 995, 1433, 3306, 3389, 5432, 5900],
+                    rate(10, 60, 5),
+                    true,
+                ),
+                class("web", &[80, 443, 8000, 8080, 8443], rate(300, 10, 300), false),
+            ],
+            other: class("other", &[], rate(60, 10, 60), true),
+        }
+    }
+}
