@@ -1,0 +1,9 @@
+//! End to end: the real program on a real kernel, in namespaces of its own, as root or not.
+//!
+//! Every test starts this test program again inside fresh namespaces and runs there, so tests
+//! neither see each other nor the machine. A tool or kernel feature that is missing fails the
+//! test and is named.
+
+mod stage;
+
+mod lab;

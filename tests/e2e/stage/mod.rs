@@ -1,0 +1,17 @@
+//! What the tests stand on: the way into the namespaces, the hosts, the daemon under test.
+
+mod enter;
+
+pub use enter::inside;
+
+/// A test that runs inside fresh namespaces: `in_lab! { fn name() { … } }`.
+macro_rules! in_lab {
+    ($($(#[$meta:meta])* fn $name:ident() $body:block)*) => {$(
+        #[test]
+        $(#[$meta])*
+        fn $name() {
+            $crate::stage::inside(concat!(module_path!(), "::", stringify!($name)), || $body);
+        }
+    )*};
+}
+pub(crate) use in_lab;
