@@ -5,15 +5,23 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
 use rustix::mount::{MountFlags, mount};
 
 use super::host::{Host, HostError};
 
+/// How long links may take until they carry IPv6.
+const LINKS: Duration = Duration::from_secs(5);
+
 /// The router in the middle: the namespace that was entered. Hosts are added to it.
 #[derive(Debug)]
-pub struct Lab(());
+pub struct Lab {
+    /// IPv6 addresses that are not known to be usable yet, each with `ip`'s option for its host.
+    awaited: Vec<(String, Ipv6Addr)>,
+}
 
 /// The lab could not be built.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +38,9 @@ pub enum LabError {
         /// What it said.
         said: String,
     },
+    /// A link does not come up.
+    #[error("the lab's address {0} is not usable after {LINKS:?}")]
+    NotReady(Ipv6Addr),
     /// A file or file system was refused.
     #[error("{what}: {source}")]
     File {
@@ -56,7 +67,7 @@ impl Lab {
         ip("link set lo up")?;
         be_quick_and_open()?;
         forward()?;
-        Ok(Self(()))
+        Ok(Self { awaited: Vec::new() })
     }
 
     /// Adds a host to the router. Each address brings its network with it: the router has the
@@ -67,9 +78,10 @@ impl Lab {
         ip(&format!("link add {name} type veth peer name eth0 netns {name}"))?;
         for gateway in gateways(addresses) {
             ip(&format!("addr add {gateway} dev {name}{}", nodad(gateway.addr())))?;
+            self.awaited("", gateway.addr());
         }
         ip(&format!("link set {name} up"))?;
-        join(&host)?;
+        self.join(&host)?;
         Ok(host)
     }
 
@@ -86,13 +98,14 @@ impl Lab {
         ip(&format!("-n {outer} link add {name} type veth peer name eth0 netns {name}"))?;
         for inner in gateways(addresses) {
             ip(&format!("-n {outer} addr add {inner} dev {name}{}", nodad(inner.addr())))?;
+            self.awaited(&format!("-n {outer}"), inner.addr());
             let via = if inner.addr().is_ipv4() { gateway.v4() } else { gateway.v6() };
             if let Some(via) = via {
                 ip(&format!("{} route add {} via {via}", family(via), inner.trunc()))?;
             }
         }
         ip(&format!("-n {outer} link set {name} up"))?;
-        join(&host)?;
+        self.join(&host)?;
         Ok(host)
     }
 
@@ -103,8 +116,50 @@ impl Lab {
         ip(&format!("-n {name} {family} route add local {prefix} dev lo"))?;
         let via = if prefix.addr().is_ipv4() { host.v4() } else { host.v6() };
         match via {
-            Some(via) => ip(&format!("{family} route add {prefix} via {via}")),
+            Some(via) => ip(&format!("{family} route add {prefix} via {via}")).map(drop),
             None => Ok(()),
+        }
+    }
+
+    /// Waits until every link of the hosts added so far carries both families. Linux lets IPv6
+    /// wait for a new link's carrier, which it looks at once a second.
+    pub fn ready(&mut self) -> Result<(), LabError> {
+        let deadline = Instant::now() + LINKS;
+        while let Some((namespace, address)) = self.awaited.last() {
+            let routes = ip(&format!("{namespace} -6 route show table local"))?;
+            let route = format!("local {address} ");
+            if routes.lines().any(|line| line.starts_with(&route)) {
+                self.awaited.pop();
+            } else if Instant::now() > deadline {
+                return Err(LabError::NotReady(*address));
+            } else {
+                thread::sleep(Duration::from_millis(10));
+            }
+        }
+        Ok(())
+    }
+
+    /// The host's own end of its link.
+    fn join(&mut self, host: &Host) -> Result<(), LabError> {
+        let name = host.name();
+        for address in host.addresses() {
+            ip(&format!("-n {name} addr add {address} dev eth0{}", nodad(address.addr())))?;
+            self.awaited(&format!("-n {name}"), address.addr());
+        }
+        ip(&format!("-n {name} link set lo up"))?;
+        ip(&format!("-n {name} link set eth0 up"))?;
+        let gateways = gateways(host.addresses());
+        for v4 in [true, false] {
+            if let Some(via) = gateways.iter().map(IpNet::addr).find(|via| via.is_ipv4() == v4) {
+                ip(&format!("-n {name} {} route add default via {via}", family(via)))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn awaited(&mut self, namespace: &str, address: IpAddr) {
+        if let IpAddr::V6(address) = address {
+            self.awaited.push((namespace.to_owned(), address));
         }
     }
 }
@@ -114,22 +169,6 @@ fn add(name: &str, addresses: &[IpNet]) -> Result<Host, LabError> {
     let host = Host::open(name, addresses)?;
     host.run(be_quick_and_open)??;
     Ok(host)
-}
-
-/// The host's own end of its link.
-fn join(host: &Host) -> Result<(), LabError> {
-    let name = host.name();
-    for address in host.addresses() {
-        ip(&format!("-n {name} addr add {address} dev eth0{}", nodad(address.addr())))?;
-    }
-    ip(&format!("-n {name} link set lo up"))?;
-    ip(&format!("-n {name} link set eth0 up"))?;
-    for v4 in [true, false] {
-        if let Some(via) = gateways(host.addresses()).iter().find(|g| g.addr().is_ipv4() == v4) {
-            ip(&format!("-n {name} {} route add default via {}", family(via.addr()), via.addr()))?;
-        }
-    }
-    Ok(())
 }
 
 /// The router's address in each network that `addresses` belong to: the first one, once.
@@ -184,14 +223,15 @@ fn family(address: IpAddr) -> &'static str {
     if address.is_ipv6() { "-6" } else { "-4" }
 }
 
-fn ip(arguments: &str) -> Result<(), LabError> {
+/// Runs `ip` and returns what it prints.
+fn ip(arguments: &str) -> Result<String, LabError> {
     let failed = |said| LabError::Ip { command: arguments.to_owned(), said };
     let output = Command::new("ip")
         .args(arguments.split_whitespace())
         .output()
         .map_err(|e| failed(e.to_string()))?;
     if output.status.success() {
-        return Ok(());
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
 }

@@ -24,6 +24,7 @@ fn world() -> (Lab, Host, Host) {
     let people = lab
         .host("people", &nets(&["203.0.113.10/24", "203.0.113.11/24", "2001:db8:7::10/64"]))
         .unwrap();
+    lab.ready().unwrap();
     (lab, server, people)
 }
 
@@ -59,6 +60,7 @@ in_lab! {
         let inner = lab
             .host_behind(&server, "inner", &nets(&["10.20.0.10/24", "2001:db8:20::10/64"]))
             .unwrap();
+        lab.ready().unwrap();
         let _inside = Service::start(&inner, "[::]:80".parse().unwrap(), Trade::Web).unwrap();
         let _outside = Service::start(&people, "[::]:80".parse().unwrap(), Trade::Web).unwrap();
         for (client, service) in [(&people, &inner), (&inner, &people)] {

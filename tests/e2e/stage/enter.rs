@@ -11,7 +11,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 
 /// Runs `body` inside fresh namespaces: there, directly; outside, by starting this very test
 /// again in there. `path` is the test's full name as the compiler sees it.
-pub fn inside(path: &str, body: impl FnOnce()) {
+pub(crate) fn inside(path: &str, body: impl FnOnce()) {
     if lab::is_inside() {
         return body();
     }
@@ -22,6 +22,8 @@ pub fn inside(path: &str, body: impl FnOnce()) {
     let mut command = lab::command_inside(program.as_os_str(), args.map(Into::into))
         .unwrap_or_else(|error| panic!("this test needs a private network: {error}"));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // The outer test shows a trace if one is wanted; the inner one would only repeat it.
+    command.env("RUST_BACKTRACE", "0");
     let mut child = command.spawn().expect("unshare starts");
     let said = [reader(child.stdout.take()), reader(child.stderr.take())];
     let ended = wait(&mut child);

@@ -2,7 +2,7 @@
 
 mod enter;
 
-pub use enter::inside;
+pub(crate) use enter::inside;
 
 /// A test that runs inside fresh namespaces: `in_lab! { fn name() { … } }`.
 macro_rules! in_lab {
