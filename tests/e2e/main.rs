@@ -6,4 +6,11 @@
 
 mod stage;
 
+mod admitting;
+mod forwarding;
 mod lab;
+mod life;
+mod mending;
+mod pausing;
+mod refusing;
+mod standing;
