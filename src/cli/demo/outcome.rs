@@ -1,0 +1,89 @@
+//! The table at the end: who was let in, who was not, and why.
+
+use serde_json::Value;
+
+use super::Stop;
+use super::cast::{CAST, Person};
+use super::gate::Gate;
+use super::narrator::{Narrator, Tone};
+
+/// What someone experienced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Tally {
+    /// Who.
+    pub(super) person: Person,
+    /// How often they tried…
+    pub(super) tries: usize,
+    /// …and were let in.
+    pub(super) served: usize,
+}
+
+/// Prints the table. What people experienced is theirs to say; reasons and standings are the
+/// gate's.
+pub(super) fn table(
+    narrator: &Narrator,
+    gate: &Gate<'_>,
+    tallies: &[Tally],
+) -> Result<(), Stop> {
+    let standings = gate.ask(&["bans", "list"])?;
+    let head = format!("{:<8} {:<15} {:<5} {:<9} {:<25} {}", "who", "address", "for", "let in", "refused because of", "standing");
+    narrator.say(&narrator.paint(Tone::Bold, &format!("   {head}")))?;
+    for person in CAST {
+        let of_them = tallies.iter().filter(|tally| tally.person == person);
+        let (tries, served) =
+            of_them.fold((0, 0), |(tries, served), t| (tries + t.tries, served + t.served));
+        let refusals = narrator.refusals(person.address);
+        let why = match refusals.first() {
+            Some((why, count)) if refusals.len() == 1 => format!("{why} ({count}×)"),
+            Some((why, count)) => format!("{why} ({count}×), …"),
+            None => "–".to_owned(),
+        };
+        let (standing, left) = standing(&standings, person);
+        let tone = match standing.as_str() {
+            "banned" => Tone::Bad,
+            "suspect" => Tone::Mild,
+            _ if served == 0 => Tone::Bad,
+            _ => Tone::Good,
+        };
+        let row = format!(
+            "   {:<8} {:<15} {:<5} {:<9} {:<25} {}",
+            person.name,
+            person.address,
+            person.wants(),
+            format!("{served} of {tries}"),
+            why,
+            format!("{standing}{left}")
+        );
+        narrator.say(&narrator.paint(tone, &row))?;
+    }
+    Ok(())
+}
+
+/// What `bans list` says of someone, and for how long.
+pub(super) fn standing(listing: &Value, person: Person) -> (String, String) {
+    let key = crate::memory::SourceKey::of(person.ip()).to_string();
+    let entries = listing.as_array().or(listing["bans"].as_array());
+    let entry = entries.into_iter().flatten().find(|entry| entry["source"] == key.as_str());
+    match entry {
+        Some(entry) => (entry["standing"].as_str().unwrap_or_default().to_owned(), String::new()),
+        None => ("clean".to_owned(), String::new()),
+    }
+}
+
+/// Prints the kernel's own sets.
+pub(super) fn sets(narrator: &Narrator, gate: &Gate<'_>) -> Result<(), Stop> {
+    for (name, meaning) in [
+        ("banned4", "no new connections at all"),
+        ("suspect4", "closed ports: dropped unseen; open ones: prove yourself"),
+        ("proven4", "completed a real handshake"),
+        ("proven6", "the same, as /64"),
+    ] {
+        let elements = gate.set(name)?;
+        let label = narrator.paint(Tone::Bold, &format!("{name:<9}"));
+        narrator.say(&format!("   {label} {}", narrator.paint(Tone::Faint, meaning)))?;
+        for element in elements {
+            narrator.say(&format!("             {element}"))?;
+        }
+    }
+    Ok(())
+}
