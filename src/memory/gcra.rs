@@ -86,6 +86,11 @@ impl Bucket {
 pub struct SharedBucket(AtomicU64);
 
 impl SharedBucket {
+    /// Another bucket with the same content, to try things out on.
+    pub fn copy(&self) -> Self {
+        Self(AtomicU64::new(self.0.load(Ordering::Relaxed)))
+    }
+
     /// As [`Bucket::test`].
     ///
     /// # Errors
