@@ -53,8 +53,8 @@ pub struct Full {
     pub limit: u32,
 }
 
-/// One bucket of one source. All zero is a full allowance.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// One bucket of one source. All zero is a full allowance. Buckets are ordered by when they drain.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Bucket(u64);
 
 impl Bucket {

@@ -6,6 +6,7 @@
 mod attempts;
 mod gcra;
 mod key;
+mod networks;
 mod source;
 mod table;
 mod time;
@@ -13,6 +14,7 @@ mod time;
 pub use attempts::{Attempts, Place, Seen};
 pub use gcra::{Bucket, Full, Limit, SharedBucket};
 pub use key::{NetworkKey, SourceKey};
-pub use source::{CLASSES, Network, Offences, Source, Stack};
+pub use networks::Networks;
+pub use source::{CLASSES, Offences, Source, Stack};
 pub use table::{Bounds, Memory, Remembered, Shard};
 pub use time::Moment;

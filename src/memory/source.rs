@@ -20,13 +20,8 @@ pub struct Source {
     pub stack: Stack,
     /// A suspect until then, while the kernel's set has not caught up.
     pub suspect_until: Moment,
-}
-
-/// What one network's sources share.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Network {
-    /// All attempts from it.
-    pub all: Bucket,
+    /// When it was last moved to the front of those that are kept longest.
+    pub(super) promoted: Moment,
 }
 
 /// Denials in the window that began with the first of them.

@@ -3,11 +3,12 @@
 use std::hash::BuildHasher;
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use foldhash::quality::RandomState;
 use lru::LruCache;
 
-use super::{Attempts, Network, NetworkKey, SharedBucket, Source, SourceKey};
+use super::{Attempts, Bucket, Moment, NetworkKey, Networks, SharedBucket, Source, SourceKey};
 
 /// How many sources, networks and attempts are remembered at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +43,7 @@ pub struct Shard {
     newcomers: LruCache<SourceKey, Source, RandomState>,
     /// Sources that did.
     proven: LruCache<SourceKey, Source, RandomState>,
-    networks: LruCache<NetworkKey, Network, RandomState>,
+    networks: Networks,
     /// Attempts of late, of all sources of this shard.
     pub attempts: Attempts,
 }
@@ -52,8 +53,8 @@ pub struct Shard {
 pub struct Remembered<'a> {
     /// The source.
     pub source: &'a mut Source,
-    /// Its network.
-    pub network: &'a mut Network,
+    /// What its network's sources share.
+    pub network: &'a mut Bucket,
     /// Attempts of late.
     pub attempts: &'a mut Attempts,
 }
@@ -68,7 +69,7 @@ impl Memory {
             Mutex::new(Shard {
                 newcomers: LruCache::with_hasher(half, hasher.clone()),
                 proven: LruCache::with_hasher(half, hasher.clone()),
-                networks: LruCache::with_hasher(part(bounds.networks), hasher.clone()),
+                networks: Networks::new(bounds.networks / SHARDS),
                 attempts: Attempts::new(bounds.sources * 2 / SHARDS),
             })
         };
@@ -79,12 +80,14 @@ impl Memory {
         }
     }
 
-    /// The shard that remembers a network and its sources, locked.
+    /// The shard that remembers a network and its sources, locked, and the network's hash.
     #[inline]
-    pub fn shard(&self, network: NetworkKey) -> MutexGuard<'_, Shard> {
-        let index = self.hasher.hash_one(network) as usize % SHARDS;
+    pub fn shard(&self, network: NetworkKey) -> (MutexGuard<'_, Shard>, u64) {
+        let hash = self.hasher.hash_one(network);
+        // The upper half, because the lower half finds the place within the shard.
+        let index = (hash >> 32) as usize % SHARDS;
         // A poisoned lock would mean that a judge panicked; what it left is still only counters.
-        self.shards[index].lock().unwrap_or_else(PoisonError::into_inner)
+        (self.shards[index].lock().unwrap_or_else(PoisonError::into_inner), hash)
     }
 
     /// A keyed hash of what makes an attempt one attempt.
@@ -109,40 +112,56 @@ impl Memory {
     /// Changes the bounds; what no longer fits is forgotten, the least recently seen first.
     pub fn resize(&self, bounds: Bounds) {
         let fresh = Memory::new(bounds);
-        for (old, new) in self.shards.iter().zip(&fresh.shards) {
+        for (old, new) in self.shards.iter().zip(fresh.shards) {
             let mut old = old.lock().unwrap_or_else(PoisonError::into_inner);
-            let new = new.lock().unwrap_or_else(PoisonError::into_inner);
+            let new = new.into_inner().unwrap_or_else(PoisonError::into_inner);
             old.newcomers.resize(new.newcomers.cap());
             old.proven.resize(new.proven.cap());
-            old.networks.resize(new.networks.cap());
+            old.networks = new.networks;
         }
     }
 }
 
+/// A source in steady use is moved to the front of the list at most this often: moving it on
+/// every packet would touch the memory of its neighbours in the list each time.
+const PROMOTE_EVERY: Duration = Duration::from_secs(1);
+
 impl Shard {
     /// What is remembered of a source, made new if it is unknown. A source that has become
-    /// proven moves to where forged addresses cannot push it out.
+    /// proven moves to where forged addresses cannot push it out. `hash` is the network's.
     #[inline]
-    pub fn recall(&mut self, key: SourceKey, network: NetworkKey, proven: bool) -> Remembered<'_> {
-        let source = if proven {
-            let newcomers = &mut self.newcomers;
-            self.proven.get_or_insert_mut(key, || newcomers.pop(&key).unwrap_or_default())
+    pub fn recall(
+        &mut self,
+        key: SourceKey,
+        (network, hash): (NetworkKey, u64),
+        proven: bool,
+        now: Moment,
+    ) -> Remembered<'_> {
+        let (home, elsewhere) = if proven {
+            (&mut self.proven, &mut self.newcomers)
         } else {
-            let proven = &mut self.proven;
-            self.newcomers.get_or_insert_mut(key, || proven.pop(&key).unwrap_or_default())
+            (&mut self.newcomers, &mut self.proven)
         };
+        let lately = |source: &Source| now.since(source.promoted) < PROMOTE_EVERY;
+        if !home.peek(&key).is_some_and(lately) {
+            home.get_or_insert_mut(key, || elsewhere.pop(&key).unwrap_or_default()).promoted = now;
+        }
         Remembered {
-            source,
-            network: self.networks.get_or_insert_mut(network, Network::default),
+            source: home.peek_mut(&key).unwrap_or_else(|| unreachable!("it was just put there")),
+            network: self.networks.bucket(hash, network),
             attempts: &mut self.attempts,
         }
     }
 
     /// A copy of what is remembered, changing nothing, not even the order of forgetting.
-    pub fn peek(&self, key: SourceKey, network: NetworkKey) -> (Option<Source>, Option<Network>) {
+    pub fn peek(
+        &self,
+        key: SourceKey,
+        (network, hash): (NetworkKey, u64),
+    ) -> (Option<Source>, Bucket) {
         (
             self.proven.peek(&key).or_else(|| self.newcomers.peek(&key)).copied(),
-            self.networks.peek(&network).copied(),
+            self.networks.peek(hash, network),
         )
     }
 }
@@ -158,13 +177,34 @@ mod tests {
         (key, key.network(24, 48))
     }
 
+    /// Sees a source once, in second `n`, and may change what is remembered of it.
+    fn see(memory: &Memory, n: u32, proven: bool, change: impl FnOnce(&mut Source)) {
+        see_at(memory, n.into(), n, proven, change);
+    }
+
+    fn see_at(
+        memory: &Memory,
+        second: u64,
+        n: u32,
+        proven: bool,
+        change: impl FnOnce(&mut Source),
+    ) {
+        let (key, network) = key(n);
+        let (mut shard, hash) = memory.shard(network);
+        change(shard.recall(key, (network, hash), proven, Moment(second * 1_000_000_000)).source);
+    }
+
+    fn denied(memory: &Memory, n: u32) -> Option<u16> {
+        let (key, network) = key(n);
+        let (shard, hash) = memory.shard(network);
+        shard.peek(key, (network, hash)).0.map(|source| source.offences.denied)
+    }
+
     #[test]
     fn never_grows_past_its_bound() {
-        let bounds = Bounds { sources: 3200, networks: 160 };
-        let memory = Memory::new(bounds);
+        let memory = Memory::new(Bounds { sources: 3200, networks: 160 });
         for n in 0..100_000 {
-            let (key, network) = key(n * 77);
-            memory.shard(network).recall(key, network, n % 3 == 0);
+            see(&memory, n * 77, n % 3 == 0, |_| ());
         }
         let (newcomers, proven) = memory.len();
         assert!(newcomers <= 1600 && proven <= 1600, "{newcomers} {proven}");
@@ -174,28 +214,28 @@ mod tests {
     #[test]
     fn forged_newcomers_cannot_push_out_the_proven() {
         let memory = Memory::new(Bounds { sources: 320, networks: 160 });
-        let (known, home) = key(0xc000_0201);
-        memory.shard(home).recall(known, home, false).source.offences.denied = 3;
-        memory.shard(home).recall(known, home, true);
-        for n in 0..10_000 {
-            let (key, network) = key(n);
-            memory.shard(network).recall(key, network, false);
-        }
-        let (source, _) = memory.shard(home).peek(known, home);
-        assert_eq!(source.unwrap().offences.denied, 3, "kept through the move and the flood");
+        see(&memory, 0xc000_0201, false, |source| source.offences.denied = 3);
+        see(&memory, 0xc000_0201, true, |_| ());
+        (0..10_000).for_each(|n| see(&memory, n, false, |_| ()));
+        assert_eq!(denied(&memory, 0xc000_0201), Some(3), "kept through the move and the flood");
+    }
+
+    #[test]
+    fn the_least_recently_seen_makes_room() {
+        let memory = Memory::new(Bounds { sources: 320, networks: 16 });
+        // One network, so one shard with room for ten newcomers.
+        (0..10).for_each(|n| see(&memory, n, false, |source| source.offences.denied = 1));
+        see_at(&memory, 20, 0, false, |_| ());
+        see_at(&memory, 21, 10, false, |_| ());
+        assert_eq!((denied(&memory, 0), denied(&memory, 1)), (Some(1), None));
     }
 
     #[test]
     fn resizing_keeps_the_latest() {
         let memory = Memory::new(Bounds { sources: 32_000, networks: 160 });
-        let (k, network) = key(7);
-        for n in 0..200 {
-            let (key, _) = key(n);
-            memory.shard(network).recall(key, network, false);
-        }
-        memory.shard(network).recall(k, network, false).source.offences.denied = 9;
+        (0..200).for_each(|n| see(&memory, n, false, |source| source.offences.denied = n as u16));
         memory.resize(Bounds { sources: 320, networks: 16 });
         assert_eq!(memory.len(), (10, 0));
-        assert_eq!(memory.shard(network).peek(k, network).0.unwrap().offences.denied, 9);
+        assert_eq!((denied(&memory, 199), denied(&memory, 189)), (Some(199), None));
     }
 }

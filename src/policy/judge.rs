@@ -23,8 +23,9 @@ pub fn judge(policy: &Policy, memory: &Memory, syn: &Syn, now: Moment) -> Decisi
     let attempt = attempt(memory, key, syn);
     let signature = signature(syn);
 
-    let mut shard = memory.shard(network);
-    let Remembered { source, network, attempts } = shard.recall(key, network, syn.proven);
+    let (mut shard, hash) = memory.shard(network);
+    let Remembered { source, network, attempts } =
+        shard.recall(key, (network, hash), syn.proven, now);
     source.stack.proven(syn.proven);
     let (seen, place) = attempts.enter(attempt, now);
 
@@ -174,12 +175,12 @@ pub fn explain(
     let key = SourceKey::of(syn.src);
     let network_key = key.network(policy.rate.network_v4, policy.rate.network_v6);
     let hash = attempt(memory, key, syn);
-    let (known, network, seen) = {
-        let shard = memory.shard(network_key);
-        let (source, network) = shard.peek(key, network_key);
+    let (known, mut network, seen) = {
+        let (shard, place) = memory.shard(network_key);
+        let (source, network) = shard.peek(key, (network_key, place));
         (source, network, shard.attempts.peek(hash, now))
     };
-    let (mut source, mut network) = (known.unwrap_or_default(), network.unwrap_or_default());
+    let mut source = known.unwrap_or_default();
     let total: SharedBucket = memory.total.copy();
     let mut case = Case {
         policy,

@@ -10,7 +10,7 @@ mod rate;
 mod standing;
 
 use super::{Finding, Policy};
-use crate::memory::{Moment, Network, Seen, SharedBucket, Source};
+use crate::memory::{Bucket, Moment, Seen, SharedBucket, Source};
 use crate::packet::Syn;
 
 /// All checks, in the order in which they are asked.
@@ -55,8 +55,8 @@ pub struct Case<'a> {
     pub now: Moment,
     /// What is remembered of its source…
     pub source: &'a mut Source,
-    /// …and of the source's network.
-    pub network: &'a mut Network,
+    /// …and what the sources of its network share.
+    pub network: &'a mut Bucket,
     /// Attempts of everybody.
     pub total: &'a SharedBucket,
     /// The same attempt, if it was seen before.

@@ -27,7 +27,7 @@ fn look(case: &mut Case<'_>) -> Finding {
     let tests = [
         (class.name, offence, class_limit.map_or(Ok(()), |limit| bucket.test(limit, now))),
         ("source", offence, source_limit.map_or(Ok(()), |limit| case.source.all.test(limit, now))),
-        ("network", 0, network_limit.map_or(Ok(()), |limit| case.network.all.test(limit, now))),
+        ("network", 0, network_limit.map_or(Ok(()), |limit| case.network.test(limit, now))),
         ("total", 0, total_limit.map_or(Ok(()), |limit| case.total.test(limit, now))),
     ];
     for (what, weight, test) in tests {
@@ -43,7 +43,7 @@ fn look(case: &mut Case<'_>) -> Finding {
         case.source.all.charge(limit, now);
     }
     if let Some(limit) = network_limit {
-        case.network.all.charge(limit, now);
+        case.network.charge(limit, now);
     }
     if let Some(limit) = total_limit {
         case.total.charge(limit, now);
