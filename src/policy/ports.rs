@@ -18,6 +18,16 @@ impl PortSet {
         range.for_each(|port| self.insert(port));
     }
 
+    /// Adds every port of another set.
+    pub fn join(&mut self, other: &PortSet) {
+        self.0.iter_mut().zip(other.0.iter()).for_each(|(own, other)| *own |= other);
+    }
+
+    /// Takes every port of another set out.
+    pub fn subtract(&mut self, other: &PortSet) {
+        self.0.iter_mut().zip(other.0.iter()).for_each(|(own, other)| *own &= !other);
+    }
+
     /// Is `port` in the set?
     #[inline]
     pub fn contains(&self, port: u16) -> bool {

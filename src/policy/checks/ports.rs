@@ -1,7 +1,7 @@
 //! Is the port served, and served to this source?
 
 use super::{Case, Check};
-use crate::policy::{Evidence, Finding, Ports};
+use crate::policy::{Evidence, Finding, PortSet, Ports};
 
 pub(super) const CHECK: Check =
     Check { name: "ports", about: "is the port served, and to whom", look };
@@ -35,6 +35,16 @@ fn look(case: &mut Case<'_>) -> Finding {
 }
 
 impl Ports {
+    /// Takes note of which ports have a listening socket now, and which had one until a moment ago.
+    pub fn serve(&mut self, listening: &PortSet, closing: &PortSet) {
+        self.served = self.open.clone();
+        self.closing = PortSet::default();
+        if self.listening {
+            self.served.join(listening);
+            self.closing.join(closing);
+        }
+    }
+
     /// Is `port` served, or was it until a moment ago? `behind` asks for the hosts in `protect`.
     #[inline]
     pub fn serves(&self, port: u16, behind: bool) -> bool {
