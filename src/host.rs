@@ -17,10 +17,10 @@ const LISTEN: &str = "0A";
 /// can reach (not only loopback).
 ///
 /// # Errors
-/// If /proc/net/tcp cannot be read. A host without IPv6 has no /proc/net/tcp6; that is none.
+/// If /proc/self/net/tcp cannot be read. A host without IPv6 has no /proc/net/tcp6; that is none.
 pub fn listening_ports() -> io::Result<PortSet> {
     let mut ports = PortSet::default();
-    for path in ["/proc/net/tcp", "/proc/net/tcp6"] {
+    for path in ["/proc/self/net/tcp", "/proc/self/net/tcp6"] {
         let file = match fs::File::open(path) {
             Err(error) if path.ends_with('6') && error.kind() == io::ErrorKind::NotFound => {
                 continue;
@@ -49,13 +49,13 @@ pub fn listening_ports() -> io::Result<PortSet> {
 pub fn indispensable() -> Vec<IpNet> {
     let read = |path| fs::read_to_string(path).unwrap_or_default();
     let mut found: Vec<IpAddr> = Vec::new();
-    found.extend(own_v4(&read("/proc/net/fib_trie")));
-    found.extend(own_v6(&read("/proc/net/if_inet6")));
-    found.extend(gateways_v4(&read("/proc/net/route")));
-    found.extend(gateways_v6(&read("/proc/net/ipv6_route")));
+    found.extend(own_v4(&read("/proc/self/net/fib_trie")));
+    found.extend(own_v6(&read("/proc/self/net/if_inet6")));
+    found.extend(gateways_v4(&read("/proc/self/net/route")));
+    found.extend(gateways_v6(&read("/proc/self/net/ipv6_route")));
     found.extend(resolvers(&read("/etc/resolv.conf")));
-    found.extend(ssh_peers(&read("/proc/net/tcp")));
-    found.extend(ssh_peers(&read("/proc/net/tcp6")));
+    found.extend(ssh_peers(&read("/proc/self/net/tcp")));
+    found.extend(ssh_peers(&read("/proc/self/net/tcp6")));
     found.sort();
     found.dedup();
     found.into_iter().map(|address| IpNet::from(address.to_canonical())).collect()
@@ -215,7 +215,7 @@ mod tests {
         assert!(!ports.contains(hidden.local_addr().unwrap().port()));
         assert!(
             indispensable().contains(&"127.0.0.1/32".parse().unwrap())
-                || own_v4(&fs::read_to_string("/proc/net/fib_trie").unwrap()).is_empty()
+                || own_v4(&fs::read_to_string("/proc/self/net/fib_trie").unwrap()).is_empty()
         );
     }
 }
