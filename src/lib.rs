@@ -22,6 +22,7 @@ pub mod config;
 pub mod control;
 pub mod events;
 pub mod firewall;
+pub mod host;
 pub mod lab;
 pub mod memory;
 pub mod packet;
