@@ -76,3 +76,15 @@ pub enum Level {
     /// 6: good to know.
     Info,
 }
+
+impl Level {
+    /// The word used in lines and JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            Level::Error => "error",
+            Level::Warning => "warning",
+            Level::Notice => "notice",
+            Level::Info => "info",
+        }
+    }
+}

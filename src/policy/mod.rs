@@ -15,3 +15,17 @@ pub use settings::{
 /// A check by its place in [`CHECKS`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CheckId(pub u8);
+
+impl CheckId {
+    /// The name of the check: TOML table, log field, counter and row in `explain`.
+    pub fn name(self) -> &'static str {
+        match self.0 {
+            0 => "allowlist",
+            1 => "denylist",
+            2 => "quirks",
+            3 => "ports",
+            4 => "rate",
+            _ => "other",
+        }
+    }
+}
