@@ -107,8 +107,7 @@ impl Record {
             fields.detail(name, Value::Count(u64::from(number)));
         }
         let key = crate::memory::SourceKey::of(syn.src).bits();
-        let attempt =
-            u64::from(syn.seq) << 32 | u64::from(syn.sport) << 16 | u64::from(syn.dport);
+        let attempt = u64::from(syn.seq) << 32 | u64::from(syn.sport) << 16 | u64::from(syn.dport);
         Self { at: *at, level, verb, fields: fields.0, id: id(*at, key ^ mix(attempt)) }
     }
 
