@@ -78,6 +78,16 @@ pub enum Level {
 }
 
 impl Level {
+    /// The number of the syslog severity.
+    pub fn severity(self) -> u8 {
+        match self {
+            Level::Error => 3,
+            Level::Warning => 4,
+            Level::Notice => 5,
+            Level::Info => 6,
+        }
+    }
+
     /// The word used in lines and JSON.
     pub fn word(self) -> &'static str {
         match self {
