@@ -188,6 +188,6 @@ mod tests {
 
     #[test]
     fn threads_do_not_share_cache_lines() {
-        assert!(align_of::<Block>() >= 128 && size_of::<Block>() % 128 == 0);
+        assert!(align_of::<Block>() >= 128 && size_of::<Block>().is_multiple_of(128));
     }
 }
