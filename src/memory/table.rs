@@ -96,6 +96,11 @@ impl Memory {
         self.hasher.hash_one((source.bits(), rest))
     }
 
+    /// Is a source remembered as one that completed a connection?
+    pub fn is_proven(&self, key: SourceKey, network: NetworkKey) -> bool {
+        self.shard(network).0.proven.contains(&key)
+    }
+
     /// How many sources are remembered now: newcomers, proven.
     pub fn len(&self) -> (usize, usize) {
         self.shards.iter().fold((0, 0), |(newcomers, proven), shard| {

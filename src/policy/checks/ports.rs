@@ -45,6 +45,17 @@ impl Ports {
         }
     }
 
+    /// Every port of this host at which the check lets a source pass: served now, or until a
+    /// moment ago.
+    pub fn reachable(&self) -> PortSet {
+        let mut ports = self.served.clone();
+        ports.join(&self.closing);
+        if self.any {
+            ports.insert_range(0..=u16::MAX);
+        }
+        ports
+    }
+
     /// Is `port` served, or was it until a moment ago? `behind` asks for the hosts in `protect`.
     #[inline]
     pub fn serves(&self, port: u16, behind: bool) -> bool {
