@@ -140,13 +140,13 @@ impl<'t, 'f> Section<'t, 'f> {
 
     /// One of some words.
     pub(super) fn word<T: Copy>(&mut self, key: &str, default: T, words: &[(&str, T)]) -> T {
-        let list = || words.iter().map(|(word, _)| format!("\"{word}\"")).collect::<Vec<_>>();
-        let example = list().into_iter().next().unwrap_or_default();
+        let list: Vec<String> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
+        let example = list.first().cloned().unwrap_or_default();
         self.text(key, default, ("a word", &example), |text| {
             let found = words.iter().find(|(word, _)| *word == text.trim());
             found.map(|(_, value)| *value).ok_or_else(|| {
                 Mistake::new(format!("{key} knows no \"{text}\""))
-                    .help(format!("write {}", list().join(" or ")))
+                    .help(format!("write {}", either(&list)))
             })
         })
     }
@@ -342,6 +342,14 @@ impl<'t, 'f> Section<'t, 'f> {
             }
         }
         files
+    }
+}
+
+/// "a", "a or b", "a, b or c".
+fn either(words: &[String]) -> String {
+    match words {
+        [rest @ .., last] if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        _ => words.concat(),
     }
 }
 

@@ -113,6 +113,9 @@ fn classes_keep_what_is_not_redefined() {
     assert!(!own.classes[1].ports.contains(8080), "…leave the defaults of another class");
     assert!(own.classes[1].ports.contains(8443));
 
+    let upon_manual = format!("{SHIPPED}\n[rate.class.api]\nports = 8080\nrate = \"50/s\"");
+    assert!(!rates(&upon_manual).classes[1].ports.contains(8080), "written or not is the same");
+
     let moved = rates("[rate.class.login]\nports = \"22, 8443\"");
     assert!(moved.classes[0].ports.contains(8443) && !moved.classes[1].ports.contains(8443));
     assert_eq!(rates("[rate]\ntotal = \"5/s\"").total.unwrap().burst, 10_000);

@@ -136,9 +136,9 @@ fn reword(error: &Error) -> String {
             "the text is not closed, or has a stray backslash".into()
         }
         "missing comma between array elements" | "unclosed array" => {
-            "the list is not closed, or lacks a comma: `]` or `,` is missing".into()
+            "the list before this is not closed, or lacks a comma: `]` or `,` is missing".into()
         }
-        _ => message.into(),
+        _ => message.trim_end_matches(", expected nothing").into(),
     }
 }
 

@@ -28,7 +28,7 @@ pub(super) fn rates(table: &mut Section<'_, '_>) -> Rates {
     }
 }
 
-/// A class, and where its ports are written, if they are.
+/// A class, and where its ports are written, if they are written and not the default.
 type Placed = (Class, Option<Place>);
 
 fn classes(table: &mut Section<'_, '_>, defaults: Vec<Class>, other: Class) -> (Vec<Class>, Class) {
@@ -77,8 +77,9 @@ fn own_class(table: &mut Section<'_, '_>, name: &str, place: &Place) -> Placed {
 }
 
 fn class(table: &mut Section<'_, '_>, default: Class) -> Placed {
-    let place = table.place("ports");
     let ports = table.ports("ports", default.ports.clone());
+    // The shipped file writes the defaults out, and has to mean the same as an empty one.
+    let place = table.place("ports").filter(|_| ports != default.ports);
     (Class { ports, ..limits(table, default) }, place)
 }
 
@@ -91,8 +92,8 @@ fn limits(table: &mut Section<'_, '_>, default: Class) -> Class {
     }
 }
 
-/// Sees to it that no port is in two classes. A class whose ports are written takes them from
-/// the default ports of another; written twice is a mistake.
+/// Sees to it that no port is in two classes. A class whose ports were chosen takes them from
+/// the default ports of another; chosen twice is a mistake.
 fn apart(table: &mut Section<'_, '_>, mut classes: Vec<Placed>) -> Vec<Class> {
     for i in 0..classes.len() {
         for j in 0..i {
