@@ -274,8 +274,9 @@ impl Desk {
                 Ok(request) => (self.handler)(request),
                 Err(error) => refuse(Trouble::Usage, format!("this is no request: {error}")),
             };
+            let line = line_of(&response)?;
             stream.get_mut().extend(self.patience);
-            answer(stream.get_mut(), &response)?;
+            stream.get_mut().write_all(&line)?;
             if !whole {
                 return Ok(());
             }

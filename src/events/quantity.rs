@@ -1,6 +1,7 @@
 //! Quantities as people read them.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 /// A whole number with a comma between thousands: `1,204`.
@@ -57,6 +58,43 @@ impl fmt::Display for Span {
     }
 }
 
+/// Text that is no span of time.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a span of time; write it like 90s, 10m, 1h30m or 7d")]
+pub struct NotASpan;
+
+/// Reads what `{:#}` writes: whole numbers, each with its unit (`ms`, `s`, `m`, `h`, `d`).
+impl FromStr for Span {
+    type Err = NotASpan;
+
+    fn from_str(text: &str) -> Result<Self, NotASpan> {
+        let mut span = Duration::ZERO;
+        let mut rest = text.trim();
+        if rest.is_empty() {
+            return Err(NotASpan);
+        }
+        while !rest.is_empty() {
+            let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or(NotASpan)?;
+            let (number, tail) = rest.split_at(digits);
+            let letters = tail.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(tail.len());
+            let (unit, tail) = tail.split_at(letters);
+            let millis: u64 = match unit {
+                "ms" => 1,
+                "s" => 1_000,
+                "m" => 60_000,
+                "h" => 3_600_000,
+                "d" => 86_400_000,
+                _ => return Err(NotASpan),
+            };
+            let number: u64 = number.parse().map_err(|_| NotASpan)?;
+            let part = Duration::from_millis(number.checked_mul(millis).ok_or(NotASpan)?);
+            span = span.checked_add(part).ok_or(NotASpan)?;
+            rest = tail.trim_start();
+        }
+        Ok(Self(span))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,5 +132,30 @@ mod tests {
         }
         assert_eq!(Span(Duration::from_micros(250)).to_string(), "250us");
         assert_eq!(Span(Duration::from_nanos(1)).to_string(), "0s");
+    }
+
+    #[test]
+    fn spans_are_read() {
+        for (text, millis) in [
+            ("0s", 0),
+            ("90s", 90_000),
+            ("1h30m", 5_400_000),
+            ("7d", 604_800_000),
+            ("3m 20s", 200_000),
+        ] {
+            assert_eq!(text.parse(), Ok(Span(Duration::from_millis(millis))), "{text}");
+        }
+        for text in ["", " ", "5", "h", "1x", "-1s", "1.5h", "99999999999999999999d", "é", "1sé"]
+        {
+            assert_eq!(text.parse::<Span>(), Err(NotASpan), "{text}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn written_and_read_again(millis in 0u64..10_000_000_000) {
+            let span = Span(Duration::from_millis(millis));
+            proptest::prop_assert_eq!(format!("{span:#}").parse(), Ok(span));
+        }
     }
 }

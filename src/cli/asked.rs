@@ -1,0 +1,84 @@
+//! What all verbs that ask the daemon have in common.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use jiff::{Timestamp, tz::TimeZone};
+use serde::Serialize;
+
+use super::layout::{clean, wrap};
+use crate::control::protocol::{Done, Refusal};
+use crate::control::{Request, Response, ask};
+
+/// Asks the daemon. What goes wrong is said on standard error and becomes the exit code.
+pub(super) fn answer(socket: &Path, request: &Request) -> Result<Response, ExitCode> {
+    match ask(socket, request) {
+        Ok(Response::Error(Refusal { kind, lines })) => {
+            let mut lines = lines.iter();
+            if let Some(first) = lines.next() {
+                complain(first);
+            }
+            for line in lines {
+                say(io::stderr(), &format!("{}\n", clean(line)));
+            }
+            Err(kind.code().into())
+        }
+        Ok(response) => Ok(response),
+        Err(error) => {
+            complain(&error.to_string());
+            Err(error.code().into())
+        }
+    }
+}
+
+/// The daemon answered a question that was not asked.
+pub(super) fn misunderstood() -> ExitCode {
+    complain(
+        "the daemon gave an answer to another question; is it of the same version as this \
+         program? after an update: systemctl restart portcullis",
+    );
+    ExitCode::from(76)
+}
+
+/// Prints an answer: as JSON, or as `screen` puts it.
+pub(super) fn show<T: Serialize>(data: &T, json: bool, screen: impl Fn(&T) -> String) -> ExitCode {
+    let text = if json {
+        match serde_json::to_string_pretty(data) {
+            Ok(text) => text + "\n",
+            Err(error) => {
+                complain(&format!("cannot write this answer as JSON: {error}"));
+                return ExitCode::from(70);
+            }
+        }
+    } else {
+        screen(data)
+    };
+    say(io::stdout(), &text);
+    ExitCode::SUCCESS
+}
+
+/// An order that was carried out, in words.
+pub(super) fn done(done: &Done) -> String {
+    let mut text = wrap("", &done.text);
+    for warning in &done.warnings {
+        text.push_str(&wrap("note: ", warning));
+    }
+    text
+}
+
+/// Says what is wrong, on standard error.
+pub(super) fn complain(text: &str) {
+    let text: String = text.lines().map(|line| format!("{}\n", clean(line))).collect();
+    say(io::stderr(), &format!("portcullis: {text}"));
+}
+
+/// Writes; a reader that has gone away (`| head`) is no error.
+fn say(mut out: impl Write, text: &str) {
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Local time: `2026-09-21 16:13:20`.
+pub(super) fn local(time: Timestamp, zone: &TimeZone) -> String {
+    time.to_zoned_datetime(zone.clone()).strftime("%F %T").to_string()
+}

@@ -1,0 +1,259 @@
+//! `portcullis bans`: who is suspect or banned, and changing it.
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use jiff::Timestamp;
+
+use super::asked;
+use super::layout::{Align, Table, clean};
+use crate::control::protocol::BanRow;
+use crate::control::{Request, Response};
+use crate::events::{Grouped, Span};
+use crate::memory::SourceKey;
+use crate::policy::Standing;
+
+/// Who is suspect or banned
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    action: Option<Action>,
+}
+
+#[derive(Clone, Debug, clap::Subcommand)]
+enum Action {
+    /// Everybody with a standing, the latest first (default)
+    List,
+    /// Ban an address or prefix
+    Add {
+        /// Address or prefix; of an IPv6 address, its /64
+        #[arg(value_name = "ADDRESS|PREFIX", value_parser = source)]
+        net: IpNet,
+        /// How long, such as 10m, 1h or 7d [default: the policy's first duration]
+        #[arg(long = "for", value_name = "SPAN", value_parser = span)]
+        lasts: Option<Duration>,
+        /// Only suspect: it still reaches served ports, after a second try
+        #[arg(long)]
+        suspect: bool,
+        /// Why, for the log and the list
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        reason: String,
+    },
+    /// Make an address, everybody in a prefix, or everybody clean
+    #[command(visible_alias = "rm")]
+    Remove {
+        /// Address, prefix, or the word `all`
+        #[arg(value_name = "ADDRESS|PREFIX|all", value_parser = who)]
+        who: Who,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Who {
+    All,
+    Net(IpNet),
+}
+
+/// Lists or changes standings.
+pub fn run(args: &Args, socket: &Path, json: bool) -> ExitCode {
+    let request = match args.action.clone() {
+        None | Some(Action::List) => Request::Bans,
+        Some(Action::Add { net, lasts, suspect, reason }) => {
+            let standing = if suspect { Standing::Suspect } else { Standing::Banned };
+            Request::BansAdd { net, standing, lasts, reason }
+        }
+        Some(Action::Remove { who: Who::All }) => Request::BansRemove { net: None },
+        Some(Action::Remove { who: Who::Net(net) }) => Request::BansRemove { net: Some(net) },
+    };
+    match asked::answer(socket, &request) {
+        Ok(Response::Bans(rows)) => asked::show(&rows, json, |rows| screen(rows, Timestamp::now())),
+        Ok(Response::Done(done)) => asked::show(&done, json, asked::done),
+        Ok(_) => asked::misunderstood(),
+        Err(code) => code,
+    }
+}
+
+fn screen(rows: &[BanRow], now: Timestamp) -> String {
+    if rows.is_empty() {
+        return "Nobody is suspect or banned.\n".to_owned();
+    }
+    let mut table = Table::new(
+        0,
+        &[
+            ("SOURCE", Align::Left),
+            ("STANDING", Align::Left),
+            ("LEFT", Align::Left),
+            ("OFFENCES", Align::Right),
+            ("STOPPED", Align::Right),
+            ("WHY", Align::Left),
+        ],
+    );
+    for row in rows {
+        let left = Duration::try_from(row.until.duration_since(now)).unwrap_or_default();
+        let offences = if row.offences == 0 {
+            "-".to_owned()
+        } else {
+            Grouped(row.offences.into()).to_string()
+        };
+        table.row([
+            name(row.source),
+            row.standing.word().to_owned(),
+            Span(left).to_string(),
+            offences,
+            Grouped(row.stopped_packets).to_string(),
+            why(row),
+        ]);
+    }
+    let banned = rows.iter().filter(|row| row.standing == Standing::Banned).count() as u64;
+    let others = rows.len() as u64 - banned;
+    let plural = if others == 1 { "" } else { "s" };
+    format!(
+        "{}\n{} banned, {} suspect{plural}. STOPPED: packets that the kernel has dropped since.\n",
+        table.text(),
+        Grouped(banned),
+        Grouped(others),
+    )
+}
+
+/// `rate (login)`; with `by admin:` before an admin's words.
+fn why(row: &BanRow) -> String {
+    let mut text = clean(&row.reason);
+    if !row.evidence.is_empty() {
+        text = format!("{text} ({})", clean(&row.evidence));
+    }
+    if row.who == "admin" {
+        format!("by admin: {text}").trim_end_matches([':', ' ']).to_owned()
+    } else {
+        text
+    }
+}
+
+/// A single address without its `/32`.
+fn name(net: IpNet) -> String {
+    if net.prefix_len() == net.max_prefix_len() { net.addr().to_string() } else { net.to_string() }
+}
+
+/// An address or prefix, as the gate counts sources: of IPv6 never less than a /64.
+fn source(text: &str) -> Result<IpNet, String> {
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Ok(SourceKey::of(address).prefix());
+    }
+    let net: IpNet = text
+        .parse()
+        .map_err(|_| "not an address (203.0.113.7, 2001:db8::7) or prefix (203.0.113.0/24)")?;
+    match net {
+        _ if net.trunc() != net => Err(format!("did you mean {}?", net.trunc())),
+        IpNet::V6(v6) if v6.prefix_len() > 64 => Ok(SourceKey::of(v6.addr().into()).prefix()),
+        net => Ok(net),
+    }
+}
+
+fn who(text: &str) -> Result<Who, String> {
+    if text == "all" { Ok(Who::All) } else { source(text).map(Who::Net) }
+}
+
+/// At most ten years: longer is a denylist entry.
+fn span(text: &str) -> Result<Duration, String> {
+    let Span(span) = text.parse::<Span>().map_err(|error| error.to_string())?;
+    match span.as_secs() {
+        0 => Err("must be at least a second".to_owned()),
+        1..=315_360_000 => Ok(span),
+        _ => Err("must be at most 3650d; what is meant for ever belongs in [denylist]".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn action(words: &str) -> Result<Option<Action>, String> {
+        let words = std::iter::once("bans").chain(words.split_whitespace());
+        Cli::try_parse_from(words).map(|cli| cli.args.action).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_can_be_typed() {
+        let add = |words: &str| match action(words) {
+            Ok(Some(Action::Add { net, lasts, suspect, reason })) => {
+                (net.to_string(), lasts.map(|lasts| lasts.as_secs()), suspect, reason)
+            }
+            other => panic!("{words}: {other:?}"),
+        };
+        assert_eq!(add("add 203.0.113.7"), ("203.0.113.7/32".into(), None, false, "".into()));
+        assert_eq!(
+            add("add 2001:db8::7 --for 1h30m --suspect --reason because"),
+            ("2001:db8::/64".into(), Some(5400), true, "because".into())
+        );
+        assert_eq!(add("add ::ffff:203.0.113.7").0, "203.0.113.7/32");
+        assert_eq!(add("add 2001:db8:0:1::/128").0, "2001:db8:0:1::/64");
+        assert_eq!(add("add 203.0.113.0/24").0, "203.0.113.0/24");
+        for (words, complaint) in [
+            ("add", "ADDRESS|PREFIX"),
+            ("add example.org", "not an address"),
+            ("add 203.0.113.7/24", "did you mean 203.0.113.0/24?"),
+            ("add 203.0.113.7 --for soon", "10m"),
+            ("add 203.0.113.7 --for 0s", "at least a second"),
+            ("add 203.0.113.7 --for 20000d", "[denylist]"),
+            ("remove", "ADDRESS|PREFIX|all"),
+        ] {
+            let error = action(words).unwrap_err();
+            assert!(error.contains(complaint), "{words}: {error}");
+        }
+        assert!(matches!(action("remove all"), Ok(Some(Action::Remove { who: Who::All }))));
+        assert!(matches!(action("rm 192.0.2.1"), Ok(Some(Action::Remove { who: Who::Net(_) }))));
+        assert!(matches!(action("list"), Ok(Some(Action::List))));
+        assert!(matches!(action(""), Ok(None)));
+    }
+
+    #[test]
+    fn the_list() {
+        let now: Timestamp = "2026-09-21T14:13:20Z".parse().unwrap();
+        let row = |source: &str, standing, left: i64, offences, reason: &str, who: &str| BanRow {
+            source: source.parse().unwrap(),
+            standing,
+            since: now,
+            until: now + jiff::SignedDuration::from_secs(left),
+            offences,
+            reason: reason.into(),
+            who: who.into(),
+            evidence: if who == "gate" { "login".into() } else { String::new() },
+            stopped_packets: 1204,
+        };
+        let rows = [
+            row("203.0.113.7/32", Standing::Banned, 200, 2, "rate", "gate"),
+            row("2001:db8:1:2::/64", Standing::Suspect, 3600, 1, "ports", "gate"),
+            row(
+                "192.0.2.0/24",
+                Standing::Banned,
+                -5,
+                0,
+                "they know why, and that's enough",
+                "admin",
+            ),
+            row("192.0.2.9/32", Standing::Banned, 86_400 * 8, 0, "", "admin"),
+        ];
+        assert_eq!(
+            screen(&rows, now),
+            "\
+SOURCE             STANDING  LEFT    OFFENCES  STOPPED  WHY
+203.0.113.7        banned    3m 20s         2    1,204  rate (login)
+2001:db8:1:2::/64  suspect   1h             1    1,204  ports (login)
+192.0.2.0/24       banned    0s             -    1,204  by admin: they know why…
+192.0.2.9          banned    8d             -    1,204  by admin
+
+3 banned, 1 suspect. STOPPED: packets that the kernel has dropped since.
+"
+        );
+        assert_eq!(screen(&[], now), "Nobody is suspect or banned.\n");
+    }
+}

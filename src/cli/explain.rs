@@ -1,0 +1,229 @@
+//! `portcullis explain`: what would become of a connection, and why.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+use std::path::Path;
+use std::process::ExitCode;
+
+use super::asked;
+use super::layout::{Align, Table, clean, wrap};
+use crate::control::protocol::{CheckRow, ExplainReport, FindingWord, SourceFacts};
+use crate::control::{Request, Response};
+use crate::events::{Grouped, Measured, Span};
+use crate::policy::Standing;
+
+/// What would become of a connection, and why
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct Args {
+    /// Where it comes from
+    address: IpAddr,
+    /// The port it is for
+    #[arg(default_value_t = 22, value_parser = clap::value_parser!(u16).range(1..))]
+    port: u16,
+}
+
+/// Asks the daemon to judge an imagined connection. Nothing is changed by it.
+pub fn run(args: &Args, socket: &Path, json: bool) -> ExitCode {
+    let Args { address, port } = *args;
+    match asked::answer(socket, &Request::Explain { address, port }) {
+        Ok(Response::Explain(report)) => asked::show(&*report, json, screen),
+        Ok(_) => asked::misunderstood(),
+        Err(code) => code,
+    }
+}
+
+fn screen(report: &ExplainReport) -> String {
+    let ExplainReport { address, port, standing, standing_left, accepted, .. } = report;
+    let mut text = format!("A connection from {address} to port {port}\n\n");
+    let mut table = Table::new(
+        2,
+        &[
+            ("CHECK", Align::Left),
+            ("FINDING", Align::Left),
+            ("SEEN", Align::Right),
+            ("LIMIT", Align::Right),
+            ("WHAT", Align::Left),
+        ],
+    );
+    for row in &report.checks {
+        let CheckRow { check, finding, what, seen, limit } = row;
+        let measured = *seen != 0.0 || *limit != 0.0;
+        let number = |n: f32| if measured { Measured(n).to_string() } else { String::new() };
+        table.row([
+            clean(check),
+            words(*finding).to_owned(),
+            number(*seen),
+            number(*limit),
+            clean(what),
+        ]);
+    }
+    text += &table.text();
+    text.push('\n');
+    let by = if report.settled_by.is_empty() {
+        String::new()
+    } else {
+        format!(" (settled by: {})", report.settled_by)
+    };
+    let outcome = if *accepted { "would be LET IN now" } else { "would be REFUSED now" };
+    text += &wrap("Outcome: ", &format!("it {outcome}{by}"));
+    text.push('\n');
+
+    let left =
+        standing_left.map(|left| format!(", for another {}", Span(left))).unwrap_or_default();
+    let meaning = match standing {
+        Standing::Clean => "",
+        Standing::Suspect => ": unserved ports are closed to it, served ones want a second try",
+        Standing::Banned => ": the kernel drops every new connection from it",
+    };
+    text += "What is known of the source\n";
+    text += &wrap("  standing  ", &format!("{}{left}{meaning}", standing.word()));
+    match &report.memory {
+        None => text += "  memory    nothing: it has not been seen lately\n",
+        Some(facts) => memory(&mut text, facts),
+    }
+    if !report.advice.is_empty() {
+        text += "\nWhat would change it\n";
+        for advice in &report.advice {
+            text += &wrap("  - ", advice);
+        }
+    }
+    text
+}
+
+fn memory(text: &mut String, facts: &SourceFacts) {
+    let SourceFacts { attempts, refused, proven, score, first_seen, last_seen, more } = facts;
+    let mut fact = |name: &str, value: &str| *text += &wrap(&format!("  {name:<8}  "), value);
+    fact("attempts", &format!("{}, refused {}", Grouped(*attempts), Grouped(*refused)));
+    let proven = if *proven {
+        "yes: it has completed real connections, so it is no forged address"
+    } else {
+        "no: it has not completed a connection, so its address may be forged"
+    };
+    fact("proven", proven);
+    fact("score", &format!("{} of 100 points that make a suspect", Measured(*score)));
+    let mut seen = String::new();
+    for (when, ago) in [("first", first_seen), ("last", last_seen)] {
+        if let Some(ago) = ago {
+            let comma = if seen.is_empty() { "" } else { ", " };
+            let _ = write!(seen, "{comma}{when} {} ago", Span(*ago));
+        }
+    }
+    if !seen.is_empty() {
+        fact("seen", &seen);
+    }
+    for (name, value) in more {
+        fact(&clean(name), value);
+    }
+}
+
+/// A finding for people.
+fn words(finding: FindingWord) -> &'static str {
+    match finding {
+        FindingWord::Pass => "nothing against it",
+        FindingWord::Allow => "trusted",
+        FindingWord::Suspect => "odd, not refused",
+        FindingWord::Deny => "refused",
+        FindingWord::NotAsked => "not asked",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use super::*;
+
+    fn row(check: &str, finding: FindingWord, what: &str, seen: f32, limit: f32) -> CheckRow {
+        CheckRow { check: check.into(), finding, what: what.into(), seen, limit }
+    }
+
+    #[test]
+    fn refused() {
+        let report = ExplainReport {
+            address: "203.0.113.7".parse().unwrap(),
+            port: 22,
+            standing: Standing::Suspect,
+            standing_left: Some(Duration::from_secs(200)),
+            accepted: false,
+            settled_by: "rate".into(),
+            checks: vec![
+                row("allowlist", FindingWord::Pass, "", 0.0, 0.0),
+                row("quirks", FindingWord::Suspect, "no options", 1.0, 0.0),
+                row("rate", FindingWord::Deny, "login", 7.5, 5.0),
+                row("flood", FindingWord::NotAsked, "", 0.0, 0.0),
+            ],
+            memory: Some(SourceFacts {
+                attempts: 1204,
+                refused: 7,
+                proven: false,
+                score: 20.0,
+                first_seen: Some(Duration::from_secs(3700)),
+                last_seen: Some(Duration::from_secs(2)),
+                more: BTreeMap::from([("offences".to_owned(), "2".to_owned())]),
+            }),
+            advice: vec![
+                "Wait 12 s: the login rate of 10 a minute then has room for another attempt."
+                    .into(),
+                "Or let it in for good: add it to [allowlist] from, then: portcullis reload".into(),
+            ],
+        };
+        assert_eq!(
+            screen(&report),
+            "\
+A connection from 203.0.113.7 to port 22
+
+  CHECK      FINDING             SEEN  LIMIT  WHAT
+  allowlist  nothing against it
+  quirks     odd, not refused       1      0  no options
+  rate       refused              7.5      5  login
+  flood      not asked
+
+Outcome: it would be REFUSED now (settled by: rate)
+
+What is known of the source
+  standing  suspect, for another 3m 20s: unserved ports are closed to it, served
+            ones want a second try
+  attempts  1,204, refused 7
+  proven    no: it has not completed a connection, so its address may be forged
+  score     20 of 100 points that make a suspect
+  seen      first 1h 1m ago, last 2s ago
+  offences  2
+
+What would change it
+  - Wait 12 s: the login rate of 10 a minute then has room for another attempt.
+  - Or let it in for good: add it to [allowlist] from, then: portcullis reload
+"
+        );
+    }
+
+    #[test]
+    fn let_in() {
+        let report = ExplainReport {
+            address: "2001:db8::7".parse().unwrap(),
+            port: 443,
+            standing: Standing::Clean,
+            standing_left: None,
+            accepted: true,
+            settled_by: String::new(),
+            checks: vec![row("denylist", FindingWord::Pass, "", 0.0, 0.0)],
+            memory: None,
+            advice: vec![],
+        };
+        assert_eq!(
+            screen(&report),
+            "\
+A connection from 2001:db8::7 to port 443
+
+  CHECK     FINDING             SEEN  LIMIT  WHAT
+  denylist  nothing against it
+
+Outcome: it would be LET IN now
+
+What is known of the source
+  standing  clean
+  memory    nothing: it has not been seen lately
+"
+        );
+    }
+}

@@ -1,0 +1,313 @@
+//! `portcullis status`: how the gate is.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use jiff::tz::TimeZone;
+
+use super::asked::{self, local};
+use super::layout::{Align, Table, wrap};
+use crate::control::protocol::StatusReport;
+use crate::control::{Request, Response};
+use crate::events::{Grouped, Measured, Snapshot, Span};
+
+/// How the gate is: traffic, standings, health
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct Args {}
+
+/// Asks the daemon how it is.
+pub fn run(_args: &Args, socket: &Path, json: bool) -> ExitCode {
+    match asked::answer(socket, &Request::Status) {
+        Ok(Response::Status(report)) => {
+            asked::show(&*report, json, |report| screen(report, &TimeZone::system()))
+        }
+        Ok(_) => asked::misunderstood(),
+        Err(code) => code,
+    }
+}
+
+/// The whole screen. `top` shows it again and again.
+pub(super) fn screen(report: &StatusReport, zone: &TimeZone) -> String {
+    [head(report, zone), traffic(report), state(report), queues(report), alarms(report, zone)]
+        .join("\n")
+}
+
+fn head(report: &StatusReport, zone: &TimeZone) -> String {
+    let StatusReport { version, pid, mode, redirect, started, uptime, .. } = report;
+    let mode = match mode.as_str() {
+        "observe" => "observe: nothing is dropped",
+        mode => mode,
+    };
+    let facts = [
+        ("mode", mode.to_owned()),
+        ("up", format!("{}, since {}", Span(*uptime), local(*started, zone))),
+        ("policy", format!("{}, read {}", report.config, local(report.config_loaded, zone))),
+        ("redirect", redirect.clone()),
+        ("served", report.served.clone()),
+    ];
+    lines(&format!("Portcullis {version} is running, pid {pid}"), facts)
+}
+
+fn traffic(report: &StatusReport) -> String {
+    let Snapshot { received, accepted, dropped, would_drop, malformed, retransmissions, .. } =
+        &report.counters;
+    let mut table = Table::new(
+        0,
+        &[
+            ("Connection attempts", Align::Left),
+            ("ALL", Align::Right),
+            ("PER SECOND", Align::Right),
+        ],
+    );
+    let mut row = |name: &str, count: u64, rate: Option<f64>| {
+        let rate = rate.map(|rate| format!("{rate:.1}")).unwrap_or_default();
+        table.row([format!("  {name:<28}"), Grouped(count).to_string(), rate]);
+    };
+    row("judged", *received, Some(report.per_second.received));
+    row("let in", *accepted, Some(report.per_second.accepted));
+    row("refused", report.counters.dropped_total(), Some(report.per_second.dropped));
+    let mut by_check: Vec<(&String, &u64)> = dropped.iter().collect();
+    by_check.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+    for (check, count) in by_check {
+        row(&format!("  by {check}"), *count, None);
+    }
+    for (name, count) in [
+        ("only observed, not refused", *would_drop),
+        ("repeated by the sender", *retransmissions),
+        ("unreadable", malformed.values().sum()),
+    ] {
+        if count > 0 {
+            row(name, count, None);
+        }
+    }
+    table.text()
+}
+
+fn state(report: &StatusReport) -> String {
+    let standings = report.standings;
+    let firewall = &report.firewall;
+    let mut health = if firewall.healthy {
+        "in place".to_owned()
+    } else {
+        format!("PROBLEM: {}", firewall.text)
+    };
+    if firewall.repaired > 0 {
+        health +=
+            &format!("; rebuilt {} times, because it was removed", Grouped(firewall.repaired));
+    }
+    let sets = match report.kernel_sets {
+        Some(latency) => format!(
+            "know of a decision after {} (99 of 100: {})",
+            Span(latency.p50),
+            Span(latency.p99)
+        ),
+        None => "nothing to tell them yet".to_owned(),
+    };
+    let of = |count: u64, bound: u64| {
+        let share = if bound == 0 { 0.0 } else { count as f32 / bound as f32 * 100.0 };
+        format!("{} of {} ({} %)", Grouped(count), Grouped(bound), Measured(share.round()))
+    };
+    let memory = report.memory;
+    lines(
+        "State",
+        [
+            (
+                "standings",
+                format!(
+                    "{} banned, {} suspect",
+                    Grouped(standings.banned),
+                    Grouped(standings.suspect)
+                ),
+            ),
+            (
+                "stopped",
+                format!("{} packets, by the kernel alone", Grouped(firewall.stopped_packets)),
+            ),
+            ("kernel table", health),
+            ("kernel sets", sets),
+            ("sources", of(memory.sources, memory.sources_bound)),
+            ("networks", of(memory.networks, memory.networks_bound)),
+            ("lost", losses(report)),
+        ],
+    )
+}
+
+/// What did not get where it should, or `nothing`.
+fn losses(report: &StatusReport) -> String {
+    let Snapshot { events_lost, orders_lost, lost, .. } = report.counters;
+    let losses: Vec<String> = [
+        (lost, "packets on their way to the gate"),
+        (orders_lost, "changes of standing"),
+        (events_lost, "events"),
+        (report.lines_lost, "log lines"),
+    ]
+    .iter()
+    .filter(|(count, _)| *count > 0)
+    .map(|(count, what)| format!("{} {what}", Grouped(*count)))
+    .collect();
+    if losses.is_empty() { "nothing".to_owned() } else { losses.join(", ") }
+}
+
+fn queues(report: &StatusReport) -> String {
+    let columns = [
+        ("Queue", Align::Right),
+        ("WAITING", Align::Right),
+        ("LENGTH", Align::Right),
+        ("BUFFER HOLDS", Align::Right),
+        ("RECEIVED", Align::Right),
+        ("LOST", Align::Right),
+    ];
+    let mut table = Table::new(0, &columns);
+    for queue in &report.queues {
+        let counts = [queue.waiting, queue.length, queue.buffer_holds, queue.received, queue.lost];
+        let cells = std::iter::once(queue.number.to_string());
+        table.row(cells.chain(counts.map(|count| Grouped(count).to_string())));
+    }
+    table.text()
+}
+
+fn alarms(report: &StatusReport, zone: &TimeZone) -> String {
+    if report.alarms.is_empty() {
+        return "No alarms.\n".to_owned();
+    }
+    let mut text = "Alarms, the newest first\n".to_owned();
+    for alarm in report.alarms.iter().take(5) {
+        let line = format!("{} {}: {}", alarm.level, alarm.what, alarm.text);
+        text += &wrap(&format!("  {}  ", local(alarm.at, zone)), &line);
+    }
+    text
+}
+
+fn lines<const N: usize>(title: &str, facts: [(&str, String); N]) -> String {
+    let facts = facts.iter().map(|(name, value)| wrap(&format!("  {name:<12}  "), value));
+    std::iter::once(format!("{title}\n")).chain(facts).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::control::protocol::{FirewallFacts, Latency, MemoryFacts, QueueRow, StandingCounts};
+    use crate::events::{Alarm, PerSecond};
+
+    fn report() -> StatusReport {
+        StatusReport {
+            version: "0.1.0".into(),
+            pid: 812,
+            mode: "enforce".into(),
+            redirect: "nft".into(),
+            started: "2026-09-18T10:12:03Z".parse().unwrap(),
+            uptime: Duration::from_secs(274_000),
+            config: "/etc/portcullis/portcullis.toml".into(),
+            config_loaded: "2026-09-18T10:12:03Z".parse().unwrap(),
+            queues: vec![QueueRow {
+                number: 7,
+                waiting: 3,
+                length: 8192,
+                buffer_holds: 10_922,
+                received: 1_234_567,
+                lost: 0,
+            }],
+            counters: Snapshot {
+                received: 1_234_567,
+                accepted: 1_200_000,
+                dropped: BTreeMap::from([("ports".into(), 4_567), ("rate".into(), 30_000)]),
+                malformed: BTreeMap::from([("fragment".into(), 12)]),
+                ..Snapshot::default()
+            },
+            per_second: PerSecond { received: 12.34, accepted: 11.9, dropped: 0.44 },
+            lines_lost: 0,
+            memory: MemoryFacts {
+                sources: 12_345,
+                sources_bound: 131_072,
+                networks: 9,
+                networks_bound: 32_768,
+            },
+            standings: StandingCounts { suspect: 104, banned: 12 },
+            kernel_sets: Some(Latency {
+                p50: Duration::from_micros(900),
+                p99: Duration::from_millis(4),
+                count: 116,
+            }),
+            firewall: FirewallFacts {
+                healthy: true,
+                stopped_packets: 98_765,
+                ..FirewallFacts::default()
+            },
+            served: "22, 80, 443".into(),
+            alarms: vec![],
+        }
+    }
+
+    #[test]
+    fn all_is_well() {
+        assert_eq!(
+            screen(&report(), &TimeZone::fixed(jiff::tz::offset(2))),
+            "\
+Portcullis 0.1.0 is running, pid 812
+  mode          enforce
+  up            3d 4h, since 2026-09-18 12:12:03
+  policy        /etc/portcullis/portcullis.toml, read 2026-09-18 12:12:03
+  redirect      nft
+  served        22, 80, 443
+
+Connection attempts                   ALL  PER SECOND
+  judged                        1,234,567        12.3
+  let in                        1,200,000        11.9
+  refused                          34,567         0.4
+    by rate                        30,000
+    by ports                        4,567
+  unreadable                           12
+
+State
+  standings     12 banned, 104 suspect
+  stopped       98,765 packets, by the kernel alone
+  kernel table  in place
+  kernel sets   know of a decision after 900us (99 of 100: 4ms)
+  sources       12,345 of 131,072 (9 %)
+  networks      9 of 32,768 (0 %)
+  lost          nothing
+
+Queue  WAITING  LENGTH  BUFFER HOLDS   RECEIVED  LOST
+    7        3   8,192        10,922  1,234,567     0
+
+No alarms.
+"
+        );
+    }
+
+    #[test]
+    fn troubles_stand_out() {
+        let mut report = report();
+        report.mode = "observe".into();
+        report.kernel_sets = None;
+        report.counters.would_drop = 5;
+        report.counters.lost = 1_000;
+        report.lines_lost = 3;
+        report.firewall.healthy = false;
+        report.firewall.text = "nft is missing; install it with: apt install nftables".into();
+        report.firewall.repaired = 2;
+        report.alarms = vec![Alarm {
+            at: "2026-09-21T14:13:20Z".parse().unwrap(),
+            level: "error".into(),
+            what: "log".into(),
+            text: "cannot write to syslog at /dev/log: gone. Lines are lost until it works".into(),
+        }];
+        let text = screen(&report, &TimeZone::UTC);
+        for line in [
+            "  mode          observe: nothing is dropped",
+            "  only observed, not refused            5",
+            "  kernel table  PROBLEM: nft is missing; install it with: apt install nftables;",
+            "                rebuilt 2 times, because it was removed",
+            "  kernel sets   nothing to tell them yet",
+            "  lost          1,000 packets on their way to the gate, 3 log lines",
+            "  2026-09-21 14:13:20  error log: cannot write to syslog at /dev/log: gone.",
+            "                       Lines are lost until it works",
+        ] {
+            assert!(text.lines().any(|own| own == line), "{line}\n{text}");
+        }
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    }
+}
