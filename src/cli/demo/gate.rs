@@ -36,7 +36,10 @@ impl<'a> Gate<'a> {
         let program = std::env::current_exe().map_err(|e| cannot("finding this program", e))?;
         fs::create_dir_all(home).map_err(|e| cannot(HOME, e))?;
         let (config, said) = (home.join("policy.toml"), home.join("said"));
-        fs::write(&config, policy()).map_err(|e| cannot("writing the policy", e))?;
+        let overlay = home.join("conf.d/demo.toml");
+        fs::create_dir_all(home.join("conf.d")).map_err(|e| cannot(HOME, e))?;
+        fs::write(&config, POLICY).map_err(|e| cannot("writing the policy", e))?;
+        fs::write(&overlay, places()).map_err(|e| cannot("writing the policy", e))?;
         let output = File::create(&said).map_err(|e| cannot("creating a log", e))?;
         let mut command = server.command(&program);
         command.args(["run", "--config"]).arg(&config);
@@ -84,7 +87,7 @@ fn element(element: &Value) -> String {
     let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     match element.pointer("/elem/expires").and_then(Value::as_u64) {
         Some(seconds) => {
-            let left = crate::events::Span(Duration::from_secs(seconds));
+            let left = format!("{}s", seconds);
             format!("{value} ({left} left)")
         }
         None => value,
@@ -100,11 +103,11 @@ fn output(command: &mut Command, what: &str) -> Result<String, Stop> {
     Err(Stop::Broken(format!("{what}: {}", said.trim_end())))
 }
 
-/// The whole policy file: what is shown, and where the daemon keeps its things.
-fn policy() -> String {
+/// Laid over the policy: where the daemon keeps its things.
+fn places() -> String {
     format!(
-        "{POLICY}state_dir = \"{HOME}/state\"\n\n[events]\nto = \"stderr\"\njson = \
-         \"{HOME}/events.json\"\n\n[control]\nsocket = \"{HOME}/control.sock\"\n"
+        "[bans]\nstate_dir = \"{HOME}/state\"\n[events]\njson = \"{HOME}/events.json\"\n\
+         [control]\nsocket = \"{HOME}/control.sock\"\n"
     )
 }
 
@@ -199,11 +202,12 @@ fn entry(event: &Value) -> Entry {
             Value::String(text) => text.clone(),
             Value::Number(span) if name == "for" => {
                 let seconds = span.as_u64().unwrap_or_default();
-                format!("{:#}", crate::events::Span(Duration::from_secs(seconds)))
+                format!("{}m", seconds / 60)
             }
             // What a list or a port check measured says nothing that is not said already.
-            Value::Number(_) if matches!(event["reason"].as_str(), Some("denylist" | "ports"))
-                && matches!(name, "seen" | "limit") =>
+            Value::Number(_)
+                if matches!(event["reason"].as_str(), Some("denylist" | "ports"))
+                    && matches!(name, "seen" | "limit") =>
             {
                 continue;
             }
@@ -256,9 +260,15 @@ mod tests {
     }
 
     #[test]
-    fn the_policy_that_is_shown_is_the_one_that_is_used() {
-        let whole = policy();
-        assert!(whole.starts_with(POLICY));
-        assert!(toml::from_str::<toml::Table>(&whole).is_ok(), "{whole}");
+    fn the_policy_is_valid_and_nothing_in_it_needs_a_warning() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = dir.path().join("policy.toml");
+        fs::create_dir(dir.path().join("conf.d")).unwrap();
+        fs::write(&config, POLICY).unwrap();
+        fs::write(dir.path().join("conf.d/demo.toml"), places()).unwrap();
+        let loaded = crate::config::load(&config).unwrap();
+        assert_eq!(loaded.warnings, []);
+        assert!(loaded.config.bans.state_dir.starts_with(HOME));
+        assert!(POLICY.lines().all(|line| line.chars().count() <= 75));
     }
 }

@@ -20,13 +20,12 @@ pub(super) struct Tally {
 
 /// Prints the table. What people experienced is theirs to say; reasons and standings are the
 /// gate's.
-pub(super) fn table(
-    narrator: &Narrator,
-    gate: &Gate<'_>,
-    tallies: &[Tally],
-) -> Result<(), Stop> {
+pub(super) fn table(narrator: &Narrator, gate: &Gate<'_>, tallies: &[Tally]) -> Result<(), Stop> {
     let standings = gate.ask(&["bans", "list"])?;
-    let head = format!("{:<8} {:<15} {:<5} {:<9} {:<25} {}", "who", "address", "for", "let in", "refused because of", "standing");
+    let head = format!(
+        "{:<8} {:<15} {:<5} {:<9} {:<25} {}",
+        "who", "address", "for", "let in", "refused because of", "standing"
+    );
     narrator.say(&narrator.paint(Tone::Bold, &format!("   {head}")))?;
     for person in CAST {
         let of_them = tallies.iter().filter(|tally| tally.person == person);
@@ -38,7 +37,7 @@ pub(super) fn table(
             Some((why, count)) => format!("{why} ({count}×), …"),
             None => "–".to_owned(),
         };
-        let (standing, left) = standing(&standings, person);
+        let standing = standing(&standings, person);
         let tone = match standing.as_str() {
             "banned" => Tone::Bad,
             "suspect" => Tone::Mild,
@@ -52,22 +51,19 @@ pub(super) fn table(
             person.wants(),
             format!("{served} of {tries}"),
             why,
-            format!("{standing}{left}")
+            standing
         );
         narrator.say(&narrator.paint(tone, &row))?;
     }
     Ok(())
 }
 
-/// What `bans list` says of someone, and for how long.
-pub(super) fn standing(listing: &Value, person: Person) -> (String, String) {
+/// The standing that `bans list` gives someone.
+pub(super) fn standing(listing: &Value, person: Person) -> String {
     let key = crate::memory::SourceKey::of(person.ip()).to_string();
     let entries = listing.as_array().or(listing["bans"].as_array());
     let entry = entries.into_iter().flatten().find(|entry| entry["source"] == key.as_str());
-    match entry {
-        Some(entry) => (entry["standing"].as_str().unwrap_or_default().to_owned(), String::new()),
-        None => ("clean".to_owned(), String::new()),
-    }
+    entry.and_then(|entry| entry["standing"].as_str()).unwrap_or("clean").to_owned()
 }
 
 /// Prints the kernel's own sets.
