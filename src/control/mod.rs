@@ -1,1 +1,16 @@
-//! (to come)
+//! The unix socket that the command line talks to: one JSON request per line, one JSON response
+//! per line.
+//!
+//! [`protocol`] says what can be asked and answered, [`Server`] is the daemon's end and
+//! [`ask`] the command line's.
+
+mod client;
+mod group;
+mod peer;
+pub mod protocol;
+mod server;
+mod timed;
+
+pub use client::{AskError, ask};
+pub use protocol::{Request, Response};
+pub use server::{Handler, Server, StartError};

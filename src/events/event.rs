@@ -76,3 +76,25 @@ pub enum Level {
     /// 6: good to know.
     Info,
 }
+
+impl Level {
+    /// The number of the syslog severity.
+    pub fn severity(self) -> u8 {
+        match self {
+            Level::Error => 3,
+            Level::Warning => 4,
+            Level::Notice => 5,
+            Level::Info => 6,
+        }
+    }
+
+    /// The word used in lines and JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            Level::Error => "error",
+            Level::Warning => "warning",
+            Level::Notice => "notice",
+            Level::Info => "info",
+        }
+    }
+}

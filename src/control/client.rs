@@ -1,0 +1,93 @@
+//! The command line's end of the socket.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::protocol::{Request, Response};
+use super::timed::Timed;
+
+/// The time the daemon has for its answer. A reload may read a million prefixes.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Bytes of an answer: every standing that the kernel's sets can hold, and more.
+const LONGEST_ANSWER: u64 = 512 * 1024 * 1024;
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// Nobody listens.
+    #[error(
+        "portcullis is not running: nobody answers at {0}\n\
+         start it with: systemctl start portcullis\n\
+         (if it uses another socket, name it with --socket)"
+    )]
+    NotRunning(PathBuf),
+    /// The socket is closed to this user.
+    #[error(
+        "you may not talk to the daemon at {0}\n\
+         use sudo, or join the group that [control] group names in the policy file"
+    )]
+    NotAllowed(PathBuf),
+    /// No answer in time.
+    #[error(
+        "the daemon at {0} does not answer\n\
+         look at its log: journalctl -u portcullis -e"
+    )]
+    Silent(PathBuf),
+    /// An answer that makes no sense.
+    #[error(
+        "the daemon at {0} gave an answer that this program does not understand: {1}\n\
+         are both of the same version? after an update: systemctl restart portcullis"
+    )]
+    Nonsense(PathBuf, serde_json::Error),
+    /// Something else.
+    #[error("cannot talk to the daemon at {0}: {1}")]
+    Io(PathBuf, io::Error),
+}
+
+impl AskError {
+    /// The exit code (sysexits.h).
+    pub fn code(&self) -> u8 {
+        match self {
+            AskError::NotRunning(_) | AskError::Silent(_) | AskError::Io(..) => 69,
+            AskError::NotAllowed(_) => 77,
+            AskError::Nonsense(..) => 76,
+        }
+    }
+}
+
+/// Asks the daemon behind `socket`.
+///
+/// # Errors
+/// Each says what to do about it. A request that the daemon refuses is no error here, but a
+/// [`Response::Error`].
+pub fn ask(socket: &Path, request: &Request) -> Result<Response, AskError> {
+    let path = || socket.to_owned();
+    let line = exchange(socket, request).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound
+        | io::ErrorKind::ConnectionRefused
+        | io::ErrorKind::NotADirectory => AskError::NotRunning(path()),
+        io::ErrorKind::PermissionDenied => AskError::NotAllowed(path()),
+        io::ErrorKind::TimedOut
+        | io::ErrorKind::UnexpectedEof
+        | io::ErrorKind::ConnectionReset
+        | io::ErrorKind::BrokenPipe => AskError::Silent(path()),
+        _ => AskError::Io(path(), error),
+    })?;
+    serde_json::from_slice(&line).map_err(|error| AskError::Nonsense(path(), error))
+}
+
+fn exchange(socket: &Path, request: &Request) -> io::Result<Vec<u8>> {
+    let mut stream = Timed::new(UnixStream::connect(socket)?, PATIENCE);
+    let mut line = serde_json::to_vec(request)?;
+    line.push(b'\n');
+    // A daemon that refuses to listen may have said why: read before giving up.
+    let sent = stream.write_all(&line);
+    let mut answer = Vec::new();
+    BufReader::new(stream).take(LONGEST_ANSWER).read_until(b'\n', &mut answer)?;
+    if answer.ends_with(b"\n") {
+        return Ok(answer);
+    }
+    sent.and(Err(io::ErrorKind::UnexpectedEof.into()))
+}

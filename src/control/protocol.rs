@@ -1,0 +1,423 @@
+//! What can be asked of a running gate, and what it answers.
+//!
+//! The names of fields are what `--json` prints: they may be added to, but do not change. Spans
+//! are seconds, times are RFC 3339.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::events::{Alarm, PerSecond, Snapshot};
+use crate::policy::Standing;
+
+mod seconds;
+mod word;
+
+/// A question or an order.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Request {
+    /// How is the gate? → [`Response::Status`]
+    Status,
+    /// Who has a standing? → [`Response::Bans`]
+    Bans,
+    /// Give a source a standing. → [`Response::Done`]
+    BansAdd {
+        /// Who. Prefixes other than /32 and /64 are for the daemon to split or refuse.
+        net: IpNet,
+        /// Suspect or banned.
+        #[serde(with = "word")]
+        standing: Standing,
+        /// For how long; `None` leaves it to the policy's first duration.
+        #[serde(default, with = "seconds::optional")]
+        lasts: Option<Duration>,
+        /// The admin's words; may be empty.
+        #[serde(default)]
+        reason: String,
+    },
+    /// Make every source in a prefix clean; `None` is everybody. → [`Response::Done`]
+    BansRemove {
+        /// Who.
+        net: Option<IpNet>,
+    },
+    /// What would become of a connection? → [`Response::Explain`]
+    Explain {
+        /// From this address…
+        address: IpAddr,
+        /// …to this port.
+        port: u16,
+    },
+    /// Read the policy anew. → [`Response::Done`]
+    Reload,
+}
+
+impl Request {
+    /// Reads one line. Never panics, whatever the bytes are.
+    ///
+    /// # Errors
+    /// What is wrong with it, for the answer.
+    pub fn read(line: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(line)
+    }
+}
+
+/// An answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Response {
+    /// To [`Request::Status`].
+    Status(Box<StatusReport>),
+    /// To [`Request::Bans`], the latest first.
+    Bans(Vec<BanRow>),
+    /// To [`Request::Explain`].
+    Explain(Box<ExplainReport>),
+    /// An order was carried out.
+    Done(Done),
+    /// It was not.
+    Error(Refusal),
+}
+
+/// An order was carried out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Done {
+    /// How many sources it changed.
+    pub changed: u64,
+    /// In a sentence, for people.
+    pub text: String,
+    /// What the admin should know besides, such as sources that stayed as they were.
+    #[serde(default)]
+    pub warnings: Vec<String>,
+}
+
+/// A request was not carried out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// What kind of trouble, for the exit code.
+    pub kind: Trouble,
+    /// What is wrong and what to do: one line each.
+    pub lines: Vec<String>,
+}
+
+impl Refusal {
+    /// A refusal in one line.
+    pub fn new(kind: Trouble, line: impl Into<String>) -> Self {
+        Self { kind, lines: vec![line.into()] }
+    }
+}
+
+/// Kinds of trouble, with their sysexits codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trouble {
+    /// 64: the request makes no sense.
+    Usage,
+    /// 69: not now.
+    Unavailable,
+    /// 70: a fault of the program.
+    Software,
+    /// 77: not you.
+    Permission,
+    /// 78: the policy file has mistakes.
+    Config,
+}
+
+impl Trouble {
+    /// The exit code (sysexits.h).
+    pub fn code(self) -> u8 {
+        match self {
+            Trouble::Usage => 64,
+            Trouble::Unavailable => 69,
+            Trouble::Software => 70,
+            Trouble::Permission => 77,
+            Trouble::Config => 78,
+        }
+    }
+}
+
+/// How the gate is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StatusReport {
+    /// Of the program.
+    pub version: String,
+    /// Of the daemon's process.
+    pub pid: u32,
+    /// `enforce` or `observe`.
+    pub mode: String,
+    /// How packets come to the gate: `nft`, `iptables` or `manual`.
+    pub redirect: String,
+    /// When the daemon started.
+    pub started: Timestamp,
+    /// How long it has been running.
+    #[serde(with = "seconds")]
+    pub uptime: Duration,
+    /// The policy file.
+    pub config: String,
+    /// When the policy was last read.
+    pub config_loaded: Timestamp,
+    /// The queues.
+    pub queues: Vec<QueueRow>,
+    /// All counters since the start.
+    pub counters: Snapshot,
+    /// Over the last ten seconds.
+    pub per_second: PerSecond,
+    /// Log lines that syslog or a file did not take.
+    pub lines_lost: u64,
+    /// What is remembered.
+    pub memory: MemoryFacts,
+    /// How many sources have which standing.
+    pub standings: StandingCounts,
+    /// From the decision to the kernel's set; absent until it has been measured.
+    pub kernel_sets: Option<Latency>,
+    /// The kernel table.
+    pub firewall: FirewallFacts,
+    /// The ports that are served at this moment, as a policy file writes them; `any`.
+    pub served: String,
+    /// The last alarms, the newest first.
+    pub alarms: Vec<Alarm>,
+}
+
+/// One queue between the kernel and the gate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueRow {
+    /// Its number.
+    pub number: u16,
+    /// Packets that wait in it now.
+    pub waiting: u64,
+    /// Packets that may wait in it.
+    pub length: u64,
+    /// SYNs that its socket buffer has room for.
+    pub buffer_holds: u64,
+    /// Packets received.
+    pub received: u64,
+    /// Packets that the kernel could not hand over, and those lost on the way.
+    pub lost: u64,
+}
+
+/// How full the memory is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoryFacts {
+    /// Sources remembered.
+    pub sources: u64,
+    /// Sources that can be remembered.
+    pub sources_bound: u64,
+    /// Networks remembered.
+    pub networks: u64,
+    /// Networks that can be remembered.
+    pub networks_bound: u64,
+}
+
+/// How many sources have which standing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StandingCounts {
+    /// Suspects.
+    pub suspect: u64,
+    /// Banned.
+    pub banned: u64,
+}
+
+/// How long something takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Latency {
+    /// Half of all took at most this.
+    #[serde(with = "seconds")]
+    pub p50: Duration,
+    /// 99 of 100 took at most this.
+    #[serde(with = "seconds")]
+    pub p99: Duration,
+    /// How many were measured.
+    pub count: u64,
+}
+
+/// The kernel table.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FirewallFacts {
+    /// Is the table in place and in step?
+    pub healthy: bool,
+    /// In a sentence: what is wrong and what is being done; empty if healthy.
+    pub text: String,
+    /// How often it had to be rebuilt because somebody removed it.
+    pub repaired: u64,
+    /// Packets that the kernel dropped by itself because of a standing.
+    pub stopped_packets: u64,
+}
+
+/// One source with a standing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BanRow {
+    /// Who.
+    pub source: IpNet,
+    /// Suspect or banned.
+    #[serde(with = "word")]
+    pub standing: Standing,
+    /// Since when.
+    pub since: Timestamp,
+    /// Until when.
+    pub until: Timestamp,
+    /// Which offence it is; 0 if an admin did it.
+    pub offences: u32,
+    /// A check's name, or the admin's words.
+    pub reason: String,
+    /// Who did it: `gate` or `admin`.
+    pub who: String,
+    /// What was seen, in a few words.
+    pub evidence: String,
+    /// Packets that the kernel has dropped since.
+    pub stopped_packets: u64,
+}
+
+/// What would become of a connection, and why.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ExplainReport {
+    /// From this address…
+    pub address: IpAddr,
+    /// …to this port.
+    pub port: u16,
+    /// Of its source.
+    #[serde(with = "word")]
+    pub standing: Standing,
+    /// How much longer the standing lasts.
+    #[serde(default, with = "seconds::optional")]
+    pub standing_left: Option<Duration>,
+    /// Would it be let in at this moment?
+    pub accepted: bool,
+    /// What settles it: a check's name, `standing`, or empty where nothing speaks against it.
+    pub settled_by: String,
+    /// Every check in order.
+    pub checks: Vec<CheckRow>,
+    /// What is remembered of the source; `None` if it is not known.
+    pub memory: Option<SourceFacts>,
+    /// What would have to happen for it to be let in, in sentences.
+    pub advice: Vec<String>,
+}
+
+/// One check's view.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CheckRow {
+    /// Its name.
+    pub check: String,
+    /// What it found.
+    pub finding: FindingWord,
+    /// What exactly; may be empty.
+    pub what: String,
+    /// The measured value.
+    pub seen: f32,
+    /// The value that would still pass; with `seen`, both 0 where nothing is measured.
+    pub limit: f32,
+}
+
+/// A finding in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FindingWord {
+    /// Nothing against it.
+    Pass,
+    /// Trusted: no later check matters.
+    Allow,
+    /// Odd; adds to the score.
+    Suspect,
+    /// Refused.
+    Deny,
+    /// Not asked, because an earlier check had settled it.
+    NotAsked,
+}
+
+/// What is remembered of a source.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SourceFacts {
+    /// Attempts seen.
+    pub attempts: u64,
+    /// Attempts refused.
+    pub refused: u64,
+    /// Has it completed a real connection?
+    pub proven: bool,
+    /// Points of suspicion; 100 make a suspect.
+    pub score: f32,
+    /// How long ago it was first seen.
+    #[serde(default, with = "seconds::optional")]
+    pub first_seen: Option<Duration>,
+    /// How long ago it was last seen.
+    #[serde(default, with = "seconds::optional")]
+    pub last_seen: Option<Duration>,
+    /// Anything else that checks remember, by name.
+    #[serde(default)]
+    pub more: BTreeMap<String, String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn requests_as_they_travel() {
+        let add = Request::BansAdd {
+            net: "192.0.2.0/24".parse().unwrap(),
+            standing: Standing::Banned,
+            lasts: Some(Duration::from_secs(3600)),
+            reason: "because".into(),
+        };
+        let address = "2001:db8::1".parse().unwrap();
+        for (request, text) in [
+            (Request::Status, r#"{"ask":"status"}"#),
+            (Request::Bans, r#"{"ask":"bans"}"#),
+            (
+                add,
+                r#"{"ask":"bans_add","net":"192.0.2.0/24","standing":"banned","lasts":3600.0,"reason":"because"}"#,
+            ),
+            (Request::BansRemove { net: None }, r#"{"ask":"bans_remove","net":null}"#),
+            (
+                Request::Explain { address, port: 22 },
+                r#"{"ask":"explain","address":"2001:db8::1","port":22}"#,
+            ),
+            (Request::Reload, r#"{"ask":"reload"}"#),
+        ] {
+            assert_eq!(serde_json::to_string(&request).unwrap(), text);
+            assert_eq!(Request::read(text.as_bytes()).unwrap(), request);
+        }
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for text in [
+            "",
+            "{}",
+            "[]",
+            "null",
+            "{\"ask\":\"status\"}{}",
+            "{\"ask\":\"dance\"}",
+            "{\"ask\":\"explain\",\"address\":\"1.2.3\",\"port\":22}",
+            "{\"ask\":\"explain\",\"address\":\"1.2.3.4\",\"port\":70000}",
+            "{\"ask\":\"explain\",\"address\":\"1.2.3.4\",\"port\":1,\"x\":1}",
+            "{\"ask\":\"bans_add\",\"net\":\"::/0\",\"standing\":\"king\"}",
+            "{\"ask\":\"bans_add\",\"net\":\"::/0\",\"standing\":\"banned\",\"lasts\":-1}",
+            "{\"ask\":\"bans_add\",\"net\":\"::/0\",\"standing\":\"banned\",\"lasts\":1e300}",
+        ] {
+            assert!(Request::read(text.as_bytes()).is_err(), "{text}");
+        }
+        assert!(Request::read("[".repeat(100_000).as_bytes()).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let _ = Request::read(&bytes);
+        }
+
+        /// Nearly right, which goes deeper than noise does.
+        #[test]
+        fn broken_requests_never_panic(
+            at in 0usize..80, byte in any::<u8>(), lasts in any::<f64>()
+        ) {
+            let mut text = format!(
+                r#"{{"ask":"bans_add","net":"192.0.2.0/24","standing":"banned","lasts":{lasts:e},"reason":"x"}}"#
+            ).into_bytes();
+            let _ = Request::read(&text);
+            text[at] = byte;
+            let _ = Request::read(&text);
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! The daemon's end of the socket.
+
+use std::fs;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use rustix::net::{AddressFamily, Shutdown, SocketAddrUnix, SocketFlags, SocketType};
+
+use super::protocol::{Refusal, Request, Response, Trouble};
+use super::timed::Timed;
+use super::{group, peer};
+
+#[cfg(test)]
+mod tests;
+
+/// Conversations at the same time; the next one is told to come back.
+const CONVERSATIONS: usize = 16;
+/// Bytes of a request.
+const LONGEST_REQUEST: u64 = 64 * 1024;
+/// The time a client has for its request, and for taking in the answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Answers requests. It runs in a thread of the conversation, so that a slow one delays nobody.
+pub type Handler = Arc<dyn Fn(Request) -> Response + Send + Sync>;
+
+/// Why the socket could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Another daemon answers there.
+    #[error(
+        "another portcullis is running: it answers at {0}. Stop it first (systemctl stop \
+         portcullis), or give this one a [control] socket of its own"
+    )]
+    Running(PathBuf),
+    /// There is a file, and it is no socket.
+    #[error("{0} exists and is not a socket; move it away or change [control] socket")]
+    NotASocket(PathBuf),
+    /// The group is unknown.
+    #[error("[control] group: there is no group {0:?}; create it with: groupadd --system {0}")]
+    NoGroup(String),
+    /// Something else.
+    #[error("cannot {what} {path}: {source}")]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// A socket that answers. Dropping it without [`Server::stop`] leaves the thread running.
+#[derive(Debug)]
+pub struct Server {
+    path: PathBuf,
+    /// Device and inode of our socket, so that only that one is removed.
+    own: (u64, u64),
+    listener: Arc<UnixListener>,
+    stopping: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
+
+impl Server {
+    /// Binds the socket and answers from a thread of its own.
+    ///
+    /// The directory is made if it is missing, closed to others (0750). The socket is for the
+    /// daemon's user alone (0600), or for `group` too (0660). What an earlier run left behind is
+    /// replaced.
+    ///
+    /// # Errors
+    /// If somebody answers there already, the group is unknown, or the system refuses.
+    pub fn start(path: &Path, group: Option<&str>, handler: Handler) -> Result<Self, StartError> {
+        Self::start_with(path, group, handler, PATIENCE)
+    }
+
+    fn start_with(
+        path: &Path,
+        group: Option<&str>,
+        handler: Handler,
+        patience: Duration,
+    ) -> Result<Self, StartError> {
+        let gid = match group {
+            Some(name) => Some(
+                group::number(name, Path::new("/etc/group"))
+                    .ok_or_else(|| StartError::NoGroup(name.to_owned()))?,
+            ),
+            None => None,
+        };
+        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        make_directory(directory.unwrap_or(Path::new(".")), gid)?;
+        make_way(path)?;
+        let listener = Arc::new(bind(path, gid)?);
+        let own = fs::symlink_metadata(path)
+            .map(|file| (file.dev(), file.ino()))
+            .map_err(io_error("look at", path))?;
+        let stopping = Arc::new(AtomicBool::new(false));
+        let thread = {
+            let (listener, stopping) = (Arc::clone(&listener), Arc::clone(&stopping));
+            let desk = Desk { group: group.is_some(), patience, handler };
+            thread::Builder::new()
+                .name("control".into())
+                .spawn(move || accept(&listener, &stopping, &Arc::new(desk)))
+                .map_err(io_error("start a thread for", path))?
+        };
+        Ok(Self { path: path.to_owned(), own, listener, stopping, thread })
+    }
+
+    /// Takes the socket away and ends the thread. Conversations that have begun come to their
+    /// end by themselves.
+    pub fn stop(self) {
+        self.stopping.store(true, SeqCst);
+        let named = fs::symlink_metadata(&self.path).map(|file| (file.dev(), file.ino()));
+        if named.is_ok_and(|named| named == self.own) {
+            // If it cannot be removed, the next start will find that nobody answers and do it.
+            let _ = fs::remove_file(&self.path);
+        }
+        // Makes a waiting accept return.
+        if rustix::net::shutdown(&*self.listener, Shutdown::Both).is_ok() {
+            let _ = self.thread.join();
+        }
+    }
+}
+
+fn io_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StartError {
+    let path = path.to_owned();
+    move |source| StartError::Io { what, path, source }
+}
+
+fn make_directory(directory: &Path, gid: Option<u32>) -> Result<(), StartError> {
+    if !directory.exists() {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o750)
+            .create(directory)
+            .map_err(io_error("create", directory))?;
+    }
+    let Some(gid) = gid else { return Ok(()) };
+    // The group has to get through the directory. If it is ours and closed to others, nobody
+    // else's way is changed by that; any other directory is left as it is.
+    let found = fs::metadata(directory).map_err(io_error("look at", directory))?;
+    let own = found.uid() == rustix::process::geteuid().as_raw();
+    if own && found.mode() & 0o7007 == 0 && found.gid() != gid {
+        std::os::unix::fs::chown(directory, None, Some(gid))
+            .map_err(io_error("give the group its way through", directory))?;
+    }
+    Ok(())
+}
+
+/// Removes the socket of a daemon that is no more.
+fn make_way(path: &Path) -> Result<(), StartError> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(io_error("look at", path)(error)),
+        Ok(file) if !file.file_type().is_socket() => {
+            return Err(StartError::NotASocket(path.to_owned()));
+        }
+        Ok(_) => {}
+    }
+    // Asked twice: somebody who starts at this moment may be about to listen.
+    for pause in [Duration::from_millis(50), Duration::ZERO] {
+        match UnixStream::connect(path) {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => thread::sleep(pause),
+            // It answers, or it is so busy or so well guarded that somebody must be there.
+            _ => return Err(StartError::Running(path.to_owned())),
+        }
+    }
+    fs::remove_file(path).map_err(io_error("remove the old", path))
+}
+
+/// Binds, sets the permissions, and only then listens: before that nobody can connect.
+fn bind(path: &Path, gid: Option<u32>) -> Result<UnixListener, StartError> {
+    let make = || -> io::Result<UnixListener> {
+        let address = SocketAddrUnix::new(path)?;
+        let socket = rustix::net::socket_with(
+            AddressFamily::UNIX,
+            SocketType::STREAM,
+            SocketFlags::CLOEXEC,
+            None,
+        )?;
+        rustix::net::bind(&socket, &address)?;
+        if gid.is_some() {
+            std::os::unix::fs::chown(path, None, gid)?;
+        }
+        let mode = if gid.is_some() { 0o660 } else { 0o600 };
+        fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
+        rustix::net::listen(&socket, CONVERSATIONS as i32)?;
+        Ok(UnixListener::from(socket))
+    };
+    make().map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => StartError::Running(path.to_owned()),
+        _ => io_error("set up the control socket", path)(error),
+    })
+}
+
+/// What every conversation needs.
+struct Desk {
+    /// Members of a group may ask too.
+    group: bool,
+    patience: Duration,
+    handler: Handler,
+}
+
+fn accept(listener: &UnixListener, stopping: &AtomicBool, desk: &Arc<Desk>) {
+    let busy = Arc::new(AtomicUsize::new(0));
+    loop {
+        let accepted = listener.accept();
+        if stopping.load(SeqCst) {
+            return;
+        }
+        let Ok((stream, _)) = accepted else {
+            // No file descriptors or no memory: others may give some back.
+            thread::sleep(Duration::from_millis(100));
+            continue;
+        };
+        let Ok(seat) = Seat::take(&busy) else {
+            // This thread serves everybody, so it does not wait for this client.
+            let _ = stream.set_nonblocking(true);
+            let text = "too many conversations at once; try again in a few seconds";
+            let _ = answer(&mut &stream, &refuse(Trouble::Unavailable, text));
+            continue;
+        };
+        let desk = Arc::clone(desk);
+        // If no thread can be had, the stream is closed, and the client says so.
+        let _ = thread::Builder::new().name("control client".into()).spawn(move || {
+            let _seat = seat;
+            // A client that goes away in the middle is its own business.
+            let _ = desk.converse(stream);
+        });
+    }
+}
+
+/// One of the [`CONVERSATIONS`]; given back when dropped.
+struct Seat(Arc<AtomicUsize>);
+
+impl Seat {
+    fn take(busy: &Arc<AtomicUsize>) -> Result<Self, usize> {
+        busy.fetch_update(SeqCst, SeqCst, |busy| (busy < CONVERSATIONS).then_some(busy + 1))
+            .map(|_| Self(Arc::clone(busy)))
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, SeqCst);
+    }
+}
+
+impl Desk {
+    fn converse(&self, stream: UnixStream) -> io::Result<()> {
+        let allowed = peer::may_ask(&stream, self.group)?;
+        let mut stream = BufReader::new(Timed::new(stream, self.patience));
+        if !allowed {
+            let text = "only root and the daemon's user may use this socket; use sudo";
+            return answer(stream.get_mut(), &refuse(Trouble::Permission, text));
+        }
+        loop {
+            let mut line = Vec::new();
+            stream.by_ref().take(LONGEST_REQUEST).read_until(b'\n', &mut line)?;
+            if line.is_empty() {
+                return Ok(());
+            }
+            let whole = line.ends_with(b"\n");
+            let response = match Request::read(&line) {
+                _ if line.len() as u64 == LONGEST_REQUEST && !whole => {
+                    refuse(Trouble::Usage, "the request is longer than 64 KiB")
+                }
+                Ok(request) => (self.handler)(request),
+                Err(error) => refuse(Trouble::Usage, format!("this is no request: {error}")),
+            };
+            stream.get_mut().extend(self.patience);
+            answer(stream.get_mut(), &response)?;
+            if !whole {
+                return Ok(());
+            }
+            stream.get_mut().extend(self.patience);
+        }
+    }
+}
+
+fn refuse(kind: Trouble, line: impl Into<String>) -> Response {
+    Response::Error(Refusal::new(kind, line))
+}
+
+fn answer(stream: &mut impl Write, response: &Response) -> io::Result<()> {
+    stream.write_all(&line_of(response)?)
+}
+
+fn line_of(response: &Response) -> io::Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(response)?;
+    line.push(b'\n');
+    Ok(line)
+}
