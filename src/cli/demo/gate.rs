@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
+use std::net::IpAddr;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -10,6 +11,9 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::Stop;
+use crate::control::protocol::{BanRow, ExplainReport};
+use crate::control::{self, Request, Response};
+use crate::events::Span;
 use crate::lab::{Host, Process};
 
 /// The policy, as the demo shows it.
@@ -24,7 +28,6 @@ const START: Duration = Duration::from_secs(10);
 /// The running daemon. It ends when this is dropped.
 pub(super) struct Gate<'a> {
     server: &'a Host,
-    program: PathBuf,
     _daemon: Process,
 }
 
@@ -57,15 +60,28 @@ impl<'a> Gate<'a> {
             }
             std::thread::sleep(Duration::from_millis(10));
         }
-        Ok((Self { server, program, _daemon: daemon }, log))
+        Ok((Self { server, _daemon: daemon }, log))
     }
 
-    /// Asks the gate through its control socket, as an admin would: `portcullis … --json`.
-    pub(super) fn ask(&self, args: &[&str]) -> Result<Value, Stop> {
-        let mut command = self.server.command(&self.program);
-        command.args(args).arg("--json").arg("--socket").arg(format!("{HOME}/control.sock"));
-        let said = output(&mut command, &format!("portcullis {}", args.join(" ")))?;
-        serde_json::from_str(&said).map_err(|e| Stop::Broken(format!("portcullis {args:?}: {e}")))
+    /// Every standing, as `portcullis bans list` gets them: over the control socket.
+    pub(super) fn bans(&self) -> Result<Vec<BanRow>, Stop> {
+        match self.ask(&Request::Bans)? {
+            Response::Bans(rows) => Ok(rows),
+            other => Err(Stop::Broken(format!("unexpected answer: {other:?}"))),
+        }
+    }
+
+    /// What would become of a visit now, as `portcullis explain` gets it.
+    pub(super) fn explain(&self, address: IpAddr, port: u16) -> Result<ExplainReport, Stop> {
+        match self.ask(&Request::Explain { address, port })? {
+            Response::Explain(report) => Ok(*report),
+            other => Err(Stop::Broken(format!("unexpected answer: {other:?}"))),
+        }
+    }
+
+    fn ask(&self, request: &Request) -> Result<Response, Stop> {
+        let socket = Path::new(HOME).join("control.sock");
+        control::ask(&socket, request).map_err(|e| Stop::Broken(e.to_string()))
     }
 
     /// The elements of a kernel set with what remains of their time, as nft tells them.
@@ -87,7 +103,7 @@ fn element(element: &Value) -> String {
     let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     match element.pointer("/elem/expires").and_then(Value::as_u64) {
         Some(seconds) => {
-            let left = format!("{}s", seconds);
+            let left = Span(Duration::from_secs(seconds));
             format!("{value} ({left} left)")
         }
         None => value,
@@ -202,7 +218,7 @@ fn entry(event: &Value) -> Entry {
             Value::String(text) => text.clone(),
             Value::Number(span) if name == "for" => {
                 let seconds = span.as_u64().unwrap_or_default();
-                format!("{}m", seconds / 60)
+                format!("{:#}", Span(Duration::from_secs(seconds)))
             }
             // What a list or a port check measured says nothing that is not said already.
             Value::Number(_)

@@ -1,11 +1,12 @@
 //! The table at the end: who was let in, who was not, and why.
 
-use serde_json::Value;
-
 use super::Stop;
 use super::cast::{CAST, Person};
 use super::gate::Gate;
 use super::narrator::{Narrator, Tone};
+use crate::control::protocol::BanRow;
+use crate::memory::SourceKey;
+use crate::policy::Standing;
 
 /// What someone experienced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +22,7 @@ pub(super) struct Tally {
 /// Prints the table. What people experienced is theirs to say; reasons and standings are the
 /// gate's.
 pub(super) fn table(narrator: &Narrator, gate: &Gate<'_>, tallies: &[Tally]) -> Result<(), Stop> {
-    let standings = gate.ask(&["bans", "list"])?;
+    let standings = gate.bans()?;
     let head = format!(
         "{:<8} {:<15} {:<5} {:<9} {:<25} {}",
         "who", "address", "for", "let in", "refused because of", "standing"
@@ -38,11 +39,12 @@ pub(super) fn table(narrator: &Narrator, gate: &Gate<'_>, tallies: &[Tally]) -> 
             None => "–".to_owned(),
         };
         let standing = standing(&standings, person);
-        let tone = match standing.as_str() {
-            "banned" => Tone::Bad,
-            "suspect" => Tone::Mild,
-            _ if served == 0 => Tone::Bad,
-            _ => Tone::Good,
+        let now = gate.explain(person.ip(), person.port)?;
+        let tone = match standing {
+            Standing::Banned => Tone::Bad,
+            Standing::Suspect => Tone::Mild,
+            Standing::Clean if now.accepted => Tone::Good,
+            Standing::Clean => Tone::Bad,
         };
         let row = format!(
             "   {:<8} {:<15} {:<5} {:<9} {:<25} {}",
@@ -51,19 +53,18 @@ pub(super) fn table(narrator: &Narrator, gate: &Gate<'_>, tallies: &[Tally]) -> 
             person.wants(),
             format!("{served} of {tries}"),
             why,
-            standing
+            standing.word()
         );
         narrator.say(&narrator.paint(tone, &row))?;
     }
     Ok(())
 }
 
-/// The standing that `bans list` gives someone.
-pub(super) fn standing(listing: &Value, person: Person) -> String {
-    let key = crate::memory::SourceKey::of(person.ip()).to_string();
-    let entries = listing.as_array().or(listing["bans"].as_array());
-    let entry = entries.into_iter().flatten().find(|entry| entry["source"] == key.as_str());
-    entry.and_then(|entry| entry["standing"].as_str()).unwrap_or("clean").to_owned()
+/// The standing that the gate gives someone.
+pub(super) fn standing(rows: &[BanRow], person: Person) -> Standing {
+    let source = SourceKey::of(person.ip()).prefix();
+    let row = rows.iter().find(|row| row.source.trunc() == source);
+    row.map_or(Standing::Clean, |row| row.standing)
 }
 
 /// Prints the kernel's own sets.

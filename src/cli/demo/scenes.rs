@@ -9,6 +9,7 @@ use super::narrator::{Narrator, Tone};
 use super::outcome::{self, Tally};
 use super::{DemoArgs, Stop};
 use crate::lab::{Forge, Manner, Overheard, Probe, Visit};
+use crate::policy::Standing;
 
 /// How long people wait; a dropped SYN is sent again after one second.
 const PATIENCE: Duration = Duration::from_millis(2800);
@@ -148,10 +149,10 @@ impl Play<'_> {
         let seen = self.visit(GUS, 12, HASTE)?;
         let line = format!("{} of his 12 attempts reached ssh.", served(&seen));
         self.narrator.result(served(&seen) <= 3, Tone::Bad, &line)?;
-        let listing = self.gate.ask(&["bans", "list"])?;
-        let standing = outcome::standing(&listing, GUS);
-        let line = format!("He did complete connections, so it is really him: {standing}.");
-        self.narrator.result(standing == "banned", Tone::Bad, &line)?;
+        let standing = outcome::standing(&self.gate.bans()?, GUS);
+        let line =
+            format!("He did complete connections, so it is really him: {}.", standing.word());
+        self.narrator.result(standing == Standing::Banned, Tone::Bad, &line)?;
         let web = Person { port: 80, ..GUS };
         let seen = self.visit(web, 1, Duration::from_millis(700))?;
         let line = format!("The web page is closed to him, too: {}.", experience(&seen));

@@ -111,10 +111,18 @@ impl<'a> Gate<'a> {
         self.ask_json(&["status"])
     }
 
+    /// SYNs that never reached it, or were answered without it.
+    pub(crate) fn lost(&self) -> u64 {
+        let status = self.status();
+        let of_queues = status["queues"].as_array().expect("queues").iter();
+        let lost: u64 = of_queues.map(|queue| queue["lost"].as_u64().expect("a number")).sum();
+        lost + status["counters"]["lost"].as_u64().expect("a number")
+    }
+
     /// SYNs it has judged so far.
     pub(crate) fn judged(&self) -> u64 {
         let status = self.status();
-        status["judged"].as_u64().unwrap_or_else(|| panic!("no `judged` in {status}"))
+        status["counters"]["received"].as_u64().unwrap_or_else(|| panic!("no counter in {status}"))
     }
 
     /// What it would say to a visit, and why.
@@ -125,8 +133,11 @@ impl<'a> Gate<'a> {
     /// The standing it has on record for a source: `banned`, `suspect`, or nothing.
     pub(crate) fn standing(&self, source: &str) -> Option<String> {
         let bans = self.ask_json(&["bans", "list"]);
-        let list = bans.as_array().or(bans["bans"].as_array()).expect("a list");
-        let entry = list.iter().find(|entry| entry["source"] == source)?;
+        let single = |entry: &&Value| {
+            let net = entry["source"].as_str().expect("a prefix");
+            net == source || net.strip_suffix("/32") == Some(source)
+        };
+        let entry = bans.as_array().expect("a list").iter().find(single)?;
         Some(entry["standing"].as_str().expect("a word").to_owned())
     }
 
