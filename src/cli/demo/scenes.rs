@@ -51,9 +51,9 @@ fn prologue(narrator: &mut Narrator) -> Result<(), Stop> {
         .say(&narrator.paint(Tone::Bold, "Portcullis, on a private network of this machine"))?;
     for line in [
         "",
-        "   visitors   203.0.113.0/24  ──┐",
-        "              2001:db8:7::/64   ├── router ──▌gate▐── server  198.51.100.10",
-        "   attackers  192.0.2.0/24    ──┘                     ssh 22, web 80",
+        "   visitors   203.0.113.0/24  ─┐            ┌──────┐",
+        "              2001:db8:7::/64  ├── router ──┤ gate ├── server  198.51.100.10",
+        "   attackers  192.0.2.0/24    ─┘            └──────┘           ssh 22, web 80",
         "",
         "   Real packets through this machine's kernel; the gate is this program, run",
         "   as a daemon on the server. Its own log lines, shortened, look like this:",
