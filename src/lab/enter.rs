@@ -107,8 +107,8 @@ fn identity() -> io::Result<String> {
 /// What an admin can do where `unshare` fails; `sysctls` is `/proc/sys`.
 fn advice(root: bool, sysctls: &Path) -> String {
     if root {
-        return "Root needs the capability CAP_SYS_ADMIN for that; inside a container it is often \
-                withheld (docker run --privileged grants it)."
+        return "Root needs the capability CAP_SYS_ADMIN for that.\n\
+                Containers often withhold it; docker run --privileged grants it."
             .into();
     }
     let value = |name: &str| {
@@ -128,8 +128,8 @@ fn advice(root: bool, sysctls: &Path) -> String {
     for (name, forbidding, remedy) in knobs {
         if value(name) == Some(forbidding) {
             advice += &format!(
-                "\nOr allow it until the next reboot (user namespaces are forbidden here by \
-                 {}):\n    sudo sysctl {remedy}",
+                "\nOr allow it until the next reboot; what forbids it here is the setting\n\
+                 {}:\n    sudo sysctl {remedy}",
                 name.replace('/', ".")
             );
         }

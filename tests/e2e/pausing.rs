@@ -34,7 +34,6 @@ in_lab! {
             if judged >= u64::from(SYNS) { Ok(judged) } else { Err(format!("{judged}: {}", gate.status())) }
         });
         assert_eq!(judged, u64::from(SYNS), "each SYN once");
-        let status = gate.status();
-        assert_eq!(status["lost"], 0, "{status}");
+        assert_eq!(gate.lost(), 0, "{}", gate.status());
     }
 }

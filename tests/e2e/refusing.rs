@@ -35,8 +35,9 @@ in_lab! {
         for from in [TRUDY, ANNA] {
             assert!(world.visit(from, 80).is_served(), "{from}");
         }
-        assert_eq!(gate.explain(MALLORY, 80)["verdict"], "drop");
-        assert_eq!(gate.explain(TRUDY, 80)["verdict"], "accept");
+        assert_eq!(gate.explain(MALLORY, 80)["accepted"], false);
+        assert_eq!(gate.explain(MALLORY, 80)["settled_by"], "denylist");
+        assert_eq!(gate.explain(TRUDY, 80)["accepted"], true);
     }
 
     fn the_allow_list_comes_first() {

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
+use std::net::IpAddr;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -10,6 +11,9 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::Stop;
+use crate::control::protocol::{BanRow, ExplainReport};
+use crate::control::{self, Request, Response};
+use crate::events::Span;
 use crate::lab::{Host, Process};
 
 /// The policy, as the demo shows it.
@@ -24,7 +28,6 @@ const START: Duration = Duration::from_secs(10);
 /// The running daemon. It ends when this is dropped.
 pub(super) struct Gate<'a> {
     server: &'a Host,
-    program: PathBuf,
     _daemon: Process,
 }
 
@@ -36,7 +39,10 @@ impl<'a> Gate<'a> {
         let program = std::env::current_exe().map_err(|e| cannot("finding this program", e))?;
         fs::create_dir_all(home).map_err(|e| cannot(HOME, e))?;
         let (config, said) = (home.join("policy.toml"), home.join("said"));
-        fs::write(&config, policy()).map_err(|e| cannot("writing the policy", e))?;
+        let overlay = home.join("conf.d/demo.toml");
+        fs::create_dir_all(home.join("conf.d")).map_err(|e| cannot(HOME, e))?;
+        fs::write(&config, POLICY).map_err(|e| cannot("writing the policy", e))?;
+        fs::write(&overlay, places()).map_err(|e| cannot("writing the policy", e))?;
         let output = File::create(&said).map_err(|e| cannot("creating a log", e))?;
         let mut command = server.command(&program);
         command.args(["run", "--config"]).arg(&config);
@@ -54,15 +60,28 @@ impl<'a> Gate<'a> {
             }
             std::thread::sleep(Duration::from_millis(10));
         }
-        Ok((Self { server, program, _daemon: daemon }, log))
+        Ok((Self { server, _daemon: daemon }, log))
     }
 
-    /// Asks the gate through its control socket, as an admin would: `portcullis … --json`.
-    pub(super) fn ask(&self, args: &[&str]) -> Result<Value, Stop> {
-        let mut command = self.server.command(&self.program);
-        command.args(args).arg("--json").arg("--socket").arg(format!("{HOME}/control.sock"));
-        let said = output(&mut command, &format!("portcullis {}", args.join(" ")))?;
-        serde_json::from_str(&said).map_err(|e| Stop::Broken(format!("portcullis {args:?}: {e}")))
+    /// Every standing, as `portcullis bans list` gets them: over the control socket.
+    pub(super) fn bans(&self) -> Result<Vec<BanRow>, Stop> {
+        match self.ask(&Request::Bans)? {
+            Response::Bans(rows) => Ok(rows),
+            other => Err(Stop::Broken(format!("unexpected answer: {other:?}"))),
+        }
+    }
+
+    /// What would become of a visit now, as `portcullis explain` gets it.
+    pub(super) fn explain(&self, address: IpAddr, port: u16) -> Result<ExplainReport, Stop> {
+        match self.ask(&Request::Explain { address, port })? {
+            Response::Explain(report) => Ok(*report),
+            other => Err(Stop::Broken(format!("unexpected answer: {other:?}"))),
+        }
+    }
+
+    fn ask(&self, request: &Request) -> Result<Response, Stop> {
+        let socket = Path::new(HOME).join("control.sock");
+        control::ask(&socket, request).map_err(|e| Stop::Broken(e.to_string()))
     }
 
     /// The elements of a kernel set with what remains of their time, as nft tells them.
@@ -84,7 +103,7 @@ fn element(element: &Value) -> String {
     let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     match element.pointer("/elem/expires").and_then(Value::as_u64) {
         Some(seconds) => {
-            let left = crate::events::Span(Duration::from_secs(seconds));
+            let left = Span(Duration::from_secs(seconds));
             format!("{value} ({left} left)")
         }
         None => value,
@@ -100,11 +119,11 @@ fn output(command: &mut Command, what: &str) -> Result<String, Stop> {
     Err(Stop::Broken(format!("{what}: {}", said.trim_end())))
 }
 
-/// The whole policy file: what is shown, and where the daemon keeps its things.
-fn policy() -> String {
+/// Laid over the policy: where the daemon keeps its things.
+fn places() -> String {
     format!(
-        "{POLICY}state_dir = \"{HOME}/state\"\n\n[events]\nto = \"stderr\"\njson = \
-         \"{HOME}/events.json\"\n\n[control]\nsocket = \"{HOME}/control.sock\"\n"
+        "[bans]\nstate_dir = \"{HOME}/state\"\n[events]\njson = \"{HOME}/events.json\"\n\
+         [control]\nsocket = \"{HOME}/control.sock\"\n"
     )
 }
 
@@ -199,11 +218,12 @@ fn entry(event: &Value) -> Entry {
             Value::String(text) => text.clone(),
             Value::Number(span) if name == "for" => {
                 let seconds = span.as_u64().unwrap_or_default();
-                format!("{:#}", crate::events::Span(Duration::from_secs(seconds)))
+                format!("{:#}", Span(Duration::from_secs(seconds)))
             }
             // What a list or a port check measured says nothing that is not said already.
-            Value::Number(_) if matches!(event["reason"].as_str(), Some("denylist" | "ports"))
-                && matches!(name, "seen" | "limit") =>
+            Value::Number(_)
+                if matches!(event["reason"].as_str(), Some("denylist" | "ports"))
+                    && matches!(name, "seen" | "limit") =>
             {
                 continue;
             }
@@ -256,9 +276,15 @@ mod tests {
     }
 
     #[test]
-    fn the_policy_that_is_shown_is_the_one_that_is_used() {
-        let whole = policy();
-        assert!(whole.starts_with(POLICY));
-        assert!(toml::from_str::<toml::Table>(&whole).is_ok(), "{whole}");
+    fn the_policy_is_valid_and_nothing_in_it_needs_a_warning() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = dir.path().join("policy.toml");
+        fs::create_dir(dir.path().join("conf.d")).unwrap();
+        fs::write(&config, POLICY).unwrap();
+        fs::write(dir.path().join("conf.d/demo.toml"), places()).unwrap();
+        let loaded = crate::config::load(&config).unwrap();
+        assert_eq!(loaded.warnings, []);
+        assert!(loaded.config.bans.state_dir.starts_with(HOME));
+        assert!(POLICY.lines().all(|line| line.chars().count() <= 75));
     }
 }

@@ -54,7 +54,15 @@ impl Narrator {
         let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         let coloured = wanted && !dumb && io::stdout().is_terminal();
-        Ok(Self { coloured, fast, interrupted, log: None, shown: BTreeMap::new(), scene: 0, failures: 0 })
+        Ok(Self {
+            coloured,
+            fast,
+            interrupted,
+            log: None,
+            shown: BTreeMap::new(),
+            scene: 0,
+            failures: 0,
+        })
     }
 
     /// From now on the gate's log is told as well.

@@ -1,11 +1,12 @@
 //! The table at the end: who was let in, who was not, and why.
 
-use serde_json::Value;
-
 use super::Stop;
 use super::cast::{CAST, Person};
 use super::gate::Gate;
 use super::narrator::{Narrator, Tone};
+use crate::control::protocol::BanRow;
+use crate::memory::SourceKey;
+use crate::policy::Standing;
 
 /// What someone experienced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,13 +21,12 @@ pub(super) struct Tally {
 
 /// Prints the table. What people experienced is theirs to say; reasons and standings are the
 /// gate's.
-pub(super) fn table(
-    narrator: &Narrator,
-    gate: &Gate<'_>,
-    tallies: &[Tally],
-) -> Result<(), Stop> {
-    let standings = gate.ask(&["bans", "list"])?;
-    let head = format!("{:<8} {:<15} {:<5} {:<9} {:<25} {}", "who", "address", "for", "let in", "refused because of", "standing");
+pub(super) fn table(narrator: &Narrator, gate: &Gate<'_>, tallies: &[Tally]) -> Result<(), Stop> {
+    let standings = gate.bans()?;
+    let head = format!(
+        "{:<8} {:<15} {:<5} {:<9} {:<25} {}",
+        "who", "address", "for", "let in", "refused because of", "standing"
+    );
     narrator.say(&narrator.paint(Tone::Bold, &format!("   {head}")))?;
     for person in CAST {
         let of_them = tallies.iter().filter(|tally| tally.person == person);
@@ -38,12 +38,13 @@ pub(super) fn table(
             Some((why, count)) => format!("{why} ({count}×), …"),
             None => "–".to_owned(),
         };
-        let (standing, left) = standing(&standings, person);
-        let tone = match standing.as_str() {
-            "banned" => Tone::Bad,
-            "suspect" => Tone::Mild,
-            _ if served == 0 => Tone::Bad,
-            _ => Tone::Good,
+        let standing = standing(&standings, person);
+        let now = gate.explain(person.ip(), person.port)?;
+        let tone = match standing {
+            Standing::Banned => Tone::Bad,
+            Standing::Suspect => Tone::Mild,
+            Standing::Clean if now.accepted => Tone::Good,
+            Standing::Clean => Tone::Bad,
         };
         let row = format!(
             "   {:<8} {:<15} {:<5} {:<9} {:<25} {}",
@@ -52,22 +53,18 @@ pub(super) fn table(
             person.wants(),
             format!("{served} of {tries}"),
             why,
-            format!("{standing}{left}")
+            standing.word()
         );
         narrator.say(&narrator.paint(tone, &row))?;
     }
     Ok(())
 }
 
-/// What `bans list` says of someone, and for how long.
-pub(super) fn standing(listing: &Value, person: Person) -> (String, String) {
-    let key = crate::memory::SourceKey::of(person.ip()).to_string();
-    let entries = listing.as_array().or(listing["bans"].as_array());
-    let entry = entries.into_iter().flatten().find(|entry| entry["source"] == key.as_str());
-    match entry {
-        Some(entry) => (entry["standing"].as_str().unwrap_or_default().to_owned(), String::new()),
-        None => ("clean".to_owned(), String::new()),
-    }
+/// The standing that the gate gives someone.
+pub(super) fn standing(rows: &[BanRow], person: Person) -> Standing {
+    let source = SourceKey::of(person.ip()).prefix();
+    let row = rows.iter().find(|row| row.source.trunc() == source);
+    row.map_or(Standing::Clean, |row| row.standing)
 }
 
 /// Prints the kernel's own sets.

@@ -9,6 +9,7 @@ use super::narrator::{Narrator, Tone};
 use super::outcome::{self, Tally};
 use super::{DemoArgs, Stop};
 use crate::lab::{Forge, Manner, Overheard, Probe, Visit};
+use crate::policy::Standing;
 
 /// How long people wait; a dropped SYN is sent again after one second.
 const PATIENCE: Duration = Duration::from_millis(2800);
@@ -46,12 +47,13 @@ pub(super) fn play(args: DemoArgs) -> Result<(), Stop> {
 }
 
 fn prologue(narrator: &mut Narrator) -> Result<(), Stop> {
-    narrator.say(&narrator.paint(Tone::Bold, "Portcullis, on a private network of this machine"))?;
+    narrator
+        .say(&narrator.paint(Tone::Bold, "Portcullis, on a private network of this machine"))?;
     for line in [
         "",
-        "   visitors   203.0.113.0/24  ──┐",
-        "              2001:db8:7::/64   ├── router ──▌gate▐── server  198.51.100.10",
-        "   attackers  192.0.2.0/24    ──┘                     ssh 22, web 80",
+        "   visitors   203.0.113.0/24  ─┐            ┌──────┐",
+        "              2001:db8:7::/64  ├── router ──┤ gate ├── server  198.51.100.10",
+        "   attackers  192.0.2.0/24    ─┘            └──────┘           ssh 22, web 80",
         "",
         "   Real packets through this machine's kernel; the gate is this program, run",
         "   as a daemon on the server. Its own log lines, shortened, look like this:",
@@ -75,7 +77,13 @@ impl Play<'_> {
         for person in [ANNA, BEN] {
             let seen = self.visit(person, 1, PATIENCE)?;
             let quick = seen.iter().filter_map(Visit::connected).all(|t| t < HASTE);
-            let line = format!("{} ({}) asks for {}: {}", person.name, person.address, person.wants(), experience(&seen));
+            let line = format!(
+                "{} ({}) asks for {}: {}",
+                person.name,
+                person.address,
+                person.wants(),
+                experience(&seen)
+            );
             self.narrator.result(served(&seen) == 1 && quick, Tone::Good, &line)?;
         }
         Ok(())
@@ -85,7 +93,8 @@ impl Play<'_> {
     fn denied(&mut self) -> Result<(), Stop> {
         self.narrator.scene("An address on the deny list")?;
         let seen = self.visit(MALLORY, 1, Duration::from_millis(700))?;
-        let line = format!("Mallory ({}) asks for the web page: {}", MALLORY.address, experience(&seen));
+        let line =
+            format!("Mallory ({}) asks for the web page: {}", MALLORY.address, experience(&seen));
         self.narrator.result(served(&seen) == 0, Tone::Bad, &line)
     }
 
@@ -140,10 +149,10 @@ impl Play<'_> {
         let seen = self.visit(GUS, 12, HASTE)?;
         let line = format!("{} of his 12 attempts reached ssh.", served(&seen));
         self.narrator.result(served(&seen) <= 3, Tone::Bad, &line)?;
-        let listing = self.gate.ask(&["bans", "list"])?;
-        let (standing, _) = outcome::standing(&listing, GUS);
-        let line = format!("He did complete connections, so it is really him: {standing}.");
-        self.narrator.result(standing == "banned", Tone::Bad, &line)?;
+        let standing = outcome::standing(&self.gate.bans()?, GUS);
+        let line =
+            format!("He did complete connections, so it is really him: {}.", standing.word());
+        self.narrator.result(standing == Standing::Banned, Tone::Bad, &line)?;
         let web = Person { port: 80, ..GUS };
         let seen = self.visit(web, 1, Duration::from_millis(700))?;
         let line = format!("The web page is closed to him, too: {}.", experience(&seen));
@@ -155,7 +164,8 @@ impl Play<'_> {
         self.narrator.scene("Ordinary visitors, after all that")?;
         for person in [ANNA, BEN] {
             let seen = self.visit(person, 1, PATIENCE)?;
-            let line = format!("{} asks for {}: {}", person.name, person.wants(), experience(&seen));
+            let line =
+                format!("{} asks for {}: {}", person.name, person.wants(), experience(&seen));
             self.narrator.result(served(&seen) == 1, Tone::Good, &line)?;
         }
         Ok(())
@@ -176,14 +186,21 @@ impl Play<'_> {
         self.narrator.say(&format!(
             "   All as it should be, in {seconds:.0} s. Gate, hosts and rules are gone now; nothing on this"
         ))?;
-        self.narrator.say("   machine was changed. README.md tells how to put the gate on a server.")
+        self.narrator
+            .say("   machine was changed. README.md tells how to put the gate on a server.")
     }
 
     /// Someone visits their service, while the log is told.
     fn visit(&mut self, who: Person, times: usize, patience: Duration) -> Result<Vec<Visit>, Stop> {
         let work = self.stage.visits(who, times, patience)?;
         let seen = self.narrator.during(work)?;
-        let person = Person { port: super::cast::CAST.iter().find(|p| p.name == who.name).map_or(who.port, |p| p.port), ..who };
+        let person = Person {
+            port: super::cast::CAST
+                .iter()
+                .find(|p| p.name == who.name)
+                .map_or(who.port, |p| p.port),
+            ..who
+        };
         self.tallies.push(Tally { person, tries: times, served: served(&seen) });
         Ok(seen)
     }

@@ -36,8 +36,7 @@ pub(crate) struct Refused {
 
 impl<'a> Gate<'a> {
     /// Starts the program and waits until it says that it is ready. The policy gets a control
-    /// socket, a JSON file and a state directory of its own: it must not contain `[events]` or
-    /// `[control]`.
+    /// socket, a JSON file and a state directory of its own.
     pub(crate) fn start(host: &'a Host, policy: &str) -> Self {
         Self::try_start(host, "gate", policy)
             .unwrap_or_else(|refused| panic!("the gate did not start: {refused:?}"))
@@ -47,8 +46,9 @@ impl<'a> Gate<'a> {
     pub(crate) fn try_start(host: &'a Host, name: &str, policy: &str) -> Result<Self, Refused> {
         static STARTS: AtomicU32 = AtomicU32::new(0);
         let home = PathBuf::from("/run").join(name);
-        fs::create_dir_all(&home).expect("a directory");
-        fs::write(home.join("policy.toml"), complete(&home, policy)).expect("a file");
+        fs::create_dir_all(home.join("conf.d")).expect("a directory");
+        fs::write(home.join("conf.d/places.toml"), places(&home)).expect("a file");
+        fs::write(home.join("policy.toml"), policy).expect("a file");
         let start = STARTS.fetch_add(1, Ordering::Relaxed);
         let socket = home.join(format!("notify{start}"));
         let notify = UnixDatagram::bind(&socket).expect("a notify socket");
@@ -111,10 +111,18 @@ impl<'a> Gate<'a> {
         self.ask_json(&["status"])
     }
 
+    /// SYNs that never reached it, or were answered without it.
+    pub(crate) fn lost(&self) -> u64 {
+        let status = self.status();
+        let of_queues = status["queues"].as_array().expect("queues").iter();
+        let lost: u64 = of_queues.map(|queue| queue["lost"].as_u64().expect("a number")).sum();
+        lost + status["counters"]["lost"].as_u64().expect("a number")
+    }
+
     /// SYNs it has judged so far.
     pub(crate) fn judged(&self) -> u64 {
         let status = self.status();
-        status["judged"].as_u64().unwrap_or_else(|| panic!("no `judged` in {status}"))
+        status["counters"]["received"].as_u64().unwrap_or_else(|| panic!("no counter in {status}"))
     }
 
     /// What it would say to a visit, and why.
@@ -125,8 +133,11 @@ impl<'a> Gate<'a> {
     /// The standing it has on record for a source: `banned`, `suspect`, or nothing.
     pub(crate) fn standing(&self, source: &str) -> Option<String> {
         let bans = self.ask_json(&["bans", "list"]);
-        let list = bans.as_array().or(bans["bans"].as_array()).expect("a list");
-        let entry = list.iter().find(|entry| entry["source"] == source)?;
+        let single = |entry: &&Value| {
+            let net = entry["source"].as_str().expect("a prefix");
+            net == source || net.strip_suffix("/32") == Some(source)
+        };
+        let entry = bans.as_array().expect("a list").iter().find(single)?;
         Some(entry["standing"].as_str().expect("a word").to_owned())
     }
 
@@ -176,7 +187,7 @@ impl<'a> Gate<'a> {
 
     /// Replaces the policy file.
     pub(crate) fn write_policy(&self, policy: &str) {
-        fs::write(self.home.join("policy.toml"), complete(&self.home, policy)).expect("a file");
+        fs::write(self.home.join("policy.toml"), policy).expect("a file");
     }
 
     /// Sends a signal.
@@ -198,17 +209,11 @@ impl<'a> Gate<'a> {
     }
 }
 
-/// Adds the paths that a test's gate uses.
-fn complete(home: &std::path::Path, policy: &str) -> String {
+/// The paths of a test's gate, to be laid over its policy.
+fn places(home: &std::path::Path) -> String {
     let home = home.display();
-    let state = format!("[bans]\nstate_dir = \"{home}/state\"\n");
-    let policy = if policy.contains("[bans]\n") {
-        policy.replacen("[bans]\n", &state, 1)
-    } else {
-        format!("{policy}\n{state}")
-    };
     format!(
-        "{policy}\n[events]\nto = \"stderr\"\njson = \"{home}/events.json\"\n\
+        "[bans]\nstate_dir = \"{home}/state\"\n[events]\njson = \"{home}/events.json\"\n\
          [control]\nsocket = \"{home}/control.sock\"\n"
     )
 }
