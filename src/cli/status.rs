@@ -1,5 +1,6 @@
 //! `portcullis status`: how the gate is.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -66,21 +67,31 @@ fn traffic(report: &StatusReport) -> String {
     row("judged", *received, Some(report.per_second.received));
     row("let in", *accepted, Some(report.per_second.accepted));
     row("refused", report.counters.dropped_total(), Some(report.per_second.dropped));
-    let mut by_check: Vec<(&String, &u64)> = dropped.iter().collect();
-    by_check.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
-    for (check, count) in by_check {
-        row(&format!("  by {check}"), *count, None);
+    for (check, count) in largest_first(dropped) {
+        row(&format!("  by {check}"), count, None);
     }
-    for (name, count) in [
-        ("only observed, not refused", *would_drop),
-        ("repeated by the sender", *retransmissions),
-        ("unreadable", malformed.values().sum()),
-    ] {
+    if !would_drop.is_empty() {
+        let total = report.counters.would_drop_total();
+        row("would have been refused", total, Some(report.per_second.would_drop));
+        for (check, count) in largest_first(would_drop) {
+            row(&format!("  by {check}"), count, None);
+        }
+    }
+    for (name, count) in
+        [("repeated by the sender", *retransmissions), ("unreadable", malformed.values().sum())]
+    {
         if count > 0 {
             row(name, count, None);
         }
     }
     table.text()
+}
+
+fn largest_first(counts: &BTreeMap<String, u64>) -> Vec<(&str, u64)> {
+    let mut counts: Vec<(&str, u64)> =
+        counts.iter().map(|(name, count)| (name.as_str(), *count)).collect();
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    counts
 }
 
 fn state(report: &StatusReport) -> String {
@@ -185,7 +196,6 @@ fn lines<const N: usize>(title: &str, facts: [(&str, String); N]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
     use std::time::Duration;
 
     use super::*;
@@ -217,7 +227,12 @@ mod tests {
                 malformed: BTreeMap::from([("fragment".into(), 12)]),
                 ..Snapshot::default()
             },
-            per_second: PerSecond { received: 12.34, accepted: 11.9, dropped: 0.44 },
+            per_second: PerSecond {
+                received: 12.34,
+                accepted: 11.9,
+                dropped: 0.44,
+                would_drop: 0.0,
+            },
             lines_lost: 0,
             memory: MemoryFacts {
                 sources: 12_345,
@@ -283,7 +298,7 @@ No alarms.
         let mut report = report();
         report.mode = "observe".into();
         report.kernel_sets = None;
-        report.counters.would_drop = 5;
+        report.counters.would_drop = BTreeMap::from([("rate".into(), 5), ("ports".into(), 70)]);
         report.counters.lost = 1_000;
         report.lines_lost = 3;
         report.firewall.healthy = false;
@@ -298,7 +313,9 @@ No alarms.
         let text = screen(&report, &TimeZone::UTC);
         for line in [
             "  mode          observe: nothing is dropped",
-            "  only observed, not refused            5",
+            "  would have been refused              75         0.0",
+            "    by ports                           70",
+            "    by rate                             5",
             "  kernel table  PROBLEM: nft is missing; install it with: apt install nftables;",
             "                rebuilt 2 times, because it was removed",
             "  kernel sets   nothing to tell them yet",
