@@ -20,8 +20,10 @@
 pub mod cli;
 pub mod config;
 pub mod control;
+pub mod daemon;
 pub mod events;
 pub mod firewall;
+pub mod host;
 pub mod lab;
 pub mod memory;
 pub mod packet;

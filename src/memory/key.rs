@@ -82,7 +82,7 @@ impl fmt::Debug for SourceKey {
 }
 
 /// The base of a wider network, made by [`SourceKey::network`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NetworkKey(u64);
 
 #[cfg(test)]

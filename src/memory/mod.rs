@@ -1,7 +1,20 @@
 //! What is remembered of a source: pure and bounded.
+//!
+//! [`Memory`] is the one table; [`Source`] is what a row costs. Nothing here knows what is good
+//! or bad: that is [`crate::policy`]'s work.
 
+mod attempts;
+mod gcra;
 mod key;
+mod networks;
+mod source;
+mod table;
 mod time;
 
+pub use attempts::{Attempts, Place, Seen};
+pub use gcra::{Bucket, Full, Limit, SharedBucket};
 pub use key::{NetworkKey, SourceKey};
+pub use networks::Networks;
+pub use source::{CLASSES, Offences, Source, Stack};
+pub use table::{Bounds, Memory, Remembered, Shard};
 pub use time::Moment;

@@ -18,6 +18,16 @@ impl PortSet {
         range.for_each(|port| self.insert(port));
     }
 
+    /// Adds every port of another set.
+    pub fn join(&mut self, other: &PortSet) {
+        self.0.iter_mut().zip(other.0.iter()).for_each(|(own, other)| *own |= other);
+    }
+
+    /// Takes every port of another set out.
+    pub fn subtract(&mut self, other: &PortSet) {
+        self.0.iter_mut().zip(other.0.iter()).for_each(|(own, other)| *own &= !other);
+    }
+
     /// Is `port` in the set?
     #[inline]
     pub fn contains(&self, port: u16) -> bool {
@@ -29,10 +39,15 @@ impl PortSet {
         self.0.iter().all(|word| *word == 0)
     }
 
+    /// The ports, ascending.
+    pub fn iter(&self) -> impl Iterator<Item = u16> {
+        (0..=u16::MAX).filter(|port| self.contains(*port))
+    }
+
     /// The set as ascending ranges that do not touch each other.
     pub fn ranges(&self) -> Vec<RangeInclusive<u16>> {
         let mut ranges: Vec<RangeInclusive<u16>> = Vec::new();
-        for port in (0..=u16::MAX).filter(|port| self.contains(*port)) {
+        for port in self.iter() {
             match ranges.last_mut() {
                 Some(last) if port > 0 && *last.end() == port - 1 => *last = *last.start()..=port,
                 _ => ranges.push(port..=port),

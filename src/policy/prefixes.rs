@@ -1,33 +1,96 @@
 //! Sets of address prefixes, millions of them, for one quick question: is this address inside?
+//!
+//! The prefixes are flattened to ascending ranges that do not overlap, so that one search
+//! answers, however they were nested. An IPv4 range costs 10 bytes, an IPv6 one 34.
 
+mod ranges;
+
+use std::fmt;
 use std::net::IpAddr;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
+
+use ranges::Ranges;
 
 /// A set of IPv4 and IPv6 prefixes, each with the number of the list it came from.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+///
+/// An IPv4-mapped IPv6 address (`::ffff:192.0.2.1`) is its IPv4 address, in what is put in and in
+/// what is asked; so `::/0` holds every IPv6 address and no IPv4 one.
+#[derive(Clone, Default, PartialEq)]
 pub struct PrefixSet {
-    nets: Vec<(IpNet, u16)>,
+    v4: Ranges<u32>,
+    v6: Ranges<u128>,
+    len: usize,
 }
 
 impl PrefixSet {
     /// Builds the set. Where prefixes of several lists overlap, the lowest list number is kept.
-    pub fn new(nets: Vec<(IpNet, u16)>) -> Self {
-        Self { nets }
+    /// Bits behind a prefix's length are ignored.
+    pub fn new(mut nets: Vec<(IpNet, u16)>) -> Self {
+        nets.iter_mut().for_each(|(net, _)| *net = canonical(*net));
+        // By family, then address, then length: each prefix stands before those it contains.
+        nets.sort_unstable();
+        let v6 = nets.partition_point(|(net, _)| matches!(net, IpNet::V4(_)));
+        let (v4, v6) = nets.split_at(v6);
+        Self {
+            v4: Ranges::flatten(v4.iter().filter_map(|(net, list)| match net {
+                IpNet::V4(net) => Some((net.network().to_bits(), net.broadcast().to_bits(), *list)),
+                IpNet::V6(_) => None,
+            })),
+            v6: Ranges::flatten(v6.iter().filter_map(|(net, list)| match net {
+                IpNet::V6(net) => Some((net.network().to_bits(), net.broadcast().to_bits(), *list)),
+                IpNet::V4(_) => None,
+            })),
+            len: nets.len(),
+        }
     }
 
     /// Does the set hold nothing at all?
     pub fn is_empty(&self) -> bool {
-        self.nets.is_empty()
+        self.len == 0
+    }
+
+    /// How many prefixes it was built from; one that was given twice counts twice.
+    pub fn len(&self) -> usize {
+        self.len
     }
 
     /// The number of the list whose prefix contains `address`.
+    #[inline]
     pub fn find(&self, address: IpAddr) -> Option<u16> {
-        self.nets.iter().find(|(net, _)| net.contains(&address)).map(|(_, list)| *list)
+        match address.to_canonical() {
+            IpAddr::V4(v4) => self.v4.find(v4.to_bits()),
+            IpAddr::V6(v6) => self.v6.find(v6.to_bits()),
+        }
     }
 
     /// Does any prefix of the set share an address with `net`?
     pub fn overlaps(&self, net: IpNet) -> bool {
-        self.nets.iter().any(|(own, _)| own.contains(&net) || net.contains(own))
+        match canonical(net) {
+            IpNet::V4(v4) => self.v4.overlaps(v4.network().to_bits(), v4.broadcast().to_bits()),
+            IpNet::V6(v6) => self.v6.overlaps(v6.network().to_bits(), v6.broadcast().to_bits()),
+        }
     }
 }
+
+/// The prefix without host bits, and as IPv4 if it lies within `::ffff:0:0/96`.
+fn canonical(net: IpNet) -> IpNet {
+    let mapped = match net {
+        IpNet::V6(v6) => v6.prefix_len().checked_sub(96).zip(v6.addr().to_ipv4_mapped()),
+        IpNet::V4(_) => None,
+    };
+    match mapped.and_then(|(len, v4)| Ipv4Net::new(v4, len).ok()) {
+        Some(v4) => v4.trunc().into(),
+        None => net.trunc(),
+    }
+}
+
+/// Short, because a set may have millions of members.
+impl fmt::Debug for PrefixSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PrefixSet({} prefixes)", self.len)
+    }
+}
+
+#[cfg(test)]
+mod tests;

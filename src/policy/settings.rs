@@ -155,7 +155,16 @@ pub struct Rates {
 
 impl Rates {
     /// The most service classes there can be besides `other`: each costs memory in every source.
-    pub const CLASSES: usize = 5;
+    pub const CLASSES: usize = crate::memory::CLASSES - 1;
+
+    /// The class a port belongs to, and its place in every source's memory.
+    #[inline]
+    pub fn class_of(&self, port: u16) -> (usize, &Class) {
+        let own = self.classes.iter().take(Self::CLASSES).enumerate();
+        own.into_iter()
+            .find(|(_, class)| class.ports.contains(port))
+            .map_or((Self::CLASSES, &self.other), |found| found)
+    }
 }
 
 /// `[rate.class.NAME]`: attempts of one source at one kind of service.

@@ -1,0 +1,183 @@
+//! `portcullis check`: is this policy good?
+
+use std::fmt::{self, Display};
+use std::path::Path;
+use std::process::ExitCode;
+
+use crate::config::{self, Config, ConfigErrors, Loaded, Mode, Redirect};
+
+/// EX_NOINPUT of sysexits: the policy file is missing.
+const NO_INPUT: u8 = 66;
+/// EX_CONFIG of sysexits: the policy has mistakes.
+const BAD_CONFIG: u8 = 78;
+
+/// Checks the policy at `path`. A good one is summed up on standard output; the exit code is 0.
+/// All mistakes of a bad one go to standard error; the exit code is 78, or 66 if there is no file.
+pub fn run(path: &Path) -> ExitCode {
+    match config::load(path) {
+        Ok(loaded) => {
+            print!("{}", Summary { path, loaded: &loaded });
+            ExitCode::SUCCESS
+        }
+        Err(errors) => {
+            eprintln!("{errors}");
+            eprintln!("\n{}", verdict(&errors));
+            ExitCode::from(if errors.missing { NO_INPUT } else { BAD_CONFIG })
+        }
+    }
+}
+
+fn verdict(errors: &ConfigErrors) -> String {
+    match errors.problems.len() {
+        1 => "1 mistake: this policy will not be used".into(),
+        n => format!("{} mistakes: this policy will not be used", grouped(n)),
+    }
+}
+
+/// What a good policy will do, in a few lines.
+struct Summary<'a> {
+    path: &'a Path,
+    loaded: &'a Loaded,
+}
+
+impl Display for Summary<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Loaded { config, warnings, files } = self.loaded;
+        for warning in warnings {
+            writeln!(f, "warning: {warning}\n")?;
+        }
+        let others = match files.len().saturating_sub(1) {
+            0 => String::new(),
+            1 => " and 1 more file".into(),
+            n => format!(" and {n} more files"),
+        };
+        writeln!(f, "{}{others}: the policy is good", self.path.display())?;
+        let mut row = |name: &str, value: &dyn Display| writeln!(f, "  {name:<9} {value}");
+        row("mode", &mode(config.mode))?;
+        row("redirect", &redirect(config))?;
+        row("served", &served(config))?;
+        if !config.guard.protect.is_empty() {
+            row("behind", &behind(config))?;
+        }
+        row("allowed", &prefixes(config.policy.allowlist.prefixes.len()))?;
+        row("denied", &denied(config))?;
+        row("state", &config.bans.state_dir.display())
+    }
+}
+
+fn mode(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Enforce => "enforce: what is refused is dropped",
+        Mode::Observe => "observe: everything passes, and what would be dropped is told",
+    }
+}
+
+fn redirect(config: &Config) -> String {
+    let (first, threads) = (config.queue.number, config.queue.threads);
+    let queues = match threads {
+        1 => format!("queue {first}"),
+        _ => format!("queues {first} to {}", u32::from(first) + u32::from(threads) - 1),
+    };
+    let how = match config.guard.redirect {
+        Redirect::Auto => "auto (nft, or else iptables)",
+        Redirect::Nft => "nft",
+        Redirect::Iptables => "iptables",
+        Redirect::Manual => "manual (you place the rule; `portcullis rules` prints it)",
+    };
+    format!("{how}, {queues}")
+}
+
+fn served(config: &Config) -> String {
+    let ports = &config.policy.ports;
+    let open = match (ports.any, ports.listening, ports.open.is_empty()) {
+        (true, ..) => "every port".into(),
+        (false, true, true) => "the ports that listen".into(),
+        (false, true, false) => format!("the ports that listen, and {}", ports.open),
+        (false, false, true) => "no port at all".into(),
+        (false, false, false) => ports.open.to_string(),
+    };
+    match ports.only_from.len() {
+        0 => open,
+        1 => format!("{open}; one entry for chosen sources only"),
+        n => format!("{open}; {n} entries for chosen sources only"),
+    }
+}
+
+fn behind(config: &Config) -> String {
+    let ports = match &config.policy.ports.open_behind {
+        None => "every port".into(),
+        Some(ports) => ports.to_string(),
+    };
+    let nets: Vec<String> = config.guard.protect.iter().map(ToString::to_string).collect();
+    format!("{ports} of {}", nets.join(", "))
+}
+
+fn denied(config: &Config) -> String {
+    let denied = &config.policy.denylist;
+    match denied.lists.len() {
+        0 | 1 => prefixes(denied.prefixes.len()),
+        n => format!(
+            "{} from {n} lists: {}",
+            prefixes(denied.prefixes.len()),
+            denied.lists.join(", ")
+        ),
+    }
+}
+
+fn prefixes(count: usize) -> String {
+    match count {
+        0 => "nobody by name".into(),
+        1 => "1 prefix".into(),
+        n => format!("{} prefixes", grouped(n)),
+    }
+}
+
+/// A number with commas between thousands.
+fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn summary(text: &str) -> String {
+        let loaded = config::parse(text, "p.toml").unwrap_or_else(|errors| panic!("{errors}"));
+        Summary { path: Path::new("p.toml"), loaded: &loaded }.to_string()
+    }
+
+    #[test]
+    fn sums_up() {
+        let default = summary("");
+        for part in [
+            "p.toml: the policy is good\n",
+            "enforce: ",
+            "auto (nft, or else iptables), queue 7\n",
+            "the ports that listen\n",
+            "nobody by name\n",
+        ] {
+            assert!(default.contains(part), "{part} is not in {default}");
+        }
+        let gateway = summary(include_str!("../../config/gateway.toml"));
+        for part in ["queues 7 to 8", "8080, 8443; one entry", "443, 993 of 198.51.100.0/24, 2001:"]
+        {
+            assert!(gateway.contains(part), "{part} is not in {gateway}");
+        }
+        assert!(summary("[ports]\nopen = \"\"").starts_with("warning: p.toml:2:8: no port"));
+    }
+
+    #[test]
+    fn numbers_are_grouped() {
+        for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
+            assert_eq!(grouped(number), text);
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! What the daemon answers to the command line.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::{Duration, SystemTime};
+
+use ipnet::IpNet;
+use jiff::Timestamp;
+
+use super::{Daemon, lock};
+use crate::config::Mode;
+use crate::control::{
+    BanRow, CheckRow, Done, ExplainReport, FindingWord, FirewallFacts, Latency, MemoryFacts,
+    QueueRow, Refusal, Request, Response, SourceFacts, StandingCounts, StatusReport, Trouble,
+};
+use crate::firewall::{By, Gone, Order, Told};
+use crate::memory::{Source, SourceKey};
+use crate::packet::{Flags, Options, Syn};
+use crate::policy::{Finding, Row, Ruling, Standing, explain};
+
+impl Daemon {
+    /// Answers one request. Called from the threads of the control socket.
+    pub(super) fn answer(&self, request: Request) -> Response {
+        let answer = match request {
+            Request::Status => self.status().map(|report| Response::Status(Box::new(report))),
+            Request::Bans => self.bans().map(Response::Bans),
+            Request::BansAdd { net, standing, lasts, reason } => {
+                self.add(net, standing, lasts, reason).map(Response::Done)
+            }
+            Request::BansRemove { net } => self.remove(net).map(Response::Done),
+            Request::Explain { address, port } => {
+                self.explain(address, port).map(|report| Response::Explain(Box::new(report)))
+            }
+            Request::Reload => self.reload().map(Response::Done),
+        };
+        answer.unwrap_or_else(Response::Error)
+    }
+
+    fn status(&self) -> Result<StatusReport, Refusal> {
+        let firewall = self.orders.ask(|reply| Order::Counters { reply }).map_err(gone)?;
+        let counters = self.shared.counters.sum();
+        let now = self.shared.now();
+        let state = lock(&self.state);
+        let (newcomers, proven) = self.shared.memory.len();
+        let (lines_lost, alarms) = lock(&self.events)
+            .as_ref()
+            .map(|events| (events.lines_lost(), events.alarms().recent()))
+            .unwrap_or_default();
+        let uptime = self.shared.birth().elapsed();
+        let waiting = host_queues();
+        let rows = self.queues.iter().zip(self.shared.counters.queues());
+        let queues = rows.map(|((number, holds), (received, lost))| QueueRow {
+            number: *number,
+            waiting: waiting.iter().find(|(n, _)| n == number).map(|(_, waiting)| *waiting),
+            length: state.config.queue.length.into(),
+            buffer_holds: u64::from(*holds),
+            received,
+            lost,
+        });
+        let kernel = |name: &str| {
+            firewall.kernel.iter().find(|(known, _)| *known == name).map_or(0, |(_, count)| *count)
+        };
+        Ok(StatusReport {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            mode: match state.config.mode {
+                Mode::Enforce => "enforce".to_owned(),
+                Mode::Observe => "observe".to_owned(),
+            },
+            redirect: self.redirect.clone(),
+            started: timestamp(SystemTime::now() - uptime),
+            uptime,
+            config: self.path.display().to_string(),
+            config_loaded: timestamp(state.loaded),
+            queues: queues.collect(),
+            per_second: state.rates.per_second(now, &counters),
+            lines_lost,
+            memory: MemoryFacts {
+                sources: (newcomers + proven) as u64,
+                sources_bound: state.config.memory.sources as u64,
+                networks: 0,
+                networks_bound: state.config.memory.networks as u64,
+            },
+            standings: StandingCounts {
+                suspect: firewall.suspects as u64,
+                banned: firewall.banned as u64,
+            },
+            kernel_sets: firewall.latency_p50.zip(firewall.latency_p99).map(|(p50, p99)| Latency {
+                p50,
+                p99,
+                count: firewall.told,
+            }),
+            firewall: FirewallFacts {
+                healthy: firewall.in_step && firewall.path.is_some(),
+                text: match (firewall.in_step, firewall.path.is_some()) {
+                    (false, _) => "the kernel does not hold all standings; it is tried again".into(),
+                    (true, false) => "no packets are handed to the queue".into(),
+                    (true, true) => String::new(),
+                },
+                repaired: firewall.repairs,
+                stopped_packets: kernel("banned") + kernel("suspect"),
+            },
+            served: self.served(),
+            counters,
+            alarms,
+        })
+    }
+
+    fn bans(&self) -> Result<Vec<BanRow>, Refusal> {
+        let told = self.orders.ask(|reply| Order::List { reply }).map_err(gone)?;
+        let mut rows: Vec<BanRow> = told.iter().map(ban_row).collect();
+        rows.sort_by_key(|row| std::cmp::Reverse(row.since));
+        Ok(rows)
+    }
+
+    fn add(
+        &self,
+        net: IpNet,
+        standing: Standing,
+        lasts: Option<Duration>,
+        reason: String,
+    ) -> Result<Done, Refusal> {
+        let order = |reply| Order::Add { net, standing, lasts, reason, reply };
+        let told = self
+            .orders
+            .ask(order)
+            .map_err(gone)?
+            .map_err(|spared| Refusal::new(Trouble::Usage, spared.to_string()))?;
+        let mut warnings = Vec::new();
+        if !told.in_kernel {
+            warnings.push("the kernel has not been told yet; it is tried again".to_owned());
+        }
+        let text = format!("{} is {}", told.entry.net, told.entry.standing.word());
+        Ok(Done { changed: 1, text, warnings })
+    }
+
+    fn remove(&self, net: Option<IpNet>) -> Result<Done, Refusal> {
+        let listed = self.orders.ask(|reply| Order::List { reply }).map_err(gone)?;
+        let covered = |told: &&Told| net.is_none_or(|net| covers(net, told.entry.net));
+        let mut changed = 0;
+        let mut last = String::new();
+        for told in listed.iter().filter(covered) {
+            let net = told.entry.net;
+            if self.orders.ask(|reply| Order::Remove { net, reply }).map_err(gone)?.is_some() {
+                changed += 1;
+                last = format!("{net} is clean");
+            }
+        }
+        let text = match (changed, net) {
+            (0, Some(net)) => {
+                return Err(Refusal::new(Trouble::Usage, format!("{net} has no standing")));
+            }
+            (1, _) => last,
+            (n, _) => format!("{n} sources are clean"),
+        };
+        Ok(Done { changed, text, warnings: Vec::new() })
+    }
+
+    /// What would become of an ordinary SYN from `address` to `port` at this moment?
+    fn explain(&self, address: IpAddr, port: u16) -> Result<ExplainReport, Refusal> {
+        let entry = self.orders.ask(|reply| Order::Get { address, reply }).map_err(gone)?;
+        let now = SystemTime::now();
+        let entry = entry.filter(|entry| entry.until > now);
+        let standing = entry.as_ref().map_or(Standing::Clean, |entry| entry.standing);
+        let rules = self.shared.rules.load();
+        let suspect = standing == Standing::Suspect;
+        let key = SourceKey::of(address);
+        let widths = (rules.policy.rate.network_v4, rules.policy.rate.network_v6);
+        let known = self.shared.memory.is_proven(key, key.network(widths.0, widths.1));
+        let syn = Syn { suspect, proven: known, ..ordinary(address, port) };
+        let (ruling, rows, source) =
+            explain(&rules.policy, &self.shared.memory, &syn, self.shared.now());
+        let banned = standing == Standing::Banned && rules.enforce;
+        let denied = rows.iter().find(|row| matches!(row.finding, Some(Finding::Deny { .. })));
+        let settled_by = match denied {
+            _ if banned => "standing".to_owned(),
+            Some(row) => row.check.name().to_owned(),
+            None => String::new(),
+        };
+        Ok(ExplainReport {
+            address,
+            port,
+            standing,
+            standing_left: entry.as_ref().and_then(|entry| entry.until.duration_since(now).ok()),
+            accepted: ruling == Ruling::Accept && !banned,
+            settled_by,
+            checks: rows.iter().map(check_row).collect(),
+            memory: source.map(|source| source_facts(&source, known)),
+            advice: advice(address, banned, denied),
+        })
+    }
+}
+
+fn gone(gone: Gone) -> Refusal {
+    Refusal::new(Trouble::Software, format!("{gone}; systemctl restart portcullis"))
+}
+
+fn timestamp(time: SystemTime) -> Timestamp {
+    Timestamp::try_from(time).unwrap_or(Timestamp::MAX)
+}
+
+/// Is `inner` all inside `outer`? IPv6 addresses stand for their /64.
+fn covers(outer: IpNet, inner: IpNet) -> bool {
+    let whole = match outer {
+        IpNet::V6(v6) if v6.prefix_len() > 64 => SourceKey::of(outer.addr()).prefix(),
+        other => other,
+    };
+    whole.contains(&inner)
+}
+
+fn ban_row(told: &Told) -> BanRow {
+    let entry = &told.entry;
+    BanRow {
+        source: entry.net,
+        standing: entry.standing,
+        since: timestamp(entry.since),
+        until: timestamp(entry.until),
+        offences: entry.offences,
+        reason: entry.reason.clone(),
+        who: match entry.by {
+            By::Gate => "gate".to_owned(),
+            By::Admin => "admin".to_owned(),
+        },
+        evidence: entry.evidence.clone(),
+        stopped_packets: told.stopped,
+    }
+}
+
+fn check_row(row: &Row) -> CheckRow {
+    let (finding, evidence) = match row.finding {
+        None => (FindingWord::NotAsked, Default::default()),
+        Some(Finding::Pass) => (FindingWord::Pass, Default::default()),
+        Some(Finding::Allow(evidence)) => (FindingWord::Allow, evidence),
+        Some(Finding::Suspect { evidence, .. }) => (FindingWord::Suspect, evidence),
+        Some(Finding::Deny { evidence, .. }) => (FindingWord::Deny, evidence),
+    };
+    CheckRow {
+        check: row.check.name().to_owned(),
+        finding,
+        what: evidence.what.to_owned(),
+        seen: evidence.seen,
+        limit: evidence.limit,
+    }
+}
+
+fn source_facts(source: &Source, proven: bool) -> SourceFacts {
+    SourceFacts {
+        refused: source.offences.denied.into(),
+        refused_own: source.offences.own.into(),
+        proven,
+        score: source.offences.score.into(),
+    }
+}
+
+/// What would have to happen for the connection to be let in.
+fn advice(address: IpAddr, banned: bool, denied: Option<&Row>) -> Vec<String> {
+    let trust = format!("To trust it whatever it does, add it to [allowlist] from: \"{address}\"");
+    let pardon = format!("To lift it now: portcullis bans remove {address}");
+    if banned {
+        return vec!["It is let in when the ban ends.".to_owned(), pardon, trust];
+    }
+    let Some(row) = denied else { return Vec::new() };
+    let Some(Finding::Deny { evidence, .. }) = row.finding else { return Vec::new() };
+    let first = match row.check.name() {
+        "denylist" => format!("Take it out of the deny list ({}), then: portcullis reload", evidence.what),
+        "ports" if evidence.what == "not for this source" => {
+            "Name its prefix under [ports.only_from] for this port.".to_owned()
+        }
+        "ports" => "The port is not served: start the service, or name the port in [ports] open.".to_owned(),
+        "rate" => format!("It is let in again when it tries less often (limit: {}).", evidence.what),
+        "standing" => "It is let in when it retransmits its SYN, about a second later, as every \
+                       honest system does."
+            .to_owned(),
+        _ => "Such a packet is never let in.".to_owned(),
+    };
+    match row.check.name() {
+        "standing" => vec![first, pardon, trust],
+        _ => vec![first, trust],
+    }
+}
+
+/// The SYN of an honest Linux host.
+fn ordinary(src: IpAddr, dport: u16) -> Syn {
+    let dst = match src {
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    };
+    let options = Options {
+        layout: 0x31842,
+        mss: Some(1460),
+        window_scale: Some(7),
+        sack_permitted: true,
+        timestamps: true,
+        length: 20,
+        ..Options::default()
+    };
+    Syn {
+        src,
+        dst,
+        sport: 0,
+        dport,
+        seq: 0,
+        ack: 0,
+        flags: Flags(Flags::SYN),
+        window: 64240,
+        urgent: 0,
+        ttl: 64,
+        ip_id: 0,
+        dont_fragment: true,
+        ip_options: false,
+        length: 60,
+        payload: 0,
+        options,
+        proven: false,
+        suspect: false,
+    }
+}
+
+/// Packets that wait in each queue, as far as this process may read it: only root may.
+fn host_queues() -> Vec<(u16, u64)> {
+    let table = std::fs::read_to_string("/proc/self/net/netfilter/nfnetlink_queue").unwrap_or_default();
+    let row = |line: &str| {
+        let mut words = line.split_ascii_whitespace();
+        Some((words.next()?.parse().ok()?, words.nth(1)?.parse().ok()?))
+    };
+    table.lines().filter_map(row).collect()
+}

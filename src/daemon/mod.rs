@@ -1,0 +1,356 @@
+//! The composition root: which threads there are, and the order of start and stop.
+//!
+//! ```text
+//!  main      signals: TERM and INT stop, HUP reloads
+//!  queue-N   one per queue: packet → judge → verdict
+//!  firewall  standings → ledger → kernel sets
+//!  events    lines and JSON
+//!  ticker    which ports listen, the watchdog, rates
+//!  control   the socket that the command line talks to
+//! ```
+//!
+//! Start: ledger and kernel table first (bans act at once), then the queues are bound, and only
+//! then the redirect hands packets to them. Stop is the reverse: the redirect is removed, the
+//! queues are emptied, and what stays are the table and its sets, so that bans outlive the daemon.
+
+mod answers;
+mod gate;
+mod listening;
+mod reload;
+mod shared;
+mod ticker;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, SystemTime};
+
+use ipnet::IpNet;
+use sd_notify::NotifyState;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::{Handle, Signals};
+use thiserror::Error;
+
+use self::gate::Gate;
+use self::listening::Listening;
+use self::shared::Shared;
+use crate::config::{Config, ConfigErrors, FailMode, Loaded, Mode};
+use crate::control;
+use crate::events::{Event, Events, Level, Notice, Rates, Teller};
+use crate::firewall::{self, Firewall, Orders};
+use crate::host;
+use crate::memory::Moment;
+use crate::queue::{Queue, QueueError, Settings};
+
+/// How long a queue thread waits for a packet before it looks whether the daemon stops.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+/// Why the daemon could not start, or had to end.
+#[derive(Debug, Error)]
+pub enum Failure {
+    /// The policy has mistakes.
+    #[error(transparent)]
+    Config(#[from] ConfigErrors),
+    /// The firewall room could not be set up: another instance, no permission, no nft, …
+    #[error(transparent)]
+    Firewall(#[from] firewall::StartError),
+    /// A queue could not be bound.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// The control socket could not be opened.
+    #[error(transparent)]
+    Control(#[from] control::StartError),
+    /// The system refused something that it should not refuse.
+    #[error("cannot {step}: {error}")]
+    System {
+        /// What was attempted.
+        step: &'static str,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// A queue broke while it was in use.
+    #[error("queue {number} can no longer be used: {error}")]
+    Broken {
+        /// Its number.
+        number: u16,
+        /// What the kernel said.
+        error: io::Error,
+    },
+}
+
+impl Failure {
+    /// The exit code (sysexits.h).
+    pub fn code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Failure::Config(errors) if errors.is_missing() => 66,
+            Failure::Config(_) => 78,
+            Failure::Firewall(error) => error.code(),
+            Failure::Queue(QueueError::Forbidden) => 77,
+            Failure::Queue(_) | Failure::Control(_) => 69,
+            Failure::System { .. } | Failure::Broken { .. } => 71,
+        })
+    }
+}
+
+/// What the control thread, the ticker and the signals work on.
+struct Daemon {
+    path: PathBuf,
+    shared: Arc<Shared>,
+    state: Mutex<State>,
+    orders: Orders,
+    teller: Teller,
+    events: Mutex<Option<Events>>,
+    /// What each queue was given.
+    queues: Vec<(u16, u32)>,
+    /// How packets come to the queues.
+    redirect: String,
+}
+
+/// What a reload replaces, and what has to be told apart from it.
+struct State {
+    config: Arc<Config>,
+    loaded: SystemTime,
+    listening: Listening,
+    /// Addresses that must never be locked out, as last looked up.
+    indispensable: Vec<IpNet>,
+    rates: Rates,
+}
+
+/// Runs the daemon until it is told to stop.
+///
+/// # Errors
+/// [`Failure`]. Whatever was installed by then is removed again, except standings and their sets.
+pub fn run(path: &Path) -> Result<(), Failure> {
+    let system = |step| move |error| Failure::System { step, error };
+    // Signals first: one that comes during the start is not lost.
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(system("catch signals"))?;
+    let Loaded { config, warnings, .. } = crate::config::load(path)?;
+    let (teller, events) = Events::start(&config.events).map_err(system("start a thread"))?;
+    let mut start = Start { path, config: &config, teller: &teller, handle: signals.handle() };
+    let (daemon, running) = match start.everything() {
+        Ok(started) => started,
+        Err(failure) => {
+            events.stop();
+            return Err(failure);
+        }
+    };
+    for warning in &warnings {
+        daemon.say(Level::Warning, "policy", warning.to_string());
+    }
+    daemon.keep(events);
+    daemon.announce(&config);
+    notify(&[NotifyState::Ready]);
+
+    for signal in &mut signals {
+        match signal {
+            // What is wrong with the policy is told as an event.
+            SIGHUP => drop(daemon.reload()),
+            _ => break,
+        }
+    }
+    notify(&[NotifyState::Stopping]);
+    running.stop(&daemon)
+}
+
+/// Tells systemd, if it is listening; nothing depends on whether it heard.
+fn notify(states: &[NotifyState<'_>]) {
+    let _ = sd_notify::notify(states);
+}
+
+/// What a start needs at every step.
+struct Start<'a> {
+    path: &'a Path,
+    config: &'a Config,
+    teller: &'a Teller,
+    handle: Handle,
+}
+
+/// The threads, and how to end them.
+struct Running {
+    firewall: Firewall,
+    gates: Vec<JoinHandle<()>>,
+    /// Where a queue thread says that its queue broke.
+    broken: Receiver<Failure>,
+    control: control::Server,
+    ticker: ticker::Ticker,
+}
+
+impl Start<'_> {
+    fn everything(&mut self) -> Result<(Arc<Daemon>, Running), Failure> {
+        let mut listening = Listening::default();
+        let ports = host::listening_ports()
+            .map_err(|error| Failure::System { step: "read the listening sockets", error })?;
+        listening.note(ports, self.config.policy.ports.closed_grace, Moment::default());
+        let mut config = Config::clone(self.config);
+        config.policy.ports.serve(listening.listening(), &listening.closing());
+        let config = Arc::new(config);
+        let shared = Shared::new(&config);
+
+        let indispensable = host::indispensable();
+        let mut firewall =
+            Firewall::start(&config, indispensable.clone(), self.teller.clone())?;
+
+        let settings = |number| Settings {
+            number,
+            length: config.queue.length,
+            fail_open: config.queue.when_full == FailMode::Accept,
+            patience: PATIENCE,
+        };
+        let numbers = (0..config.queue.threads).map(|n| config.queue.number + n);
+        let queues: Vec<Queue> =
+            numbers.map(|number| Queue::open(settings(number))).collect::<Result<_, _>>()?;
+        let facts = queues.iter().map(|queue| (queue.number(), queue.holds())).collect();
+
+        let (report, broken) = channel();
+        let mut gates = Vec::new();
+        for (index, queue) in queues.into_iter().enumerate() {
+            let gate = Gate {
+                queue,
+                index,
+                shared: Arc::clone(&shared),
+                teller: self.teller.clone(),
+                orders: firewall.orders(),
+            };
+            gates.push(self.queue_thread(gate, report.clone())?);
+        }
+        let redirect = firewall.open()?.words;
+
+        let daemon = Arc::new(Daemon {
+            path: self.path.to_owned(),
+            shared,
+            state: Mutex::new(State {
+                config: Arc::clone(&config),
+                loaded: SystemTime::now(),
+                listening,
+                indispensable,
+                rates: Rates::default(),
+            }),
+            orders: firewall.orders(),
+            teller: self.teller.clone(),
+            events: Mutex::new(None),
+            queues: facts,
+            redirect,
+        });
+        let answering = Arc::clone(&daemon);
+        let control = control::Server::start(
+            &config.control.socket,
+            config.control.group.as_deref(),
+            Arc::new(move |request| answering.answer(request)),
+        )?;
+        let ticker = ticker::Ticker::start(&daemon)
+            .map_err(|error| Failure::System { step: "start a thread", error })?;
+        Ok((daemon, Running { firewall, gates, broken, control, ticker }))
+    }
+
+    /// Starts a queue thread. If its queue breaks, it says so and wakes the main thread.
+    fn queue_thread(&self, gate: Gate, report: Sender<Failure>) -> Result<JoinHandle<()>, Failure> {
+        let number = gate.queue.number();
+        let handle = self.handle.clone();
+        thread::Builder::new()
+            .name(format!("queue-{number}"))
+            .spawn(move || {
+                if let Err(error) = gate.run() {
+                    // If nobody listens any more, the daemon is ending already.
+                    let _ = report.send(Failure::Broken { number, error });
+                    handle.close();
+                }
+            })
+            .map_err(|error| Failure::System { step: "start a thread", error })
+    }
+}
+
+impl Running {
+    /// Ends everything in order: no more packets, empty queues, then the rest.
+    fn stop(self, daemon: &Daemon) -> Result<(), Failure> {
+        let Running { mut firewall, gates, broken, control, ticker } = self;
+        control.stop();
+        ticker.stop();
+        let closed = firewall.close();
+        daemon.shared.draining.store(true, Relaxed);
+        for gate in gates {
+            // A gate that panicked has ended the process already (panic = "abort").
+            let _ = gate.join();
+        }
+        firewall.stop();
+        let outcome = broken.try_recv().map_or(Ok(()), Err).and(closed.map_err(Failure::from));
+        match &outcome {
+            Ok(()) => daemon.say(
+                Level::Notice,
+                "stop",
+                "new connections are no longer judged; standings and their sets stay".to_owned(),
+            ),
+            Err(failure) => daemon.say(Level::Error, "stop", failure.to_string()),
+        }
+        daemon.last_words();
+        outcome
+    }
+}
+
+impl Daemon {
+    fn say(&self, level: Level, what: &'static str, text: String) {
+        let notice = Notice { at: SystemTime::now(), level, what, text };
+        if !self.teller.tell_patiently(Event::Notice(notice)) {
+            self.shared.counters.block(0).events_lost.add(1);
+        }
+    }
+
+    /// The ports that are served at this moment, in words.
+    fn served(&self) -> String {
+        let ports = &self.shared.rules.load().policy.ports;
+        match ports.served.to_string() {
+            _ if ports.any => "any".to_owned(),
+            none if none.is_empty() => "none".to_owned(),
+            list => list,
+        }
+    }
+
+    /// Takes charge of the thread that tells.
+    fn keep(&self, events: Events) {
+        *lock(&self.events) = Some(events);
+    }
+
+    /// Lets the thread that tells finish.
+    fn last_words(&self) {
+        if let Some(events) = lock(&self.events).take() {
+            events.stop();
+        }
+    }
+
+    /// Says what the gate is and does, once it does it.
+    fn announce(&self, config: &Config) {
+        let served = self.served();
+        let mode = match config.mode {
+            Mode::Enforce => "enforcing",
+            Mode::Observe => "observing only",
+        };
+        self.say(
+            Level::Notice,
+            "start",
+            format!(
+                "portcullis {} is {mode}, packets come by {}, served ports: {served}",
+                env!("CARGO_PKG_VERSION"),
+                self.redirect
+            ),
+        );
+        for (number, holds) in &self.queues {
+            if *holds < config.queue.length {
+                let text = format!(
+                    "queue {number} has room for only {holds} of {} waiting SYNs: without \
+                     CAP_NET_ADMIN on the host its buffer is bounded by the sysctl \
+                     net.core.rmem_max; raise that, or lower [queue] length",
+                    config.queue.length
+                );
+                self.say(Level::Warning, "buffer", text);
+            }
+        }
+    }
+}
+
+/// A lock whose holder can only have panicked together with the whole process.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,137 @@
+//! What has to be looked at now and then: listening sockets, the watchdog, rates.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use sd_notify::NotifyState;
+
+use super::shared::Rules;
+use super::{Daemon, State, notify};
+use crate::config::Config;
+use crate::events::Level;
+use crate::firewall::Order;
+use crate::host;
+
+/// How often the listening sockets are looked at: a new service is reachable after at most this.
+const STEP: Duration = Duration::from_millis(250);
+/// How often own addresses, gateways and resolvers are read again: networks come and go.
+const INDISPENSABLE: Duration = Duration::from_secs(60);
+/// A verdict takes microseconds; a thread that is at one for this long is stuck.
+const STUCK: Duration = Duration::from_secs(2);
+
+/// The thread.
+pub(super) struct Ticker {
+    stop: SyncSender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Ticker {
+    pub(super) fn start(daemon: &Arc<Daemon>) -> io::Result<Self> {
+        let daemon = Arc::clone(daemon);
+        let (stop, stopped) = sync_channel(1);
+        let thread = thread::Builder::new().name("ticker".into()).spawn(move || {
+            let mut ticks = Ticks::new();
+            while stopped.recv_timeout(STEP) == Err(RecvTimeoutError::Timeout) {
+                ticks.tick(&daemon);
+            }
+        })?;
+        Ok(Self { stop, thread })
+    }
+
+    pub(super) fn stop(self) {
+        // If the thread has ended already, there is nothing to stop.
+        let _ = self.stop.try_send(());
+        let _ = self.thread.join();
+    }
+}
+
+struct Ticks {
+    /// How often systemd wants to hear from us; half of what it allows.
+    watchdog: Option<Duration>,
+    fed: Instant,
+    refreshed: Instant,
+    stuck: bool,
+    unreadable: bool,
+    /// The kernel has not been told of the last change of served ports.
+    untold: bool,
+}
+
+impl Ticks {
+    fn new() -> Self {
+        let now = Instant::now();
+        let watchdog = sd_notify::watchdog_enabled().map(|limit| limit / 2);
+        Self { watchdog, fed: now, refreshed: now, stuck: false, unreadable: false, untold: false }
+    }
+
+    fn tick(&mut self, daemon: &Daemon) {
+        self.watch(daemon);
+        // A reload may hold the state while it waits for nft; the watchdog must not wait with it.
+        let Ok(mut state) = daemon.state.try_lock() else { return };
+        self.look_at_ports(daemon, &mut state);
+        state.rates.note(daemon.shared.now(), &daemon.shared.counters.sum());
+        if self.refreshed.elapsed() >= INDISPENSABLE {
+            self.refreshed = Instant::now();
+            look_at_addresses(daemon, &mut state);
+        }
+    }
+
+    /// Feeds systemd's watchdog, as long as verdicts make progress.
+    fn watch(&mut self, daemon: &Daemon) {
+        let stuck = daemon.shared.longest_verdict() > STUCK;
+        if stuck && !self.stuck {
+            let text = "a verdict does not come to an end; systemd's watchdog will restart the gate";
+            daemon.say(Level::Error, "stuck", text.to_owned());
+        }
+        self.stuck = stuck;
+        if self.watchdog.is_some_and(|every| self.fed.elapsed() >= every) && !stuck {
+            notify(&[NotifyState::Watchdog]);
+            self.fed = Instant::now();
+        }
+    }
+
+    /// Brings the served ports of the policy and of the kernel in step with what listens.
+    fn look_at_ports(&mut self, daemon: &Daemon, state: &mut State) {
+        let listening = match host::listening_ports() {
+            Ok(listening) => listening,
+            Err(error) => {
+                if !self.unreadable {
+                    let text = format!("the listening sockets cannot be read: {error}; the served ports stay as they are");
+                    daemon.say(Level::Error, "ports", text);
+                }
+                self.unreadable = true;
+                return;
+            }
+        };
+        self.unreadable = false;
+        let grace = state.config.policy.ports.closed_grace;
+        let changed = state.listening.note(listening, grace, daemon.shared.now());
+        if !(changed || self.untold) || !state.config.policy.ports.listening {
+            return;
+        }
+        let mut config = Config::clone(&state.config);
+        config.policy.ports.serve(state.listening.listening(), &state.listening.closing());
+        let served = config.policy.ports.reachable();
+        daemon.shared.rules.store(Arc::new(Rules::new(&config)));
+        state.config = Arc::new(config);
+        // Too many orders wait: the next tick will do.
+        self.untold = !daemon.orders.served(served);
+    }
+}
+
+/// Networks come and go: the addresses that must never be locked out are looked up again.
+fn look_at_addresses(daemon: &Daemon, state: &mut State) {
+    let found = host::indispensable();
+    if found == state.indispensable {
+        return;
+    }
+    let config = Arc::clone(&state.config);
+    let (reply, _) = std::sync::mpsc::channel();
+    let order = Order::Configure { config, protected: Some(found.clone()), reply };
+    // If too many orders wait, the list stays different and the next minute tries again.
+    if daemon.orders.tell(order) {
+        state.indispensable = found;
+    }
+}

@@ -1,0 +1,171 @@
+//! Runs one of the system's own tools, with a time limit.
+//!
+//! Input and output go through anonymous files instead of pipes: nobody can block on a full pipe,
+//! so one thread is enough.
+
+use std::fs::File;
+use std::io::{Read, Seek, Write};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+/// A tool did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ToolError {
+    /// It is not there.
+    #[error("{tool} is not installed. Install it: apt-get install {package}")]
+    Missing {
+        /// Its name.
+        tool: &'static str,
+        /// The Debian package that holds it.
+        package: &'static str,
+    },
+    /// It could not be started or talked to.
+    #[error("cannot run {tool}: {source}")]
+    Run {
+        /// Its name.
+        tool: &'static str,
+        /// What went wrong.
+        source: std::io::Error,
+    },
+    /// It did not finish in time and was ended.
+    #[error("{tool} did not answer within {} s and was ended", limit.as_secs())]
+    TimedOut {
+        /// Its name.
+        tool: &'static str,
+        /// How long it had.
+        limit: Duration,
+    },
+    /// It said no.
+    #[error("{tool}: {complaint}")]
+    Refused {
+        /// Its name.
+        tool: &'static str,
+        /// What it wrote to standard error, shortened.
+        complaint: String,
+    },
+}
+
+/// The longest that a tool may take.
+pub(super) const LIMIT: Duration = Duration::from_secs(10);
+
+/// One of the tools that Portcullis calls.
+#[derive(Clone, Debug)]
+pub(super) struct Tool {
+    name: &'static str,
+    program: PathBuf,
+    environment: Vec<(&'static str, PathBuf)>,
+}
+
+impl Tool {
+    /// Finds a tool in PATH, then where Debian keeps it, which an ordinary PATH lacks.
+    pub(super) fn find(name: &'static str, package: &'static str) -> Result<Self, ToolError> {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let usual = ["/usr/sbin", "/sbin", "/usr/local/sbin"].map(PathBuf::from);
+        std::env::split_paths(&path)
+            .filter(|folder| folder.is_absolute())
+            .chain(usual)
+            .map(|folder| folder.join(name))
+            .find(|program| program.is_file())
+            .map(|program| Self { name, program, environment: Vec::new() })
+            .ok_or(ToolError::Missing { tool: name, package })
+    }
+
+    /// Sets an environment variable for it.
+    pub(super) fn with(mut self, name: &'static str, value: PathBuf) -> Self {
+        self.environment.push((name, value));
+        self
+    }
+
+    /// Runs it to its end and returns what it wrote. `started` is told the process id before the
+    /// tool gets to see its input.
+    pub(super) fn run(
+        &self,
+        arguments: &[&str],
+        input: &[u8],
+        started: impl FnOnce(u32),
+    ) -> Result<Vec<u8>, ToolError> {
+        let failed = |source: std::io::Error| ToolError::Run { tool: self.name, source };
+        let memory = || memfd_create("portcullis", MemfdFlags::CLOEXEC).map(File::from);
+        let mut stdin = memory().map_err(|e| failed(e.into()))?;
+        let mut stdout = memory().map_err(|e| failed(e.into()))?;
+        let mut stderr = memory().map_err(|e| failed(e.into()))?;
+        stdin.write_all(input).and_then(|()| stdin.rewind()).map_err(failed)?;
+        let mut child = Command::new(&self.program)
+            .args(arguments)
+            .envs(self.environment.iter().map(|(name, value)| (*name, value)))
+            .stdin(Stdio::from(stdin))
+            .stdout(Stdio::from(stdout.try_clone().map_err(failed)?))
+            .stderr(Stdio::from(stderr.try_clone().map_err(failed)?))
+            .spawn()
+            .map_err(failed)?;
+        started(child.id());
+        if !finished_within(&child, LIMIT).map_err(|e| failed(e.into()))? {
+            let _ = child.kill();
+            let _ = child.wait();
+            return Err(ToolError::TimedOut { tool: self.name, limit: LIMIT });
+        }
+        let status = child.wait().map_err(failed)?;
+        let read = |file: &mut File| {
+            let mut bytes = Vec::new();
+            file.rewind().and_then(|()| file.read_to_end(&mut bytes)).map(|_| bytes)
+        };
+        if status.success() {
+            return read(&mut stdout).map_err(failed);
+        }
+        let complaint = read(&mut stderr).map_err(failed)?;
+        Err(ToolError::Refused { tool: self.name, complaint: shorten(&complaint, status) })
+    }
+}
+
+fn finished_within(child: &Child, limit: Duration) -> Result<bool, Errno> {
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(Errno::SRCH)?;
+    let handle = pidfd_open(pid, PidfdFlags::empty())?;
+    let end = Instant::now() + limit;
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        let left = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };
+        match poll(&mut [PollFd::new(&handle, PollFlags::IN)], Some(&left)) {
+            Ok(0) => return Ok(false),
+            Ok(_) => return Ok(true),
+            Err(Errno::INTR) => {}
+            Err(other) => return Err(other),
+        }
+    }
+}
+
+/// The first lines of a complaint: nft repeats a whole transaction in its own.
+fn shorten(complaint: &[u8], status: std::process::ExitStatus) -> String {
+    let text = String::from_utf8_lossy(complaint);
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).take(3).collect();
+    let mut line = lines.join(" / ");
+    if line.len() > 400 {
+        let end = (0..=400).rev().find(|i| line.is_char_boundary(*i)).unwrap_or(0);
+        line.truncate(end);
+        line.push('…');
+    }
+    if line.is_empty() { format!("failed ({status})") } else { line }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tool_is_fed_read_and_quoted() {
+        let cat = Tool::find("cat", "coreutils").unwrap();
+        let mut pid = 0;
+        let big = vec![b'x'; 1 << 20];
+        assert_eq!(cat.run(&[], &big, |id| pid = id).unwrap(), big);
+        assert!(pid > 1);
+        let missing = cat.run(&["/nowhere/at all"], b"", |_| {}).unwrap_err().to_string();
+        assert!(missing.contains("/nowhere/at all"), "{missing}");
+        let unknown = Tool::find("no-such-tool", "some-package").unwrap_err().to_string();
+        assert!(unknown.contains("apt-get install some-package"), "{unknown}");
+    }
+}

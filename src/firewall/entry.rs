@@ -1,0 +1,53 @@
+//! What the ledger knows of one source.
+
+use std::time::{Duration, SystemTime};
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::policy::Standing;
+
+/// Who decided on a standing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum By {
+    /// The gate itself.
+    Gate,
+    /// An admin, with `portcullis bans`.
+    Admin,
+}
+
+/// A source with its standing, or the memory of one that has ended: the next offence lasts longer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// A /32, a /64, or the wider prefix that an admin banned.
+    pub net: IpNet,
+    /// What it has now. [`Standing::Clean`] when the standing has ended.
+    pub standing: Standing,
+    /// When that began.
+    pub since: SystemTime,
+    /// When it ends, or ended.
+    pub until: SystemTime,
+    /// How many standings the source has earned: it decides how long the next one lasts.
+    pub offences: u32,
+    /// When it last offended.
+    pub last_offence: SystemTime,
+    /// A check's name, or the admin's words.
+    pub reason: String,
+    /// Who decided.
+    pub by: By,
+    /// What was seen, in words; empty for admins.
+    pub evidence: String,
+}
+
+impl Entry {
+    /// Does it have a standing at this time?
+    pub fn is_live(&self, now: SystemTime) -> bool {
+        self.standing != Standing::Clean && self.until > now
+    }
+
+    /// How much longer the standing lasts; zero when it has ended.
+    pub fn left(&self, now: SystemTime) -> Duration {
+        self.until.duration_since(now).unwrap_or_default()
+    }
+}

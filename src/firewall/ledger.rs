@@ -1,0 +1,364 @@
+//! The truth about standings. Pure: the time is an argument, and what follows from a change is
+//! returned, not done.
+
+use std::collections::{BTreeSet, HashMap};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use ipnet::IpNet;
+
+use super::budget::Budget;
+use super::entry::{By, Entry};
+use super::names::{Family, is_wide, source_bits};
+use super::sets::WIDE_LIMIT;
+use crate::config::Config;
+use crate::memory::SourceKey;
+use crate::policy::{Allowlist, Standing};
+
+/// What the ledger goes by.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// How long the first, second, … standing lasts; the last repeats. Never empty.
+    pub durations: Vec<Duration>,
+    /// After so long without an offence, a source starts at the first duration again.
+    pub forget_after: Duration,
+    /// New bans per minute.
+    pub budget: u32,
+    /// New bans per minute and network.
+    pub budget_network: u32,
+    /// What a network is: bits of an IPv4 and of an IPv6 address.
+    pub network: (u8, u8),
+    /// Prefixes that never get a standing: the policy's and this host's own.
+    pub never: Vec<IpNet>,
+    /// Trusted prefixes never get one either.
+    pub allowed: Arc<Allowlist>,
+    /// The most standings, and as many ended ones.
+    pub capacity: usize,
+}
+
+impl Rules {
+    /// The rules of a policy; `protected` are the prefixes that the host itself needs.
+    pub fn new(config: &Config, protected: &[IpNet]) -> Self {
+        let rate = &config.policy.rate;
+        let mut durations = config.bans.durations.clone();
+        if durations.is_empty() {
+            durations.push(Duration::from_secs(600));
+        }
+        Self {
+            durations,
+            forget_after: config.bans.forget_after,
+            budget: config.bans.budget,
+            budget_network: config.bans.budget_network,
+            network: (rate.network_v4, rate.network_v6),
+            never: config.bans.never.iter().chain(protected).copied().collect(),
+            allowed: Arc::clone(&config.policy.allowlist),
+            capacity: config.guard.set_size as usize,
+        }
+    }
+
+    /// May this prefix, whole, get a standing?
+    pub fn spares(&self, net: IpNet) -> bool {
+        let touches = |own: &IpNet| own.contains(&net) || net.contains(own);
+        self.never.iter().any(touches) || self.allowed.prefixes.overlaps(net)
+    }
+
+    fn lasting(&self, offences: u32) -> Duration {
+        let index = (offences.max(1) as usize - 1).min(self.durations.len() - 1);
+        self.durations[index]
+    }
+}
+
+/// Why nobody's standing changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Spared {
+    /// It is on the never list, the allow list, or the host needs it.
+    #[error("it is trusted, or this host needs it (allow list, bans.never, own addresses, gateways, resolvers, open SSH sessions)")]
+    Never,
+    /// Too many bans in this minute.
+    #[error("too many bans in this minute (bans.budget)")]
+    Budget,
+    /// The ledger holds as many standings as the kernel's sets can.
+    #[error("the ban list is full (guard.set_size; wide prefixes: 1,000)")]
+    Full,
+    /// Only bans can be wider than a source.
+    #[error("only bans can cover a whole prefix; a suspect is one address (IPv4) or one /64 (IPv6)")]
+    Wide,
+    /// It has this standing, or a worse one, for as long or longer.
+    #[error("it has that standing already")]
+    Already,
+}
+
+/// An entry that changed, and what it had before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The standing before.
+    pub before: Standing,
+    /// The entry now; its standing is clean if it ended or was removed.
+    pub entry: Entry,
+    /// The entry is not even remembered any more.
+    pub forgotten: bool,
+}
+
+/// Nobody's standing may last longer than this, so that no sum of times overflows.
+const LONGEST: Duration = Duration::from_secs(100 * 366 * 24 * 3600);
+
+/// All standings, and the memory of those that ended.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    rules: Rules,
+    entries: HashMap<IpNet, Entry>,
+    /// Standings by their end.
+    ends: BTreeSet<(SystemTime, IpNet)>,
+    /// Ended standings by the last offence.
+    remembered: BTreeSet<(SystemTime, IpNet)>,
+    /// Banned prefixes that are wider than a source; few.
+    wide: Vec<IpNet>,
+    budget: Budget,
+}
+
+/// The prefix as the ledger counts it: a whole /64 at least, host bits cleared.
+pub fn as_counted(net: IpNet) -> IpNet {
+    let most = source_bits(Family::of(net.addr()));
+    if net.prefix_len() >= most { SourceKey::of(net.addr()).prefix() } else { net.trunc() }
+}
+
+impl Ledger {
+    /// An empty ledger.
+    pub fn new(rules: Rules) -> Self {
+        Self {
+            rules,
+            entries: HashMap::new(),
+            ends: BTreeSet::new(),
+            remembered: BTreeSet::new(),
+            wide: Vec::new(),
+            budget: Budget::default(),
+        }
+    }
+
+    /// Takes an entry as it stands on disk.
+    pub fn restore(&mut self, entry: Entry) {
+        self.drop_entry(entry.net);
+        self.put(entry);
+    }
+
+    /// A source has offended and earned a standing.
+    pub fn offence(
+        &mut self,
+        source: SourceKey,
+        earned: Standing,
+        reason: &str,
+        evidence: String,
+        now: SystemTime,
+    ) -> Result<Change, Spared> {
+        let net = source.prefix();
+        if self.rules.spares(net) || earned == Standing::Clean {
+            return Err(Spared::Never);
+        }
+        if self.wide_ban_over(source.base(), now).is_some() {
+            return Err(Spared::Already);
+        }
+        let known = self.entries.get(&net).cloned();
+        let before = known.as_ref().filter(|e| e.is_live(now)).map_or(Standing::Clean, |e| e.standing);
+        if before > earned {
+            return Err(Spared::Already);
+        }
+        if before == earned {
+            return self.again(net, now).ok_or(Spared::Already);
+        }
+        if before == Standing::Clean && self.ends.len() >= self.rules.capacity {
+            return Err(Spared::Full);
+        }
+        if earned == Standing::Banned {
+            let network = source.network(self.rules.network.0, self.rules.network.1);
+            if !self.budget.take(network, self.rules.budget, self.rules.budget_network, now) {
+                return Err(Spared::Budget);
+            }
+        }
+        let offences = known.as_ref().map_or(0, |e| self.offences_of(e, now)).saturating_add(1);
+        let until = now + self.rules.lasting(offences).min(LONGEST);
+        let until = known.as_ref().filter(|_| before != Standing::Clean).map_or(until, |e| e.until.max(until));
+        let entry = Entry {
+            net,
+            standing: earned,
+            since: now,
+            until,
+            offences,
+            last_offence: now,
+            reason: reason.into(),
+            by: By::Gate,
+            evidence,
+        };
+        Ok(self.change(before, entry))
+    }
+
+    /// The same offence while its standing lasts: it lasts longer, but counts no further.
+    fn again(&mut self, net: IpNet, now: SystemTime) -> Option<Change> {
+        let mut entry = self.entries.get(&net)?.clone();
+        let before = entry.standing;
+        let until = now + self.rules.lasting(entry.offences).min(LONGEST);
+        // A second is too little to tell the kernel about.
+        if until < entry.until + Duration::from_secs(1) {
+            return None;
+        }
+        entry.until = until;
+        entry.last_offence = now;
+        Some(self.change(before, entry))
+    }
+
+    /// A suspect goes on probing: its standing begins anew. Nothing happens to others.
+    pub fn prolong(&mut self, net: IpNet, now: SystemTime) -> Option<Change> {
+        let entry = self.entries.get(&net)?;
+        if entry.standing == Standing::Suspect && entry.is_live(now) { self.again(net, now) } else { None }
+    }
+
+    /// An admin gives a standing. Without `lasts` it lasts as long as the source's next one would.
+    /// No budget applies, but what must never be banned is not banned by admins either.
+    pub fn add(
+        &mut self,
+        net: IpNet,
+        standing: Standing,
+        lasts: Option<Duration>,
+        reason: String,
+        now: SystemTime,
+    ) -> Result<Change, Spared> {
+        let net = as_counted(net);
+        if self.rules.spares(net) {
+            return Err(Spared::Never);
+        }
+        if is_wide(net) && standing != Standing::Banned {
+            return Err(Spared::Wide);
+        }
+        let known = self.entries.get(&net).cloned();
+        let before = known.as_ref().filter(|e| e.is_live(now)).map_or(Standing::Clean, |e| e.standing);
+        if before == Standing::Clean {
+            let wide_full = is_wide(net) && self.wide.len() >= WIDE_LIMIT;
+            if wide_full || self.ends.len() >= self.rules.capacity {
+                return Err(Spared::Full);
+            }
+        }
+        let offences = known.as_ref().map_or(0, |e| self.offences_of(e, now));
+        let lasts = lasts.unwrap_or_else(|| self.rules.lasting(offences.saturating_add(1)));
+        let entry = Entry {
+            net,
+            standing,
+            since: now,
+            until: now + lasts.min(LONGEST),
+            offences,
+            last_offence: known.map_or(now, |e| e.last_offence),
+            reason,
+            by: By::Admin,
+            evidence: String::new(),
+        };
+        Ok(self.change(before, entry))
+    }
+
+    /// Pardons a source or prefix: its standing ends and its offences are forgotten.
+    pub fn remove(&mut self, net: IpNet) -> Option<Change> {
+        let entry = self.drop_entry(as_counted(net))?;
+        let before = entry.standing;
+        Some(Change { before, entry: Entry { standing: Standing::Clean, ..entry }, forgotten: true })
+    }
+
+    /// Ends what has ended by `now`, and forgets what is to be forgotten. Ended standings come
+    /// first in the answer.
+    pub fn expire(&mut self, now: SystemTime) -> Vec<Change> {
+        let mut changes = Vec::new();
+        while let Some((until, net)) = self.ends.first().copied().filter(|(until, _)| *until <= now) {
+            let Some(mut entry) = self.drop_entry(net) else {
+                self.ends.remove(&(until, net));
+                continue;
+            };
+            let before = std::mem::replace(&mut entry.standing, Standing::Clean);
+            let forgotten = entry.offences == 0;
+            if !forgotten {
+                self.put(entry.clone());
+            }
+            changes.push(Change { before, entry, forgotten });
+        }
+        let forget = |at: SystemTime, rules: &Rules| {
+            now.duration_since(at).is_ok_and(|age| age >= rules.forget_after)
+        };
+        while let Some((at, net)) = self.remembered.first().copied() {
+            if self.remembered.len() <= self.rules.capacity && !forget(at, &self.rules) {
+                break;
+            }
+            self.remembered.remove(&(at, net));
+            if let Some(entry) = self.entries.remove(&net) {
+                changes.push(Change { before: Standing::Clean, entry, forgotten: true });
+            }
+        }
+        changes
+    }
+
+    /// Goes by other rules from now on, and ends the standings of those that are now spared.
+    pub fn follow(&mut self, rules: Rules) -> Vec<Change> {
+        self.rules = rules;
+        let spared: Vec<IpNet> =
+            self.entries.keys().copied().filter(|net| self.rules.spares(*net)).collect();
+        spared.into_iter().filter_map(|net| self.remove(net)).collect()
+    }
+
+    /// What is known about an address: its own entry if it has a standing, a banned prefix around
+    /// it, or the memory of an earlier standing.
+    pub fn get(&self, address: IpAddr, now: SystemTime) -> Option<&Entry> {
+        let own = self.entries.get(&SourceKey::of(address).prefix());
+        own.filter(|entry| entry.is_live(now)).or_else(|| self.wide_ban_over(address, now)).or(own)
+    }
+
+    fn wide_ban_over(&self, address: IpAddr, now: SystemTime) -> Option<&Entry> {
+        let around = self.wide.iter().filter(|net| net.contains(&address));
+        around.filter_map(|net| self.entries.get(net)).find(|entry| entry.is_live(now))
+    }
+
+    /// Every entry, live ones and remembered ones, in no order.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.values()
+    }
+
+    /// How many standings there are.
+    pub fn live(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// When the next standing ends.
+    pub fn next_end(&self) -> Option<SystemTime> {
+        self.ends.first().map(|(until, _)| *until)
+    }
+
+    fn offences_of(&self, entry: &Entry, now: SystemTime) -> u32 {
+        let age = now.duration_since(entry.last_offence).unwrap_or_default();
+        if age >= self.rules.forget_after { 0 } else { entry.offences }
+    }
+
+    fn change(&mut self, before: Standing, entry: Entry) -> Change {
+        self.drop_entry(entry.net);
+        self.put(entry.clone());
+        Change { before, entry, forgotten: false }
+    }
+
+    fn put(&mut self, entry: Entry) {
+        if entry.standing == Standing::Clean {
+            self.remembered.insert((entry.last_offence, entry.net));
+        } else {
+            self.ends.insert((entry.until, entry.net));
+            if is_wide(entry.net) {
+                self.wide.push(entry.net);
+            }
+        }
+        self.entries.insert(entry.net, entry);
+    }
+
+    fn drop_entry(&mut self, net: IpNet) -> Option<Entry> {
+        let entry = self.entries.remove(&net)?;
+        self.ends.remove(&(entry.until, net));
+        self.remembered.remove(&(entry.last_offence, net));
+        if is_wide(net) {
+            self.wide.retain(|other| *other != net);
+        }
+        Some(entry)
+    }
+}
+
+#[cfg(test)]
+mod tests;

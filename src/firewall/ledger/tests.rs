@@ -1,0 +1,197 @@
+//! The ledger's promises, as tables and as properties.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::policy::PrefixSet;
+
+fn at(secs: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000 + secs)
+}
+
+fn rules() -> Rules {
+    let minutes = |m: u64| Duration::from_secs(60 * m);
+    Rules {
+        durations: vec![minutes(10), minutes(60), minutes(600)],
+        forget_after: minutes(10_000),
+        budget: 5,
+        budget_network: 3,
+        network: (24, 48),
+        never: vec!["192.0.2.0/28".parse().unwrap(), "2001:db8:1::1/128".parse().unwrap()],
+        allowed: Arc::new(Allowlist {
+            prefixes: PrefixSet::new(vec![("198.51.100.7/32".parse().unwrap(), 0)]),
+        }),
+        capacity: 8,
+    }
+}
+
+fn key(address: &str) -> SourceKey {
+    SourceKey::of(address.parse().unwrap())
+}
+
+fn offend(ledger: &mut Ledger, who: &str, earned: Standing, now: u64) -> Result<Change, Spared> {
+    ledger.offence(key(who), earned, "scan", "unserved seen=5 limit=4".into(), at(now))
+}
+
+#[test]
+fn standings_escalate_rise_and_are_remembered() {
+    let mut ledger = Ledger::new(rules());
+    let first = offend(&mut ledger, "203.0.113.1", Standing::Suspect, 0).unwrap();
+    assert_eq!((first.before, first.entry.standing), (Standing::Clean, Standing::Suspect));
+    assert_eq!(first.entry.left(at(0)), Duration::from_secs(600));
+
+    // The same again while it lasts: prolonged, not escalated; within a second: nothing.
+    assert_eq!(offend(&mut ledger, "203.0.113.1", Standing::Suspect, 0), Err(Spared::Already));
+    let again = offend(&mut ledger, "203.0.113.1", Standing::Suspect, 100).unwrap();
+    assert_eq!((again.entry.offences, again.entry.until), (1, at(700)));
+
+    // It rises, and a lesser offence does not lower it.
+    let risen = offend(&mut ledger, "203.0.113.1", Standing::Banned, 200).unwrap();
+    assert_eq!((risen.before, risen.entry.offences), (Standing::Suspect, 2));
+    assert_eq!(risen.entry.until, at(200 + 3600));
+    assert_eq!(offend(&mut ledger, "203.0.113.1", Standing::Suspect, 201), Err(Spared::Already));
+
+    // It ends; the next one is the third and the longest; the one after that is not longer.
+    assert!(ledger.expire(at(200 + 3599)).is_empty());
+    let ended = ledger.expire(at(200 + 3600));
+    assert_eq!((ended.len(), ended[0].before, ended[0].forgotten), (1, Standing::Banned, false));
+    for (start, offences) in [(10_000, 3), (100_000, 4)] {
+        let next = offend(&mut ledger, "203.0.113.1", Standing::Suspect, start).unwrap();
+        assert_eq!((next.entry.offences, next.entry.until), (offences, at(start + 36_000)));
+        ledger.expire(next.entry.until);
+    }
+
+    // After forget_after it starts anew.
+    let forgotten = ledger.expire(at(100_000 + 600_000));
+    assert!(forgotten.iter().any(|change| change.forgotten));
+    let anew = offend(&mut ledger, "203.0.113.1", Standing::Suspect, 800_000).unwrap();
+    assert_eq!(anew.entry.offences, 1);
+}
+
+#[test]
+fn who_is_spared() {
+    let mut ledger = Ledger::new(rules());
+    for spared in ["192.0.2.3", "198.51.100.7", "2001:db8:1:0:5::5"] {
+        assert_eq!(offend(&mut ledger, spared, Standing::Banned, 0), Err(Spared::Never), "{spared}");
+    }
+    for (net, why) in [
+        ("192.0.0.0/8", Spared::Never),
+        ("198.51.100.7/32", Spared::Never),
+        ("0.0.0.0/0", Spared::Never),
+        ("2001:db8:1::/48", Spared::Never),
+    ] {
+        let refused = ledger.add(net.parse().unwrap(), Standing::Banned, None, "x".into(), at(0));
+        assert_eq!(refused, Err(why), "{net}");
+    }
+    let wide = "10.0.0.0/8".parse().unwrap();
+    assert_eq!(ledger.add(wide, Standing::Suspect, None, "x".into(), at(0)), Err(Spared::Wide));
+    ledger.add(wide, Standing::Banned, Some(Duration::from_secs(60)), "x".into(), at(0)).unwrap();
+    assert_eq!(offend(&mut ledger, "10.1.2.3", Standing::Banned, 1), Err(Spared::Already));
+    assert_eq!(ledger.get("10.1.2.3".parse().unwrap(), at(1)).unwrap().net, wide);
+    assert!(offend(&mut ledger, "10.1.2.3", Standing::Banned, 61).is_ok());
+
+    // New rules spare who was banned before.
+    let mut kinder = rules();
+    kinder.never.push("10.1.0.0/16".parse().unwrap());
+    let pardoned = ledger.follow(kinder);
+    assert!(pardoned.iter().any(|change| change.entry.net.to_string() == "10.1.2.3/32"));
+    assert!(ledger.get("10.1.2.3".parse().unwrap(), at(61)).is_none());
+}
+
+#[test]
+fn the_budget_and_the_capacity_hold() {
+    let mut ledger = Ledger::new(rules());
+    for (who, outcome) in [
+        ("203.0.113.1", Ok(())),
+        ("203.0.113.2", Ok(())),
+        ("203.0.113.3", Ok(())),
+        ("203.0.113.4", Err(Spared::Budget)), // its network's three are used up
+        ("203.0.114.1", Ok(())),
+        ("203.0.114.2", Ok(())),
+        ("203.0.115.1", Err(Spared::Budget)), // all five are used up
+    ] {
+        assert_eq!(offend(&mut ledger, who, Standing::Banned, 1).map(drop), outcome, "{who}");
+    }
+    // Suspects cost no budget; the ninth standing does not fit.
+    for who in ["203.0.115.1", "203.0.115.2", "203.0.115.3"] {
+        offend(&mut ledger, who, Standing::Suspect, 1).unwrap();
+    }
+    assert_eq!(offend(&mut ledger, "203.0.115.4", Standing::Suspect, 1), Err(Spared::Full));
+    // A minute later there is budget again, and rising takes no new place.
+    assert!(offend(&mut ledger, "203.0.115.1", Standing::Banned, 61).is_ok());
+    assert_eq!(ledger.live(), 8);
+}
+
+#[test]
+fn ipv6_hosts_are_their_64() {
+    let mut ledger = Ledger::new(rules());
+    let host = "2001:db8:2:3::4/128".parse().unwrap();
+    let added = ledger.add(host, Standing::Banned, None, "x".into(), at(0)).unwrap();
+    assert_eq!(added.entry.net.to_string(), "2001:db8:2:3::/64");
+    assert!(ledger.get("2001:db8:2:3:9::9".parse().unwrap(), at(1)).is_some());
+    assert!(ledger.remove("2001:db8:2:3:7::/128".parse().unwrap()).is_some());
+    assert!(ledger.remove(host).is_none());
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Offence(u8, bool),
+    Add(u8, u8),
+    Remove(u8),
+    Wait(u16),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        6 => (any::<u8>(), any::<bool>()).prop_map(|(who, ban)| Step::Offence(who, ban)),
+        1 => (any::<u8>(), 24u8..=32).prop_map(|(who, bits)| Step::Add(who, bits)),
+        1 => any::<u8>().prop_map(Step::Remove),
+        3 => (1u16..2000).prop_map(Step::Wait),
+    ];
+    proptest::collection::vec(step, 1..200)
+}
+
+proptest! {
+    #[test]
+    fn promises(steps in steps()) {
+        let mut ledger = Ledger::new(rules());
+        let mut now = 0;
+        let mut bans: Vec<u64> = Vec::new();
+        let address = |who: u8| format!("192.0.2.{}", who % 64);
+        for step in steps {
+            match step {
+                Step::Offence(who, ban) => {
+                    let earned = if ban { Standing::Banned } else { Standing::Suspect };
+                    let source = key(&address(who));
+                    let known = ledger.entries().find(|e| e.net == source.prefix()).cloned();
+                    if let Ok(change) = offend(&mut ledger, &address(who), earned, now) {
+                        prop_assert!(change.entry.standing >= change.before);
+                        if let Some(known) = known {
+                            prop_assert!(change.entry.offences >= known.offences
+                                || at(now) >= known.last_offence + rules().forget_after);
+                        }
+                        if change.entry.standing == Standing::Banned && change.before != Standing::Banned {
+                            bans.push(now);
+                        }
+                    }
+                }
+                Step::Add(who, bits) => {
+                    let net = format!("{}/{bits}", address(who)).parse().unwrap();
+                    let _ = ledger.add(net, Standing::Banned, None, "admin".into(), at(now));
+                }
+                Step::Remove(who) => {
+                    let _ = ledger.remove(key(&address(who)).prefix());
+                }
+                Step::Wait(secs) => now += u64::from(secs),
+            }
+            ledger.expire(at(now));
+            prop_assert!(ledger.entries().all(|entry| !rules().spares(entry.net)));
+            prop_assert!(ledger.live() <= 8);
+            prop_assert!(ledger.entries().count() <= 16);
+            let live = ledger.entries().filter(|entry| entry.standing != Standing::Clean);
+            prop_assert_eq!(live.count(), ledger.live());
+            let recent = bans.iter().filter(|then| now - **then < 60).count();
+            prop_assert!(recent <= 5, "{recent} bans in a minute");
+        }
+    }
+}

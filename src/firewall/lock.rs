@@ -1,0 +1,74 @@
+//! One Portcullis per state folder.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+
+/// The lock was not given.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Somebody holds it.
+    #[error("Portcullis runs already, as process {pid}, with the state folder {}. Stop it first (systemctl stop portcullis), or give this one a bans.state_dir of its own", folder.display())]
+    Taken {
+        /// The other's process id, as it wrote it; "unknown" if it could not be read.
+        pid: String,
+        /// The state folder.
+        folder: PathBuf,
+    },
+    /// The lock file cannot be opened.
+    #[error("cannot open {}: {source}. The state folder must exist and be writable: mkdir -p {}", path.display(), path.parent().unwrap_or(path).display())]
+    Open {
+        /// The lock file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// Held as long as it lives; the kernel lets go of it when the process ends, however it ends.
+#[derive(Debug)]
+pub(super) struct Lock(#[expect(dead_code, reason = "held, not used")] File);
+
+impl Lock {
+    pub(super) fn take(folder: &Path) -> Result<Self, LockError> {
+        let path = folder.join("lock");
+        let fail = |source| LockError::Open { path: path.clone(), source };
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(fail)?;
+        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            let mut pid = String::new();
+            let _ = file.read_to_string(&mut pid);
+            let pid = Some(pid.trim()).filter(|p| !p.is_empty()).unwrap_or("unknown").to_owned();
+            return Err(LockError::Taken { pid, folder: folder.to_owned() });
+        }
+        file.set_len(0).and_then(|()| file.rewind()).map_err(fail)?;
+        writeln!(file, "{}", std::process::id()).map_err(fail)?;
+        Ok(Self(file))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = Lock::take(folder.path()).unwrap();
+        let second = Lock::take(folder.path()).unwrap_err().to_string();
+        assert!(second.contains(&format!("process {}", std::process::id())), "{second}");
+        drop(first);
+        Lock::take(folder.path()).unwrap();
+        let nowhere = Lock::take(&folder.path().join("none")).unwrap_err().to_string();
+        assert!(nowhere.contains("mkdir -p"), "{nowhere}");
+    }
+}

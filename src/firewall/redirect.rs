@@ -1,0 +1,196 @@
+//! How SYNs get into the queue: by nft's `queue` statement, or by one rule each of iptables and
+//! ip6tables where the kernel lacks it.
+//!
+//! The iptables rule stands *last* in `mangle PREROUTING`: an accept verdict from the queue skips
+//! what follows in that chain, and so skips nobody's rule. What an admin accepts earlier in that
+//! chain is not judged.
+
+use std::path::{Path as FilePath, PathBuf};
+
+use super::child::{Tool, ToolError};
+use super::names::{FAMILIES, Family};
+use super::nft::{Nft, OwnTools};
+use super::phrases as say;
+use super::ruleset::{Marks, Path, Spread, bypass};
+use super::transaction;
+use crate::config::{Config, Redirect};
+
+/// No way into the queue was found.
+#[derive(Debug, thiserror::Error)]
+pub enum RedirectError {
+    /// The kernel refused nft's queue statement, and nothing else was allowed.
+    #[error("the kernel does not take nft's queue statement ({0}). Set guard.redirect = \"iptables\" or \"auto\", or load it: modprobe nft_queue")]
+    Nft(ToolError),
+    /// iptables did not work.
+    #[error("the redirect by iptables failed: {0}")]
+    Iptables(ToolError),
+}
+
+/// The comment by which our rules are known.
+const COMMENT: &str = "portcullis";
+
+/// The iptables rule of one family, as arguments behind `-A PREROUTING`.
+pub(super) fn iptables_rule(config: &Config) -> Vec<String> {
+    let judge = Marks::from_bit(config.guard.mark_bit).judge;
+    let (first, count) = (config.queue.number, config.queue.threads);
+    let target = if count > 1 {
+        format!("--queue-balance {first}:{}", first.saturating_add(count - 1))
+    } else {
+        format!("--queue-num {first}")
+    };
+    let skip = if bypass(config) { " --queue-bypass" } else { "" };
+    let rule = format!(
+        "-p tcp -m mark --mark {judge:#x}/{judge:#x} -m comment --comment {COMMENT} -j NFQUEUE {target}{skip}"
+    );
+    rule.split(' ').map(str::to_owned).collect()
+}
+
+/// The commands that an admin would type.
+pub fn iptables_commands(config: &Config) -> Vec<String> {
+    let rule = iptables_rule(config).join(" ");
+    ["iptables", "ip6tables"].map(|tool| format!("{tool} -w -t mangle -A PREROUTING {rule}")).into()
+}
+
+/// Which nft form does the kernel take? Only asks; nothing is left behind.
+fn nft_path(config: &Config, nft: &Nft) -> Result<Path, ToolError> {
+    let (first, count) = (config.queue.number, config.queue.threads);
+    let skip = bypass(config);
+    if count > 1 {
+        let hashed = FAMILIES.map(|f| vec![say::family_is(f), say::queue_by_source(f, first, count, skip)]);
+        if nft.check(&transaction::trial(&hashed)).is_ok() {
+            return Ok(Path::Nft(Spread::BySource));
+        }
+    }
+    nft.check(&transaction::trial(&[vec![say::queue(first, count, skip)]]))?;
+    Ok(Path::Nft(Spread::ByPair))
+}
+
+/// Decides for a way. `Auto` prefers nft and falls back to iptables.
+pub(super) fn choose(config: &Config, nft: &Nft) -> Result<Path, RedirectError> {
+    match config.guard.redirect {
+        Redirect::Manual => Ok(Path::Manual),
+        Redirect::Iptables => Ok(Path::Iptables),
+        Redirect::Nft => nft_path(config, nft).map_err(RedirectError::Nft),
+        Redirect::Auto => Ok(nft_path(config, nft).unwrap_or(Path::Iptables)),
+    }
+}
+
+/// iptables and ip6tables.
+#[derive(Clone, Debug)]
+pub(super) struct Iptables {
+    tools: Vec<(Family, Tool)>,
+    own: OwnTools,
+}
+
+impl Iptables {
+    /// Finds the tools. Without IPv6 in the kernel, ip6tables is not needed. `folder` is for the
+    /// lock file of the legacy variant, where its usual place cannot be written.
+    pub(super) fn find(own: OwnTools, folder: &FilePath) -> Result<Self, ToolError> {
+        let usual = FilePath::new("/run/xtables.lock");
+        let lockable = |path| std::fs::OpenOptions::new().append(true).create(true).open(path).is_ok();
+        let lock: Option<PathBuf> = (!lockable(usual)).then(|| folder.join("xtables.lock"));
+        let mut tools = Vec::new();
+        for family in FAMILIES {
+            let name = if family == Family::V4 { "iptables" } else { "ip6tables" };
+            if family == Family::V6 && !FilePath::new("/proc/net/if_inet6").exists() {
+                continue;
+            }
+            let mut tool = Tool::find(name, "iptables")?;
+            if let Some(lock) = &lock {
+                tool = tool.with("XTABLES_LOCKFILE", lock.clone());
+            }
+            tools.push((family, tool));
+        }
+        Ok(Self { tools, own })
+    }
+
+    fn run(&self, tool: &Tool, arguments: &[&str]) -> Result<String, ToolError> {
+        let arguments: Vec<&str> = ["-w", "5", "-t", "mangle"].iter().chain(arguments).copied().collect();
+        let out = tool.run(&arguments, b"", |pid| self.own.started(pid))?;
+        Ok(String::from_utf8_lossy(&out).into_owned())
+    }
+
+    /// `iptables v1.8.9 (nf_tables)`: which variant this is.
+    pub(super) fn variant(&self) -> String {
+        let first = self.tools.first().and_then(|(_, tool)| {
+            tool.run(&["--version"], b"", |pid| self.own.started(pid)).ok()
+        });
+        first.map(|out| String::from_utf8_lossy(&out).trim().to_owned()).unwrap_or_default()
+    }
+
+    /// Our rules in PREROUTING, as `-S` prints them, and whether one is the last rule of all.
+    fn ours(&self, tool: &Tool) -> Result<Vec<Vec<String>>, ToolError> {
+        let rules = self.run(tool, &["-S", "PREROUTING"])?;
+        let words = rules.lines().map(|line| line.split_whitespace().map(str::to_owned).collect());
+        let ours = |words: &Vec<String>| {
+            words.windows(2).any(|pair| pair[0] == "--comment" && pair[1].trim_matches('"') == COMMENT)
+        };
+        Ok(words.filter(|words: &Vec<String>| words.first().is_some_and(|w| w == "-A")).filter(ours).collect())
+    }
+
+    /// Puts the rules in, and takes older ones of ours out. Does nothing if all is as it should be.
+    /// Returns whether anything had to be done.
+    pub(super) fn install(&self, config: &Config) -> Result<bool, ToolError> {
+        let wanted: Vec<String> =
+            ["-A", "PREROUTING"].into_iter().map(str::to_owned).chain(iptables_rule(config)).collect();
+        let mut done = false;
+        for (_, tool) in &self.tools {
+            let ours = self.ours(tool)?;
+            let keep = ours.iter().position(|rule| *rule == wanted);
+            if keep.is_none() {
+                self.run(tool, &wanted.iter().map(String::as_str).collect::<Vec<_>>())?;
+                done = true;
+            }
+            for (i, rule) in ours.iter().enumerate() {
+                if Some(i) != keep {
+                    self.delete(tool, rule)?;
+                    done = true;
+                }
+            }
+        }
+        Ok(done)
+    }
+
+    /// Takes all our rules out. Returns how many there were.
+    pub(super) fn remove(&self) -> Result<usize, ToolError> {
+        let mut removed = 0;
+        for (_, tool) in &self.tools {
+            for rule in self.ours(tool)? {
+                self.delete(tool, &rule)?;
+                removed += 1;
+            }
+        }
+        Ok(removed)
+    }
+
+    fn delete(&self, tool: &Tool, rule: &[String]) -> Result<(), ToolError> {
+        let words = rule.iter().enumerate();
+        let arguments: Vec<&str> =
+            words.map(|(i, word)| if i == 0 { "-D" } else { word.trim_matches('"') }).collect();
+        self.run(tool, &arguments).map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::FailMode;
+
+    #[test]
+    fn rules_of_iptables() {
+        let mut config = Config::default();
+        let one = iptables_commands(&config);
+        assert_eq!(
+            one[0],
+            "iptables -w -t mangle -A PREROUTING -p tcp -m mark --mark 0x40000000/0x40000000 \
+             -m comment --comment portcullis -j NFQUEUE --queue-num 7 --queue-bypass"
+        );
+        assert!(one[1].starts_with("ip6tables "));
+        config.queue.threads = 4;
+        config.guard.when_down = FailMode::Drop;
+        config.guard.mark_bit = 0;
+        let four = iptables_commands(&config);
+        assert!(four[0].contains("--mark 0x4/0x4 "), "{}", four[0]);
+        assert!(four[0].ends_with("-j NFQUEUE --queue-balance 7:10"), "{}", four[0]);
+    }
+}

@@ -1,0 +1,324 @@
+//! Config → the kernel program. Pure: nothing here touches the kernel.
+//!
+//! ```text
+//! prerouting  raw         early    banned or refused? suspect at a port that is not served? ▶ drop
+//! prerouting  mangle - 1  gate     opens a connection to what we guard ▶ marks it and hands it to the queue
+//! prerouting  mangle + 1  settle   takes the marks off again
+//! postrouting srcnat + 1  prove    a guarded service sends data ▶ its peer is proven
+//! ```
+//!
+//! - The *early* chain runs before connection tracking, so a ban costs no conntrack entry.
+//! - The *gate* runs before DNAT: published container ports are judged as published. Connections
+//!   that containers or inner hosts open outwards are addressed neither to this host nor to a
+//!   protected prefix, so they are never judged.
+//! - *prove* runs after source NAT has put the published address back on a container's replies,
+//!   so "sent by an address of this host" covers local services and published ports alike.
+//!   Why data proves the peer: a TCP sends data only after it accepted the ACK of its own random
+//!   sequence number; a forged SYN, or a guessed ACK, does not get that far.
+//! - A meter's set that is full lets packets through: `update` fails and the rule ends there.
+
+use std::time::Duration;
+
+use ipnet::IpNet;
+use nftables::expr::FibFlag;
+use nftables::expr::MetaKey;
+
+use super::kernel_rate::KernelRate;
+use super::names::{COUNTERS, FAMILIES, Family};
+use super::phrases::{self as say, Rule};
+use super::sets::{self, KernelSet};
+use crate::config::{Config, FailMode, Mode};
+use crate::policy::Rate;
+
+/// How SYNs get from the gate chain to the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Path {
+    /// nft's `queue` statement.
+    Nft(Spread),
+    /// A rule of iptables and one of ip6tables; the gate chain marks what they hand over.
+    Iptables,
+    /// As `Iptables`, but the admin places the rules.
+    Manual,
+}
+
+/// How several queues share the work under [`Path::Nft`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spread {
+    /// All SYNs of one source into the same queue (`jhash`).
+    BySource,
+    /// By the kernel's own hash of both addresses (a plain range, or a single queue).
+    ByPair,
+}
+
+/// Which part of the program is installed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Bans act and peers are proven, but nothing is handed to the queue.
+    Closed,
+    /// All of it.
+    Open(Path),
+}
+
+/// A chain and what it is for.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Chain {
+    pub(super) name: &'static str,
+    /// Hook and priority of a base chain, with the priority as nft prints it.
+    pub(super) hook: Option<(&'static str, i32, &'static str)>,
+    pub(super) rules: Vec<Rule>,
+    pub(super) why: &'static str,
+}
+
+/// The whole table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ruleset {
+    pub(super) counters: Vec<&'static str>,
+    pub(super) sets: Vec<KernelSet>,
+    pub(super) chains: Vec<Chain>,
+}
+
+const EARLY: Option<(&str, i32, &str)> = Some(("prerouting", -300, "raw"));
+const GATE: Option<(&str, i32, &str)> = Some(("prerouting", -151, "mangle - 1"));
+const SETTLE: Option<(&str, i32, &str)> = Some(("prerouting", -149, "mangle + 1"));
+const PROVE: Option<(&str, i32, &str)> = Some(("postrouting", 101, "srcnat + 1"));
+
+/// How often a suspect may knock at served ports.
+pub(super) const PACE: Rate = Rate { count: 10, per: Duration::from_secs(1), burst: 20 };
+
+/// The three packet mark bits, from the lowest, [`crate::config::Guard::mark_bit`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Marks {
+    /// The source is proven.
+    pub proven: u32,
+    /// The source is a suspect.
+    pub suspect: u32,
+    /// The packet is to be judged (where iptables hands it over).
+    pub judge: u32,
+}
+
+impl Marks {
+    /// The bits for a configured lowest bit, 0–29.
+    pub fn from_bit(bit: u8) -> Self {
+        let lowest = 1u32 << bit.min(29);
+        Self { proven: lowest, suspect: lowest << 1, judge: lowest << 2 }
+    }
+
+    /// All three.
+    pub fn all(self) -> u32 {
+        self.proven | self.suspect | self.judge
+    }
+}
+
+/// The prefixes of one family among `nets`.
+pub(super) fn of_family(nets: &[IpNet], family: Family) -> Vec<IpNet> {
+    nets.iter().copied().filter(|net| Family::of(net.addr()) == family).collect()
+}
+
+/// The program that `config` asks for.
+pub fn ruleset(config: &Config, stage: Stage) -> Ruleset {
+    let enforce = config.mode == Mode::Enforce;
+    let mut chains = vec![Chain {
+        name: "early",
+        hook: EARLY,
+        rules: early(config),
+        why: "First of all, before connection tracking: who is banned or suspect.",
+    }];
+    if enforce {
+        chains.extend(early_branches(config));
+    }
+    if let Stage::Open(path) = stage {
+        chains.extend(gate(config, path));
+    }
+    chains.extend(prove(config));
+    let mut sets = sets::sets(config);
+    sets.retain(|set| !set.dynamic || updated(&chains, &set.name));
+    Ruleset { counters: COUNTERS.map(|(name, _)| name).to_vec(), sets, chains }
+}
+
+/// Does any rule fill this set?
+fn updated(chains: &[Chain], set: &str) -> bool {
+    let mut statements = chains.iter().flat_map(|chain| chain.rules.iter().flatten());
+    statements
+        .any(|s| s["set"]["set"].as_str().and_then(|name| name.strip_prefix('@')) == Some(set))
+}
+
+fn early(config: &Config) -> Vec<Rule> {
+    let mut rules = vec![vec![say::loopback(MetaKey::Iif), say::accept()]];
+    if config.mode == Mode::Observe {
+        return rules;
+    }
+    if config.bans.drop_established {
+        rules.extend(banned());
+    }
+    rules.extend(say::openings().map(|opens| vec![opens, say::goto("opening")]));
+    rules
+}
+
+fn banned() -> impl Iterator<Item = Rule> {
+    let lookups = FAMILIES
+        .into_iter()
+        .flat_map(|f| [say::source_in(f, "banned"), say::address_in(f, "saddr", "refused")]);
+    lookups.map(|hit| vec![hit, say::count("banned"), say::drop()])
+}
+
+/// Where packets for this host and for protected prefixes part.
+fn by_destination(config: &Config, here: &'static str, behind: &'static str) -> Vec<Rule> {
+    let mut rules = vec![vec![say::is_ours(FibFlag::Daddr), say::goto(here)]];
+    rules.extend(
+        protected(config).map(|f| vec![say::address_in(f, "daddr", "protect"), say::goto(behind)]),
+    );
+    rules
+}
+
+/// The families that have protected prefixes.
+fn protected(config: &Config) -> impl Iterator<Item = Family> {
+    let nets = &config.guard.protect;
+    FAMILIES.into_iter().filter(|family| !of_family(nets, *family).is_empty())
+}
+
+fn early_branches(config: &Config) -> Vec<Chain> {
+    let plain = |name, why, rules| Chain { name, hook: None, rules, why };
+    let mut opening: Vec<Rule> =
+        if config.bans.drop_established { Vec::new() } else { banned().collect() };
+    opening.extend(FAMILIES.map(|f| vec![say::source_in(f, "suspect"), say::goto("suspects")]));
+
+    let mut stop: Vec<Rule> =
+        FAMILIES.map(|f| vec![say::update(f, "saddr", "stopped", Some(say::counter()))]).to_vec();
+    stop.push(vec![say::count("suspect_stopped"), say::drop()]);
+    let pace = FAMILIES.map(|f| {
+        let meter = say::over(KernelRate::of(PACE));
+        let over = say::update(f, "saddr", "pace", Some(meter));
+        vec![over, say::count("suspect_paced"), say::drop()]
+    });
+    let unless =
+        |set| vec![vec![say::port_not_in(set), say::goto("stop")], vec![say::goto("pace")]];
+
+    let mut chains = vec![
+        plain("opening", "Packets that open a connection, or pretend to.", opening),
+        plain(
+            "suspects",
+            "Suspects reach only served ports of what is guarded; elsewhere they are none of our business.",
+            by_destination(config, "suspects_here", "suspects_behind"),
+        ),
+        plain("suspects_here", "Suspects at this host.", unless("served")),
+    ];
+    if !config.guard.protect.is_empty() {
+        chains.push(plain(
+            "suspects_behind",
+            "Suspects at hosts behind us.",
+            unless("served_behind"),
+        ));
+    }
+    chains.push(plain("stop", "Counted per suspect, then dropped.", stop));
+    chains.push(plain("pace", "Suspects may knock at served ports, but not fast.", pace.to_vec()));
+    chains
+}
+
+fn gate(config: &Config, path: Path) -> Vec<Chain> {
+    let marks = Marks::from_bit(config.guard.mark_bit);
+    let enforce = config.mode == Mode::Enforce;
+    let mut doorway = vec![vec![say::loopback(MetaKey::Iif), say::leave()]];
+    doorway.extend(say::openings().map(|opens| vec![opens, say::goto("guarded")]));
+
+    let mut hand_over: Vec<Rule> = Vec::new();
+    if let Some(ceiling) = config.guard.ceiling {
+        let meter = KernelRate::of(ceiling);
+        hand_over.extend(FAMILIES.map(|f| {
+            let over = say::update(f, "saddr", "ceiling", Some(say::over(meter)));
+            vec![
+                over,
+                say::count("over_ceiling"),
+                if enforce { say::drop() } else { say::accept() },
+            ]
+        }));
+    }
+    hand_over.push(vec![say::jump("recognise")]);
+    if let Some(most) = config.queue.max_rate {
+        let dropping = enforce && config.queue.when_over == FailMode::Drop;
+        let act = if dropping { say::drop() } else { say::accept() };
+        hand_over.push(vec![say::over(KernelRate::of(most)), say::count("over_rate"), act]);
+    }
+    hand_over.push(vec![say::count("queued")]);
+    hand_over.extend(to_queue(config, path, marks));
+
+    let mut recognise = vec![vec![say::unmark(marks.all())]];
+    recognise.extend(FAMILIES.map(|f| vec![say::source_in(f, "proven"), say::mark(marks.proven)]));
+    recognise
+        .extend(FAMILIES.map(|f| vec![say::source_in(f, "suspect"), say::mark(marks.suspect)]));
+
+    let mut settle = vec![vec![say::loopback(MetaKey::Iif), say::leave()]];
+    settle.extend(
+        say::openings()
+            .map(|opens| vec![say::marked(marks.all()), opens, say::unmark(marks.all())]),
+    );
+    vec![
+        Chain {
+            name: "gate",
+            hook: GATE,
+            rules: doorway,
+            why: "Openings from outside, before DNAT.",
+        },
+        Chain {
+            name: "guarded",
+            hook: None,
+            rules: by_destination(config, "hand_over", "hand_over"),
+            why: "Only towards this host and what it protects.",
+        },
+        Chain {
+            name: "hand_over",
+            hook: None,
+            rules: hand_over,
+            why: "A flood from one source stays out of the queue that everybody waits in.",
+        },
+        Chain {
+            name: "recognise",
+            hook: None,
+            rules: recognise,
+            why: "The packet carries what the kernel knows of its source, as mark bits.",
+        },
+        Chain {
+            name: "settle",
+            hook: SETTLE,
+            rules: settle,
+            why: "The mark bits come off again, whether the packet was judged or not.",
+        },
+    ]
+}
+
+/// Is the queue skipped while nobody listens?
+pub(super) fn bypass(config: &Config) -> bool {
+    config.guard.when_down == FailMode::Accept || config.mode == Mode::Observe
+}
+
+fn to_queue(config: &Config, path: Path, marks: Marks) -> Vec<Rule> {
+    let (first, count) = (config.queue.number, config.queue.threads);
+    let bypass = bypass(config);
+    match path {
+        Path::Nft(Spread::BySource) if count > 1 => FAMILIES
+            .map(|f| vec![say::family_is(f), say::queue_by_source(f, first, count, bypass)])
+            .to_vec(),
+        Path::Nft(_) => vec![vec![say::queue(first, count, bypass)]],
+        Path::Iptables | Path::Manual => vec![vec![say::mark(marks.judge)]],
+    }
+}
+
+fn prove(config: &Config) -> [Chain; 2] {
+    let told = |from| vec![say::is_reply(), say::pushes_data(), from, say::goto("remember")];
+    let mut rules = vec![vec![say::loopback(MetaKey::Oif), say::leave()]];
+    rules.push(told(say::is_ours(FibFlag::Saddr)));
+    rules.extend(protected(config).map(|f| told(say::address_in(f, "saddr", "protect"))));
+    [
+        Chain {
+            name: "prove",
+            hook: PROVE,
+            rules,
+            why: "Whoever is sent data by a guarded service has completed a real handshake.",
+        },
+        Chain {
+            name: "remember",
+            hook: None,
+            rules: FAMILIES.map(|f| vec![say::update(f, "daddr", "proven", None)]).to_vec(),
+            why: "The peer is proven from now on.",
+        },
+    ]
+}

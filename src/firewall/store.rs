@@ -1,0 +1,263 @@
+//! The ledger on disk: `standings` in the state folder, one line per change, the last line of a
+//! prefix counts.
+//!
+//! ```text
+//! 8-digit CRC-32 of the rest ␠ {"net":"203.0.113.7/32","standing":"suspect",…}
+//! ```
+//!
+//! A line is handed to the kernel in one write before anybody is told of the change, so it
+//! survives the end of this process at any moment; [`Store::sync`] makes it survive a power cut.
+//! A line that is torn or wrong ends the reading: what stands before it is kept, and the whole
+//! file is set aside as `standings.bad-<time>`.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use super::entry::{By, Entry};
+use crate::policy::Standing;
+
+/// The state folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {doing} {}: {source}. Does the folder exist, and may this user write to it?", path.display())]
+pub struct StoreError {
+    doing: &'static str,
+    path: PathBuf,
+    source: io::Error,
+}
+
+/// What was read at start.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// The entries, in the order in which they changed; the last of a prefix counts.
+    pub lines: Vec<Line>,
+    /// Part of the file was unreadable: where it is kept now.
+    pub set_aside: Option<PathBuf>,
+}
+
+/// One line: an entry, or that one is forgotten.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// The entry as it is now.
+    Is(Entry),
+    /// Nothing is known of this prefix any more.
+    Forgotten(IpNet),
+}
+
+/// The open file.
+#[derive(Debug)]
+pub struct Store {
+    folder: PathBuf,
+    file: File,
+    lines: usize,
+    unsynced: bool,
+    torn: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Record {
+    net: IpNet,
+    standing: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    entry: Option<Rest>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Rest {
+    since: u64,
+    until: u64,
+    offences: u32,
+    last: u64,
+    reason: String,
+    by: By,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    evidence: String,
+}
+
+fn millis(at: SystemTime) -> u64 {
+    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn time(millis: u64) -> SystemTime {
+    // Ten thousand years at most, so that no later sum overflows.
+    UNIX_EPOCH + Duration::from_millis(millis.min(10_000 * 366 * 24 * 3_600_000))
+}
+
+impl Line {
+    fn encode(&self, out: &mut Vec<u8>) {
+        let record = match self {
+            Line::Forgotten(net) => Record { net: *net, standing: "forgotten".into(), entry: None },
+            Line::Is(e) => Record {
+                net: e.net,
+                standing: e.standing.word().into(),
+                entry: Some(Rest {
+                    since: millis(e.since),
+                    until: millis(e.until),
+                    offences: e.offences,
+                    last: millis(e.last_offence),
+                    reason: e.reason.clone(),
+                    by: e.by,
+                    evidence: e.evidence.clone(),
+                }),
+            },
+        };
+        // Strings and numbers only: this cannot fail.
+        let json = serde_json::to_string(&record).unwrap_or_default();
+        out.extend_from_slice(format!("{:08x} {json}\n", crc32fast::hash(json.as_bytes())).as_bytes());
+    }
+
+    fn decode(line: &[u8]) -> Option<Self> {
+        let (sum, json) = line.split_at_checked(9)?;
+        let sum = std::str::from_utf8(sum).ok()?.strip_suffix(' ')?;
+        if u32::from_str_radix(sum, 16).ok()? != crc32fast::hash(json) {
+            return None;
+        }
+        let record: Record = serde_json::from_slice(json).ok()?;
+        let standing = match record.standing.as_str() {
+            "forgotten" => return Some(Line::Forgotten(record.net)),
+            "clean" => Standing::Clean,
+            "suspect" => Standing::Suspect,
+            "banned" => Standing::Banned,
+            _ => return None,
+        };
+        let rest = record.entry?;
+        Some(Line::Is(Entry {
+            net: record.net,
+            standing,
+            since: time(rest.since),
+            until: time(rest.until),
+            offences: rest.offences,
+            last_offence: time(rest.last),
+            reason: rest.reason,
+            by: rest.by,
+            evidence: rest.evidence,
+        }))
+    }
+}
+
+/// Reads lines up to the first that is not whole. Returns how many bytes were good.
+fn decode_all(bytes: &[u8]) -> (Vec<Line>, usize) {
+    let mut lines = Vec::new();
+    let mut good = 0;
+    for bytes in bytes.split_inclusive(|byte| *byte == b'\n') {
+        let Some(line) = bytes.strip_suffix(b"\n").and_then(Line::decode) else { break };
+        lines.push(line);
+        good += bytes.len();
+    }
+    (lines, good)
+}
+
+impl Store {
+    /// Opens the file and reads it. `now` names the copy of an unreadable file.
+    pub fn open(folder: &Path, now: SystemTime) -> Result<(Self, Loaded), StoreError> {
+        let path = folder.join("standings");
+        let fail = |doing| {
+            let path = path.clone();
+            move |source| StoreError { doing, path, source }
+        };
+        let mut bytes = Vec::new();
+        match File::open(&path) {
+            Ok(mut file) => drop(file.read_to_end(&mut bytes).map_err(fail("read"))?),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(fail("read")(e)),
+        }
+        let (lines, good) = decode_all(&bytes);
+        let mut set_aside = None;
+        if good < bytes.len() {
+            let aside = folder.join(format!("standings.bad-{}", millis(now) / 1000));
+            write_whole(&aside, &bytes).map_err(fail("set aside"))?;
+            let kept = folder.join("standings.new");
+            write_whole(&kept, &bytes[..good]).map_err(fail("repair"))?;
+            replace(&kept, &path, folder).map_err(fail("repair"))?;
+            set_aside = Some(aside);
+        }
+        let file = appending(&path).map_err(fail("open"))?;
+        let store = Self {
+            folder: folder.to_owned(),
+            file,
+            lines: lines.len(),
+            unsynced: false,
+            torn: false,
+        };
+        Ok((store, Loaded { lines, set_aside }))
+    }
+
+    /// Appends lines with one write.
+    pub fn append(&mut self, lines: &[Line]) -> Result<(), StoreError> {
+        if lines.is_empty() {
+            return Ok(());
+        }
+        let mut bytes = Vec::with_capacity(lines.len() * 256);
+        if self.torn {
+            // The last write ended in the middle of a line. Its remains would spoil what follows.
+            return Err(self.error("append to", io::Error::other("an earlier write was cut short")));
+        }
+        lines.iter().for_each(|line| line.encode(&mut bytes));
+        let written = self.file.write_all(&bytes);
+        self.lines += lines.len();
+        self.unsynced = true;
+        self.torn = written.is_err();
+        written.map_err(|e| self.error("append to", e))
+    }
+
+    /// Makes what was appended survive a power cut. Slow: to be called when nothing else waits.
+    pub fn sync(&mut self) -> Result<(), StoreError> {
+        if std::mem::take(&mut self.unsynced) {
+            self.file.sync_data().map_err(|e| self.error("save", e))?;
+        }
+        Ok(())
+    }
+
+    /// Has the file so many outdated lines that it should be written anew?
+    pub fn is_bloated(&self, entries: usize) -> bool {
+        self.torn || self.lines > 2 * entries + 10_000
+    }
+
+    /// Writes the file anew, with one line per entry, so that at any moment either the old or the
+    /// new one is there.
+    pub fn compact<'a>(&mut self, entries: impl Iterator<Item = &'a Entry>) -> Result<(), StoreError> {
+        let mut bytes = Vec::new();
+        let mut lines = 0;
+        for entry in entries {
+            Line::Is(entry.clone()).encode(&mut bytes);
+            lines += 1;
+        }
+        let (path, new) = (self.folder.join("standings"), self.folder.join("standings.new"));
+        write_whole(&new, &bytes)
+            .and_then(|()| replace(&new, &path, &self.folder))
+            .and_then(|()| appending(&path))
+            .map(|file| self.file = file)
+            .map_err(|e| self.error("rewrite", e))?;
+        (self.lines, self.unsynced, self.torn) = (lines, false, false);
+        Ok(())
+    }
+
+    fn error(&self, doing: &'static str, source: io::Error) -> StoreError {
+        StoreError { doing, path: self.folder.join("standings"), source }
+    }
+}
+
+fn appending(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).mode(0o600).open(path)
+}
+
+fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+fn replace(new: &Path, old: &Path, folder: &Path) -> io::Result<()> {
+    std::fs::rename(new, old)?;
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,101 @@
+//! What is on disk comes back, wherever the writing was cut.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn entry(n: u8, standing: Standing, words: &str) -> Entry {
+    let at = |secs: u64| UNIX_EPOCH + Duration::from_secs(1_800_000_000 + secs);
+    Entry {
+        net: format!("203.0.113.{n}/32").parse().unwrap(),
+        standing,
+        since: at(n.into()),
+        until: at(600 + u64::from(n)),
+        offences: n.into(),
+        last_offence: at(n.into()),
+        reason: words.into(),
+        by: if n.is_multiple_of(2) { By::Gate } else { By::Admin },
+        evidence: words.into(),
+    }
+}
+
+fn reload(folder: &Path) -> Loaded {
+    Store::open(folder, UNIX_EPOCH + Duration::from_secs(1_900_000_000)).unwrap().1
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn what_is_written_is_read(lines in proptest::collection::vec(
+        (any::<u8>(), 0u8..4, "\\PC{0,12}"), 0..30))
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut store, _) = Store::open(folder.path(), UNIX_EPOCH).unwrap();
+        let lines: Vec<Line> = lines.iter().map(|(n, kind, words)| match kind {
+            0 => Line::Forgotten(entry(*n, Standing::Clean, "").net),
+            1 => Line::Is(entry(*n, Standing::Clean, words)),
+            2 => Line::Is(entry(*n, Standing::Suspect, words)),
+            _ => Line::Is(entry(*n, Standing::Banned, words)),
+        }).collect();
+        lines.chunks(3).for_each(|some| store.append(some).unwrap());
+        let loaded = reload(folder.path());
+        prop_assert_eq!(loaded.lines, lines);
+        prop_assert!(loaded.set_aside.is_none());
+    }
+}
+
+#[test]
+fn torn_at_every_byte() {
+    let lines: Vec<Line> =
+        (0..4).map(|n| Line::Is(entry(n, Standing::Suspect, "words \"and\" \n more"))).collect();
+    let mut whole = Vec::new();
+    let mut ends = vec![0];
+    for line in &lines {
+        line.encode(&mut whole);
+        ends.push(whole.len());
+    }
+    for cut in 0..=whole.len() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("standings"), &whole[..cut]).unwrap();
+        let loaded = reload(folder.path());
+        let kept = ends.iter().rposition(|end| *end <= cut).unwrap();
+        assert_eq!(loaded.lines, lines[..kept], "cut at {cut}");
+        assert_eq!(loaded.set_aside.is_some(), !ends.contains(&cut), "cut at {cut}");
+        if let Some(aside) = loaded.set_aside {
+            assert_eq!(std::fs::read(aside).unwrap(), whole[..cut]);
+        }
+        // It goes on where it was cut.
+        let (mut store, _) = Store::open(folder.path(), UNIX_EPOCH).unwrap();
+        store.append(&lines[3..]).unwrap();
+        assert_eq!(reload(folder.path()).lines.len(), kept + 1);
+    }
+}
+
+#[test]
+fn a_changed_byte_is_noticed() {
+    let mut whole = Vec::new();
+    let lines: Vec<Line> = (0..2).map(|n| Line::Is(entry(n, Standing::Banned, "x"))).collect();
+    lines.iter().for_each(|line| line.encode(&mut whole));
+    for at in 0..whole.len() {
+        let mut spoilt = whole.clone();
+        spoilt[at] ^= 0x02;
+        let (read, _) = decode_all(&spoilt);
+        assert!(read.iter().zip(&lines).all(|(a, b)| a == b) && read.len() < 2, "at {at}");
+    }
+}
+
+#[test]
+fn compacting_keeps_the_last_of_each() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut store, _) = Store::open(folder.path(), UNIX_EPOCH).unwrap();
+    let old = entry(1, Standing::Suspect, "old");
+    store.append(&vec![Line::Is(old); 10_003]).unwrap();
+    assert!(store.is_bloated(1) && !store.is_bloated(2));
+    let new = entry(1, Standing::Banned, "new");
+    store.compact([&new].into_iter()).unwrap();
+    let other = Line::Is(entry(2, Standing::Banned, "later"));
+    store.append(std::slice::from_ref(&other)).unwrap();
+    store.sync().unwrap();
+    assert_eq!(reload(folder.path()).lines, [Line::Is(new), other]);
+    assert!(!folder.path().join("standings.new").exists());
+}

@@ -1,0 +1,274 @@
+//! What the kernel has and what it should have → the commands in between. Pure.
+
+use std::collections::{HashMap, HashSet};
+
+use ipnet::IpNet;
+use serde_json::{Value, json};
+
+use super::names::{FAMILIES, Family, TABLE, is_wide};
+use super::ruleset::Ruleset;
+use super::sets::{self, KernelSet};
+
+/// The most set elements in one transaction: more of them do not fit the socket buffer of an
+/// unprivileged namespace.
+pub(super) const BATCH: usize = 5000;
+
+/// What of our table the kernel holds already, by name.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Present {
+    sets: HashMap<String, Value>,
+    chains: HashMap<String, Value>,
+    counters: HashSet<String>,
+    rules: usize,
+}
+
+impl Present {
+    /// Reads the answer of `nft -j list table`.
+    pub(super) fn read(objects: &[Value]) -> Self {
+        let mut present = Self::default();
+        for object in objects {
+            for (kind, body) in object.as_object().into_iter().flatten() {
+                let name = body["name"].as_str().unwrap_or_default().to_owned();
+                match kind.as_str() {
+                    "set" => drop(present.sets.insert(name, body.clone())),
+                    "chain" => drop(present.chains.insert(name, body.clone())),
+                    "counter" => drop(present.counters.insert(name)),
+                    "rule" => present.rules += 1,
+                    _ => {}
+                }
+            }
+        }
+        present
+    }
+
+    /// Has the kernel every set, chain and rule of this program? Rules are counted, not read.
+    pub(super) fn covers(&self, ruleset: &Ruleset) -> bool {
+        ruleset.sets.iter().all(|set| self.sets.contains_key(&set.name))
+            && ruleset.chains.iter().all(|chain| self.chains.contains_key(chain.name))
+            && ruleset.chains.iter().map(|chain| chain.rules.len()).sum::<usize>() == self.rules
+    }
+
+    /// The set is there and declared alike, so its elements can stay.
+    pub(super) fn keeps(&self, set: &KernelSet) -> bool {
+        let Some(there) = self.sets.get(&set.name) else { return false };
+        let wanted = set.declaration();
+        let flags = |set: &Value| {
+            let flags = set["flags"].as_array().cloned().unwrap_or_default();
+            let mut flags: Vec<String> = flags.iter().map(Value::to_string).collect();
+            flags.retain(|flag| flag != "\"dynamic\"");
+            flags.sort();
+            flags
+        };
+        ["type", "size", "timeout", "stmt"].iter().all(|key| there.get(*key) == wanted.get(*key))
+            && flags(there) == flags(&wanted)
+    }
+}
+
+fn named(kind: &str, name: &str) -> Value {
+    json!({ kind: { "family": "inet", "table": TABLE, "name": name } })
+}
+
+fn table() -> Value {
+    json!({ "table": { "family": "inet", "name": TABLE } })
+}
+
+/// The commands that make the table hold this program and nothing else. Sets that can stay keep
+/// their elements, unless the config decides those.
+pub(super) fn install(ruleset: &Ruleset, present: &Present) -> Vec<Value> {
+    let mut commands = vec![json!({ "add": table() })];
+    let mut then = |command: &str, object: Value| commands.push(json!({ command: object }));
+
+    present.chains.keys().for_each(|chain| then("flush", named("chain", chain)));
+    for (name, there) in &present.chains {
+        let stays = ruleset.chains.iter().any(|chain| {
+            chain.name == name
+                && there["hook"].as_str() == chain.hook.map(|(hook, _, _)| hook)
+                && there["prio"].as_i64() == chain.hook.map(|(_, priority, _)| priority.into())
+        });
+        if !stays {
+            then("delete", named("chain", name));
+        }
+    }
+    for name in present.sets.keys() {
+        let same = ruleset.sets.iter().find(|set| set.name == *name);
+        if !same.is_some_and(|set| present.keeps(set)) {
+            then("delete", named("set", name));
+        }
+    }
+    for counter in present.counters.iter().filter(|c| !ruleset.counters.contains(&c.as_str())) {
+        then("delete", named("counter", counter));
+    }
+    for counter in ruleset.counters.iter().filter(|c| !present.counters.contains(**c)) {
+        then("add", named("counter", counter));
+    }
+    for set in &ruleset.sets {
+        if present.keeps(set) {
+            if set.elements.is_some() {
+                then("flush", named("set", &set.name));
+            }
+        } else {
+            then("add", json!({ "set": set.declaration() }));
+        }
+        if let Some(elements) = set.elements.as_ref().filter(|elements| !elements.is_empty()) {
+            then("add", element(&set.name, elements));
+        }
+    }
+    for chain in &ruleset.chains {
+        let mut declared = named("chain", chain.name);
+        if let Some((hook, priority, _)) = chain.hook {
+            let base = &mut declared["chain"];
+            base["type"] = "filter".into();
+            base["hook"] = hook.into();
+            base["prio"] = priority.into();
+            base["policy"] = "accept".into();
+        }
+        then("add", declared);
+    }
+    for chain in &ruleset.chains {
+        for rule in &chain.rules {
+            let rule =
+                json!({ "family": "inet", "table": TABLE, "chain": chain.name, "expr": rule });
+            then("add", json!({ "rule": rule }));
+        }
+    }
+    commands
+}
+
+/// Throws away what is there, whatever it is, and installs the program: the way out when adopting
+/// is refused.
+pub(super) fn reinstall(ruleset: &Ruleset) -> Vec<Value> {
+    let mut commands = remove();
+    commands.extend(install(ruleset, &Present::default()));
+    commands
+}
+
+/// Removes the table, whether it is there or not.
+pub(super) fn remove() -> Vec<Value> {
+    vec![json!({ "add": table() }), json!({ "delete": table() })]
+}
+
+/// Is the queue statement known to the kernel? To be checked, not applied.
+pub(super) fn trial(queue_rules: &[Vec<Value>]) -> Vec<Value> {
+    const NAME: &str = "portcullis_trial";
+    let mut commands = vec![
+        json!({ "add": { "table": { "family": "inet", "name": NAME } } }),
+        json!({ "add": { "chain": { "family": "inet", "table": NAME, "name": "trial",
+            "type": "filter", "hook": "prerouting", "prio": -151, "policy": "accept" } } }),
+    ];
+    commands.extend(queue_rules.iter().map(|rule| {
+        json!({ "add": { "rule": { "family": "inet", "table": NAME, "chain": "trial", "expr": rule } } })
+    }));
+    commands
+}
+
+fn element(set: &str, elements: &[Value]) -> Value {
+    json!({ "element": { "family": "inet", "table": TABLE, "name": set, "elem": elements } })
+}
+
+/// One change of a set that holds standings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Elem {
+    /// The stem of the set.
+    pub(super) stem: &'static str,
+    /// The source.
+    pub(super) net: IpNet,
+    /// For how many more seconds it is in; `None` takes it out.
+    pub(super) lasts: Option<u32>,
+}
+
+/// The commands for changes of hash sets, one transaction.
+///
+/// Every element is added, deleted and, if it is to be in, added again: a plain delete fails for
+/// an element that has just ended, and before Linux 6.12 or so a plain add of one that is there
+/// keeps its old end.
+pub(super) fn elements(changes: &[Elem]) -> Vec<Value> {
+    let mut by_set: HashMap<String, (Vec<Value>, Vec<Value>, Vec<Value>)> = HashMap::new();
+    for change in changes.iter().filter(|change| !is_wide(change.net)) {
+        let set = Family::of(change.net.addr()).set(change.stem);
+        let (before, gone, after) = by_set.entry(set).or_default();
+        let address = change.net.network().to_string();
+        let lasting = json!({ "elem": { "val": address, "timeout": change.lasts.unwrap_or(1) } });
+        before.push(lasting.clone());
+        gone.push(address.into());
+        if change.lasts.is_some() {
+            after.push(lasting);
+        }
+    }
+    let mut commands = Vec::new();
+    for (set, (before, gone, after)) in by_set {
+        commands.push(json!({ "add": element(&set, &before) }));
+        commands.push(json!({ "delete": element(&set, &gone) }));
+        if !after.is_empty() {
+            commands.push(json!({ "add": element(&set, &after) }));
+        }
+    }
+    commands
+}
+
+/// The commands that fill the sets of wide prefixes anew. Of prefixes inside each other, the
+/// wider one is kept, because nft's interval sets refuse overlaps; the ledger calls again when it
+/// ends.
+pub(super) fn refused(live: &[(IpNet, u32)]) -> Vec<Value> {
+    let mut commands = Vec::new();
+    for family in FAMILIES {
+        let name = family.set("refused");
+        commands.push(json!({ "flush": named("set", &name) }));
+        let outermost = live.iter().filter(|(net, _)| {
+            Family::of(net.addr()) == family
+                && !live.iter().any(|(other, _)| other != net && other.contains(net))
+        });
+        let elements: Vec<Value> = outermost
+            .map(|(net, lasts)| json!({ "elem": { "val": sets::prefix(*net), "timeout": lasts } }))
+            .collect();
+        if !elements.is_empty() {
+            commands.push(json!({ "add": element(&name, &elements) }));
+        }
+    }
+    commands
+}
+
+/// The commands that fill a set of ports anew.
+pub(super) fn served(ports: &[Value]) -> Vec<Value> {
+    let mut commands = vec![json!({ "flush": named("set", "served") })];
+    if !ports.is_empty() {
+        commands.push(json!({ "add": element("served", ports) }));
+    }
+    commands
+}
+
+/// An element of a listed set: its address, the seconds it has left, and packets it has met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Listed {
+    pub(super) net: IpNet,
+    pub(super) left: u64,
+    pub(super) packets: u64,
+}
+
+/// Reads the elements out of `nft -j list set`.
+pub(super) fn listed(objects: &[Value]) -> Vec<Listed> {
+    let sets = objects.iter().filter_map(|object| object["set"]["elem"].as_array());
+    sets.flatten().filter_map(listed_element).collect()
+}
+
+fn listed_element(element: &Value) -> Option<Listed> {
+    let (value, body) = match element.get("elem") {
+        Some(body) => (body.get("val")?, Some(body)),
+        None => (element, None),
+    };
+    let net = match value.get("prefix") {
+        Some(prefix) => {
+            let bits = u8::try_from(prefix["len"].as_u64()?).ok()?;
+            IpNet::new(prefix["addr"].as_str()?.parse().ok()?, bits).ok()?
+        }
+        None => {
+            let address: std::net::IpAddr = value.as_str()?.parse().ok()?;
+            crate::memory::SourceKey::of(address).prefix()
+        }
+    };
+    let number = |at: &str| body.and_then(|body| body.pointer(at)).and_then(Value::as_u64);
+    Some(Listed {
+        net,
+        left: number("/expires").unwrap_or(0),
+        packets: number("/counter/packets").unwrap_or(0),
+    })
+}

@@ -1,0 +1,62 @@
+//! Sends packets as they are written, forged addresses and all.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::probe::Probe;
+
+/// `IPPROTO_RAW`: the kernel takes the whole packet, its IP header included (raw(7)). IPv6 knows
+/// the same (net/ipv6/raw.c: `hdrincl`).
+const WHOLE_PACKET: i32 = 255;
+
+/// Raw sockets of both families, on the host whose thread opened them.
+#[derive(Debug)]
+pub struct Forge {
+    v4: Socket,
+    v6: Socket,
+}
+
+impl Forge {
+    /// Opens the sockets on this thread's host.
+    pub fn open() -> io::Result<Self> {
+        let open = |domain| {
+            let socket = Socket::new(domain, Type::RAW, Some(Protocol::from(WHOLE_PACKET)))?;
+            socket.set_send_buffer_size(4 << 20)?;
+            Ok::<_, io::Error>(socket)
+        };
+        Ok(Self { v4: open(Domain::IPV4)?, v6: open(Domain::IPV6)? })
+    }
+
+    /// Sends one packet.
+    pub fn send(&self, probe: &Probe) -> io::Result<()> {
+        let Some(bytes) = probe.bytes() else {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "addresses of two families"));
+        };
+        let socket = if probe.to.is_ipv4() { &self.v4 } else { &self.v6 };
+        // The kernel refuses a port here: IPv6 would take it for a protocol number.
+        socket.send_to(&bytes, &SocketAddr::new(probe.to.ip(), 0).into()).map(drop)
+    }
+
+    /// Sends packets at so many a second, at most, in small bursts; says how many were sent.
+    pub fn flood(
+        &self,
+        probes: impl IntoIterator<Item = Probe>,
+        per_second: u32,
+    ) -> io::Result<u64> {
+        let begun = Instant::now();
+        let mut sent = 0_u64;
+        for probe in probes {
+            let due = Duration::from_secs_f64(sent as f64 / f64::from(per_second.max(1)));
+            // Sleeping is coarse: catch up in bursts rather than fall behind.
+            if due > begun.elapsed() + Duration::from_millis(1) {
+                std::thread::sleep(due - begun.elapsed());
+            }
+            self.send(&probe)?;
+            sent += 1;
+        }
+        Ok(sent)
+    }
+}

@@ -1,0 +1,148 @@
+//! Which connection attempts were seen a moment ago: how retransmissions are known.
+//!
+//! A stack that gets no answer sends the same SYN again, same 4-tuple and sequence number, after
+//! about one second and then ever more slowly. That is one attempt, however many packets.
+
+use std::time::Duration;
+
+use super::Moment;
+
+/// Linux gives up after six retransmissions, 127 s after the first SYN (`tcp_syn_retries`).
+const FORGET_MS: u32 = 130_000;
+const WAYS: usize = 4;
+
+/// What is known of an attempt that was seen before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Time since its first SYN.
+    pub age: Duration,
+    /// It was charged against the rates.
+    pub charged: bool,
+    /// It was counted as an offence.
+    pub counted: bool,
+}
+
+/// A set-associative cache of recent attempts: fixed size, the oldest of four is replaced.
+///
+/// It promises no memory under a flood: then a retransmission may count as a new attempt. It
+/// never takes one attempt for another except by a 32-bit hash collision within a set of four.
+#[derive(Debug)]
+pub struct Attempts {
+    sets: Box<[[Slot; WAYS]]>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Slot {
+    /// Upper half of the attempt's hash; 0 marks an empty slot.
+    tag: u32,
+    /// Milliseconds, the two lowest bits replaced by the flags.
+    stamp: u32,
+}
+
+const CHARGED: u32 = 1;
+const COUNTED: u32 = 2;
+
+/// Where an attempt stands in the cache, to note what became of it. Valid until the next `enter`.
+#[derive(Clone, Copy, Debug)]
+pub struct Place(usize, usize);
+
+impl Attempts {
+    /// Room for about `count` attempts, eight bytes each.
+    pub fn new(count: usize) -> Self {
+        let sets = (count / WAYS).next_power_of_two().max(1);
+        Self { sets: vec![[Slot::default(); WAYS]; sets].into_boxed_slice() }
+    }
+
+    /// Looks an attempt up by its hash, and remembers it if it is new.
+    #[inline]
+    pub fn enter(&mut self, hash: u64, now: Moment) -> (Option<Seen>, Place) {
+        let tag = ((hash >> 32) as u32).max(1);
+        let index = hash as usize & (self.sets.len() - 1);
+        let now_ms = (now.0 / 1_000_000) as u32;
+        let set = &mut self.sets[index];
+        let age_of = |slot: &Slot| now_ms.wrapping_sub(slot.stamp & !3);
+        if let Some(way) = set.iter().position(|slot| slot.tag == tag && age_of(slot) < FORGET_MS) {
+            let slot = set[way];
+            let seen = Seen {
+                age: Duration::from_millis(age_of(&slot).into()),
+                charged: slot.stamp & CHARGED != 0,
+                counted: slot.stamp & COUNTED != 0,
+            };
+            return (Some(seen), Place(index, way));
+        }
+        let way = (0..WAYS)
+            .max_by_key(|way| if set[*way].tag == 0 { u32::MAX } else { age_of(&set[*way]) })
+            .unwrap_or(0);
+        set[way] = Slot { tag, stamp: now_ms & !3 };
+        (None, Place(index, way))
+    }
+
+    /// Looks an attempt up without remembering it.
+    pub fn peek(&self, hash: u64, now: Moment) -> Option<Seen> {
+        let mut copy =
+            Attempts { sets: Box::new([self.sets[hash as usize & (self.sets.len() - 1)]]) };
+        copy.enter(hash, now).0
+    }
+
+    /// Notes that the attempt was charged against the rates.
+    #[inline]
+    pub fn charged(&mut self, Place(index, way): Place) {
+        self.sets[index][way].stamp |= CHARGED;
+    }
+
+    /// Notes that the attempt was counted as an offence.
+    #[inline]
+    pub fn counted(&mut self, Place(index, way): Place) {
+        self.sets[index][way].stamp |= COUNTED;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(ms: u64) -> Moment {
+        Moment(ms * 1_000_000)
+    }
+
+    #[test]
+    fn a_retransmission_is_known() {
+        let mut attempts = Attempts::new(64);
+        let (seen, place) = attempts.enter(0xabcd_0000_0000_0001, ms(1000));
+        assert_eq!(seen, None);
+        attempts.charged(place);
+        let (seen, place) = attempts.enter(0xabcd_0000_0000_0001, ms(2020));
+        assert_eq!(
+            seen,
+            Some(Seen { age: Duration::from_millis(1020), charged: true, counted: false })
+        );
+        attempts.counted(place);
+        assert!(attempts.peek(0xabcd_0000_0000_0001, ms(4000)).unwrap().counted);
+        assert_eq!(attempts.peek(0xabcd_0000_0000_0002, ms(4000)), None);
+        // Long after, it is a new one.
+        assert_eq!(attempts.enter(0xabcd_0000_0000_0001, ms(200_000)).0, None);
+    }
+
+    #[test]
+    fn the_oldest_of_a_set_makes_room() {
+        let mut attempts = Attempts::new(1);
+        for tag in 1u64..=5 {
+            attempts.enter(tag << 32, ms(tag * 100));
+        }
+        assert_eq!(attempts.peek(1 << 32, ms(600)), None);
+        for tag in 2u64..=5 {
+            assert!(attempts.peek(tag << 32, ms(600)).is_some(), "{tag}");
+        }
+    }
+
+    #[test]
+    fn the_clock_may_wrap() {
+        let mut attempts = Attempts::new(1);
+        let wrap = (1u64 << 32) - 500;
+        attempts.enter(7 << 32, ms(wrap));
+        assert_eq!(
+            attempts.enter(7 << 32, ms(wrap + 1000)).0.unwrap().age,
+            Duration::from_millis(1000)
+        );
+    }
+}

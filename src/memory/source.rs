@@ -1,0 +1,142 @@
+//! What is remembered of one source. Every field costs its bytes times the number of sources.
+
+use std::time::Duration;
+
+use super::{Bucket, Moment};
+
+/// The most service classes a policy can have, `other` among them.
+pub const CLASSES: usize = 6;
+
+/// One sender, as far as it is known.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Source {
+    /// All its attempts.
+    pub all: Bucket,
+    /// Its attempts per service class, by the class's place in the policy.
+    pub classes: [Bucket; CLASSES],
+    /// Its denials of late.
+    pub offences: Offences,
+    /// The header of the connections it completed, as far as known.
+    pub stack: Stack,
+    /// A suspect until then, while the kernel's set has not caught up.
+    pub suspect_until: Moment,
+    /// When it was last moved to the front of those that are kept longest.
+    pub(super) promoted: Moment,
+}
+
+/// Denials in the window that began with the first of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Offences {
+    /// When the window began.
+    pub since: Moment,
+    /// Weighted denials of distinct attempts.
+    pub denied: u16,
+    /// Those of them that nobody else can have sent.
+    pub own: u16,
+    /// Points for being odd.
+    pub score: u16,
+}
+
+impl Offences {
+    /// Starts afresh if the window is over.
+    #[inline]
+    pub fn open(&mut self, within: Duration, now: Moment) {
+        if now.since(self.since) > within {
+            *self = Offences { since: now, ..Offences::default() };
+        }
+    }
+}
+
+/// Which stack a source's completed connections came from, learnt without trusting any SYN alone.
+///
+/// While a source is unproven, the signatures of the SYNs that were let in are collected. When
+/// the kernel then reports that a connection was completed, and only one signature had been let
+/// in, it was that one. If there were several, somebody may have forged some, and none is
+/// believed: such a source can become a suspect, but is never banned for a mere SYN.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stack {
+    /// Nothing was let in yet, or the source was proven before it was known.
+    #[default]
+    Unknown,
+    /// Let in with this signature; not proven yet.
+    Candidate(u32),
+    /// Let in with several signatures.
+    Ambiguous,
+    /// Completed a connection with this signature.
+    Own(u32),
+}
+
+impl Stack {
+    /// Learns from a SYN that was let in.
+    #[inline]
+    pub fn admitted(&mut self, signature: u32, proven: bool) {
+        *self = match (*self, proven) {
+            (Stack::Unknown, false) => Stack::Candidate(signature),
+            (Stack::Candidate(first), false) if first != signature => Stack::Ambiguous,
+            (known, _) => known,
+        };
+    }
+
+    /// Takes note that the source is proven (or no longer is).
+    #[inline]
+    pub fn proven(&mut self, proven: bool) {
+        *self = match (*self, proven) {
+            (Stack::Candidate(signature), true) => Stack::Own(signature),
+            // The proof has lapsed: start again.
+            (Stack::Own(_), false) => Stack::Unknown,
+            (known, _) => known,
+        };
+    }
+
+    /// Is a SYN with this signature the source's own beyond forging by someone who does not know
+    /// its stack and distance?
+    #[inline]
+    pub fn owns(&self, signature: u32) -> bool {
+        *self == Stack::Own(signature)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_signature_before_the_proof_is_the_sources_own() {
+        let mut stack = Stack::default();
+        stack.admitted(1, false);
+        stack.admitted(1, false);
+        assert!(!stack.owns(1));
+        stack.proven(true);
+        assert!(stack.owns(1) && !stack.owns(2));
+        stack.admitted(2, true);
+        assert!(stack.owns(1), "a later SYN changes nothing");
+        stack.proven(false);
+        assert!(!stack.owns(1));
+    }
+
+    #[test]
+    fn a_forger_can_only_blur() {
+        let mut stack = Stack::default();
+        stack.admitted(1, false);
+        stack.admitted(2, false);
+        stack.proven(true);
+        assert!(!stack.owns(1) && !stack.owns(2));
+    }
+
+    #[test]
+    fn a_source_proven_before_it_was_known_owns_nothing() {
+        let mut stack = Stack::default();
+        stack.proven(true);
+        stack.admitted(1, true);
+        assert!(!stack.owns(1));
+    }
+
+    #[test]
+    fn windows_end() {
+        let mut offences = Offences { since: Moment(0), denied: 4, own: 4, score: 9 };
+        offences.open(Duration::from_secs(10), Moment(10_000_000_000));
+        assert_eq!(offences.denied, 4);
+        offences.open(Duration::from_secs(10), Moment(10_000_000_001));
+        assert_eq!(offences, Offences { since: Moment(10_000_000_001), ..Offences::default() });
+    }
+}

@@ -1,0 +1,246 @@
+//! The bounded table of sources, in shards.
+
+use std::hash::BuildHasher;
+use std::num::NonZeroUsize;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use foldhash::quality::RandomState;
+use lru::LruCache;
+
+use super::{Attempts, Bucket, Moment, NetworkKey, Networks, SharedBucket, Source, SourceKey};
+
+/// How many sources, networks and attempts are remembered at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Sources; half of them are kept for proven ones.
+    pub sources: usize,
+    /// Networks.
+    pub networks: usize,
+}
+
+/// Everything the gate remembers. Several threads may judge at once: a source and its network
+/// live in one of 16 shards, each behind its own lock, so that threads rarely meet and still
+/// share what is known of a source that reaches them over different queues.
+///
+/// Hashing is keyed with a seed of this process (foldhash), which nobody outside can observe;
+/// the place of an address in the table cannot be chosen by who sends from it.
+#[derive(Debug)]
+pub struct Memory {
+    shards: Box<[Mutex<Shard>]>,
+    hasher: RandomState,
+    /// Attempts of everybody.
+    pub total: SharedBucket,
+}
+
+const SHARDS: usize = 16;
+
+/// A sixteenth of the memory.
+#[derive(Debug)]
+pub struct Shard {
+    /// Sources that never completed a connection. Forged addresses end up here, and can push out
+    /// nobody but each other and other newcomers.
+    newcomers: LruCache<SourceKey, Source, RandomState>,
+    /// Sources that did.
+    proven: LruCache<SourceKey, Source, RandomState>,
+    networks: Networks,
+    /// Attempts of late, of all sources of this shard.
+    pub attempts: Attempts,
+}
+
+/// What a shard remembers of one source, borrowed for one judgement.
+#[derive(Debug)]
+pub struct Remembered<'a> {
+    /// The source.
+    pub source: &'a mut Source,
+    /// What its network's sources share.
+    pub network: &'a mut Bucket,
+    /// Attempts of late.
+    pub attempts: &'a mut Attempts,
+}
+
+impl Memory {
+    /// An empty memory with the given bounds (each at least one per shard).
+    pub fn new(bounds: Bounds) -> Self {
+        let hasher = RandomState::default();
+        let part = |whole: usize| NonZeroUsize::new(whole / SHARDS).unwrap_or(NonZeroUsize::MIN);
+        let shard = || {
+            let half = part(bounds.sources / 2);
+            Mutex::new(Shard {
+                newcomers: LruCache::with_hasher(half, hasher.clone()),
+                proven: LruCache::with_hasher(half, hasher.clone()),
+                networks: Networks::new(bounds.networks / SHARDS),
+                attempts: Attempts::new(bounds.sources * 2 / SHARDS),
+            })
+        };
+        Self {
+            shards: std::iter::repeat_with(shard).take(SHARDS).collect(),
+            hasher,
+            total: SharedBucket::default(),
+        }
+    }
+
+    /// The shard that remembers a network and its sources, locked, and the network's hash.
+    #[inline]
+    pub fn shard(&self, network: NetworkKey) -> (MutexGuard<'_, Shard>, u64) {
+        let hash = self.hasher.hash_one(network);
+        // The upper half, because the lower half finds the place within the shard.
+        let index = (hash >> 32) as usize % SHARDS;
+        // A poisoned lock would mean that a judge panicked; what it left is still only counters.
+        (self.shards[index].lock().unwrap_or_else(PoisonError::into_inner), hash)
+    }
+
+    /// A keyed hash of what makes an attempt one attempt.
+    #[inline]
+    pub fn attempt(&self, source: SourceKey, rest: (u128, u32, u32)) -> u64 {
+        self.hasher.hash_one((source.bits(), rest))
+    }
+
+    /// Is a source remembered as one that completed a connection?
+    pub fn is_proven(&self, key: SourceKey, network: NetworkKey) -> bool {
+        self.shard(network).0.proven.contains(&key)
+    }
+
+    /// How many sources are remembered now: newcomers, proven.
+    pub fn len(&self) -> (usize, usize) {
+        self.shards.iter().fold((0, 0), |(newcomers, proven), shard| {
+            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            (newcomers + shard.newcomers.len(), proven + shard.proven.len())
+        })
+    }
+
+    /// Is nothing remembered at all?
+    pub fn is_empty(&self) -> bool {
+        self.len() == (0, 0)
+    }
+
+    /// Changes the bounds; what no longer fits is forgotten, the least recently seen first.
+    pub fn resize(&self, bounds: Bounds) {
+        let fresh = Memory::new(bounds);
+        for (old, new) in self.shards.iter().zip(fresh.shards) {
+            let mut old = old.lock().unwrap_or_else(PoisonError::into_inner);
+            let new = new.into_inner().unwrap_or_else(PoisonError::into_inner);
+            old.newcomers.resize(new.newcomers.cap());
+            old.proven.resize(new.proven.cap());
+            old.networks = new.networks;
+        }
+    }
+}
+
+/// A source in steady use is moved to the front of the list at most this often: moving it on
+/// every packet would touch the memory of its neighbours in the list each time.
+const PROMOTE_EVERY: Duration = Duration::from_secs(1);
+
+impl Shard {
+    /// What is remembered of a source, made new if it is unknown. A source that has become
+    /// proven moves to where forged addresses cannot push it out. `hash` is the network's.
+    #[inline]
+    pub fn recall(
+        &mut self,
+        key: SourceKey,
+        (network, hash): (NetworkKey, u64),
+        proven: bool,
+        now: Moment,
+    ) -> Remembered<'_> {
+        let (home, elsewhere) = if proven {
+            (&mut self.proven, &mut self.newcomers)
+        } else {
+            (&mut self.newcomers, &mut self.proven)
+        };
+        let lately = |source: &Source| now.since(source.promoted) < PROMOTE_EVERY;
+        if !home.peek(&key).is_some_and(lately) {
+            home.get_or_insert_mut(key, || elsewhere.pop(&key).unwrap_or_default()).promoted = now;
+        }
+        Remembered {
+            source: home.peek_mut(&key).unwrap_or_else(|| unreachable!("it was just put there")),
+            network: self.networks.bucket(hash, network),
+            attempts: &mut self.attempts,
+        }
+    }
+
+    /// A copy of what is remembered, changing nothing, not even the order of forgetting.
+    pub fn peek(
+        &self,
+        key: SourceKey,
+        (network, hash): (NetworkKey, u64),
+    ) -> (Option<Source>, Bucket) {
+        (
+            self.proven.peek(&key).or_else(|| self.newcomers.peek(&key)).copied(),
+            self.networks.peek(hash, network),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    fn key(n: u32) -> (SourceKey, NetworkKey) {
+        let key = SourceKey::of(Ipv4Addr::from_bits(n).into());
+        (key, key.network(24, 48))
+    }
+
+    /// Sees a source once, in second `n`, and may change what is remembered of it.
+    fn see(memory: &Memory, n: u32, proven: bool, change: impl FnOnce(&mut Source)) {
+        see_at(memory, n.into(), n, proven, change);
+    }
+
+    fn see_at(
+        memory: &Memory,
+        second: u64,
+        n: u32,
+        proven: bool,
+        change: impl FnOnce(&mut Source),
+    ) {
+        let (key, network) = key(n);
+        let (mut shard, hash) = memory.shard(network);
+        change(shard.recall(key, (network, hash), proven, Moment(second * 1_000_000_000)).source);
+    }
+
+    fn denied(memory: &Memory, n: u32) -> Option<u16> {
+        let (key, network) = key(n);
+        let (shard, hash) = memory.shard(network);
+        shard.peek(key, (network, hash)).0.map(|source| source.offences.denied)
+    }
+
+    #[test]
+    fn never_grows_past_its_bound() {
+        let memory = Memory::new(Bounds { sources: 3200, networks: 160 });
+        for n in 0..100_000 {
+            see(&memory, n * 77, n % 3 == 0, |_| ());
+        }
+        let (newcomers, proven) = memory.len();
+        assert!(newcomers <= 1600 && proven <= 1600, "{newcomers} {proven}");
+        assert!(newcomers > 1500 && proven > 1500, "and it uses its room: {newcomers} {proven}");
+    }
+
+    #[test]
+    fn forged_newcomers_cannot_push_out_the_proven() {
+        let memory = Memory::new(Bounds { sources: 320, networks: 160 });
+        see(&memory, 0xc000_0201, false, |source| source.offences.denied = 3);
+        see(&memory, 0xc000_0201, true, |_| ());
+        (0..10_000).for_each(|n| see(&memory, n, false, |_| ()));
+        assert_eq!(denied(&memory, 0xc000_0201), Some(3), "kept through the move and the flood");
+    }
+
+    #[test]
+    fn the_least_recently_seen_makes_room() {
+        let memory = Memory::new(Bounds { sources: 320, networks: 16 });
+        // One network, so one shard with room for ten newcomers.
+        (0..10).for_each(|n| see(&memory, n, false, |source| source.offences.denied = 1));
+        see_at(&memory, 20, 0, false, |_| ());
+        see_at(&memory, 21, 10, false, |_| ());
+        assert_eq!((denied(&memory, 0), denied(&memory, 1)), (Some(1), None));
+    }
+
+    #[test]
+    fn resizing_keeps_the_latest() {
+        let memory = Memory::new(Bounds { sources: 32_000, networks: 160 });
+        (0..200).for_each(|n| see(&memory, n, false, |source| source.offences.denied = n as u16));
+        memory.resize(Bounds { sources: 320, networks: 16 });
+        assert_eq!(memory.len(), (10, 0));
+        assert_eq!((denied(&memory, 199), denied(&memory, 189)), (Some(199), None));
+    }
+}

@@ -1,0 +1,81 @@
+//! One file per check, and the order in which they are asked: trust before suspicion, cheap
+//! before dear. A new check is one file here and one line in [`CHECKS`]; its name is at once the
+//! table in the policy file, the field in the log, the counter and the row in `explain`.
+
+mod allowlist;
+mod denylist;
+mod ports;
+mod quirks;
+mod rate;
+mod standing;
+
+use super::{Finding, Policy};
+use crate::memory::{Bucket, Moment, Seen, SharedBucket, Source};
+use crate::packet::Syn;
+
+/// All checks, in the order in which they are asked.
+pub const CHECKS: [Check; 6] =
+    [allowlist::CHECK, denylist::CHECK, quirks::CHECK, ports::CHECK, rate::CHECK, standing::CHECK];
+
+/// One check.
+#[derive(Clone, Copy, Debug)]
+pub struct Check {
+    /// Its name.
+    pub name: &'static str,
+    /// What it looks at, in a few words for people.
+    pub about: &'static str,
+    /// Its opinion of a SYN.
+    pub look: fn(&mut Case<'_>) -> Finding,
+}
+
+/// A check by its place in [`CHECKS`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CheckId(pub u8);
+
+impl CheckId {
+    /// No check had anything to say: the SYN passed them all.
+    pub const NONE: CheckId = CheckId(u8::MAX);
+    /// The check that also answers for packets that cannot be parsed.
+    pub const QUIRKS: CheckId = CheckId(2);
+
+    /// Its name in policy, log and counters.
+    pub fn name(self) -> &'static str {
+        CHECKS.get(usize::from(self.0)).map_or("none", |check| check.name)
+    }
+}
+
+/// All that a check may look at, for one SYN.
+#[derive(Debug)]
+pub struct Case<'a> {
+    /// What the admin wants.
+    pub policy: &'a Policy,
+    /// The facts.
+    pub syn: &'a Syn,
+    /// The time.
+    pub now: Moment,
+    /// What is remembered of its source…
+    pub source: &'a mut Source,
+    /// …and what the sources of its network share.
+    pub network: &'a mut Bucket,
+    /// Attempts of everybody.
+    pub total: &'a SharedBucket,
+    /// The same attempt, if it was seen before.
+    pub seen: Option<Seen>,
+    /// Set by the check that charges an attempt against the rates.
+    pub charged: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_the_policys_words() {
+        assert_eq!(CheckId::QUIRKS.name(), "quirks");
+        assert_eq!(CheckId::NONE.name(), "none");
+        for (i, check) in CHECKS.iter().enumerate() {
+            assert!(check.name.chars().all(|c| c.is_ascii_lowercase()), "{}", check.name);
+            assert_eq!(CHECKS.iter().position(|other| other.name == check.name), Some(i));
+        }
+    }
+}

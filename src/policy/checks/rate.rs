@@ -1,0 +1,62 @@
+//! How often: per source, per source and service class, per network, and all together.
+//!
+//! An attempt is charged once and only if all four buckets take it; a retransmission of one that
+//! was charged passes free, and one that was not tries again. So a client that was throttled
+//! gets in with its next retransmission if it calms down.
+
+use super::{Case, Check};
+use crate::memory::{Full, Limit};
+use crate::policy::{Evidence, Finding, Rate};
+
+pub(super) const CHECK: Check = Check { name: "rate", about: "how often it tries", look };
+
+#[inline]
+fn look(case: &mut Case<'_>) -> Finding {
+    if case.seen.is_some_and(|seen| seen.charged) {
+        return Finding::Pass;
+    }
+    let rates = &case.policy.rate;
+    let now = case.now;
+    let (index, class) = rates.class_of(case.syn.dport);
+    let offence = u8::from(class.offends);
+
+    let [class_limit, source_limit, network_limit, total_limit] =
+        [class.rate, rates.source, rates.network, rates.total].map(|rate| rate.map(Rate::limit));
+
+    let bucket = &case.source.classes[index];
+    let tests = [
+        (class.name, offence, class_limit.map_or(Ok(()), |limit| bucket.test(limit, now))),
+        ("source", offence, source_limit.map_or(Ok(()), |limit| case.source.all.test(limit, now))),
+        ("network", 0, network_limit.map_or(Ok(()), |limit| case.network.test(limit, now))),
+        ("total", 0, total_limit.map_or(Ok(()), |limit| case.total.test(limit, now))),
+    ];
+    for (what, weight, test) in tests {
+        if let Err(Full { seen, limit }) = test {
+            let evidence = Evidence { what, seen: seen as f32, limit: limit as f32 };
+            return Finding::Deny { evidence, weight };
+        }
+    }
+    if let Some(limit) = class_limit {
+        case.source.classes[index].charge(limit, now);
+    }
+    if let Some(limit) = source_limit {
+        case.source.all.charge(limit, now);
+    }
+    if let Some(limit) = network_limit {
+        case.network.charge(limit, now);
+    }
+    if let Some(limit) = total_limit {
+        case.total.charge(limit, now);
+    }
+    case.charged = true;
+    Finding::Pass
+}
+
+impl Rate {
+    /// The rate as a bucket counts it.
+    #[inline]
+    fn limit(self) -> Limit {
+        let per = self.per.as_secs().saturating_mul(1_000_000_000);
+        Limit::new(self.count, per.saturating_add(self.per.subsec_nanos().into()), self.burst)
+    }
+}

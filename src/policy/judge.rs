@@ -1,0 +1,203 @@
+//! The one call that everything leads to.
+
+use super::{
+    CHECKS, Case, CheckId, Decision, Evidence, EvidenceKind, Finding, Policy, Ruling, Standing,
+};
+use crate::memory::{Memory, Moment, Remembered, SharedBucket, Source, SourceKey};
+use crate::packet::Syn;
+use std::time::Duration;
+
+/// Points that make a suspect of a source that was only ever odd.
+const SUSPICIOUS: u16 = 100;
+
+/// How long the judge itself treats a source as a suspect after it earned that standing: until
+/// the kernel's set, and with it the mark on the packets, has certainly caught up.
+const HANDOVER: Duration = Duration::from_secs(2);
+
+/// Judges one SYN: the whole policy, what is remembered of the source, and `now`.
+///
+/// Pure but for `memory`, which learns from every SYN. Takes the lock of one shard.
+pub fn judge(policy: &Policy, memory: &Memory, syn: &Syn, now: Moment) -> Decision {
+    let key = SourceKey::of(syn.src);
+    let network = key.network(policy.rate.network_v4, policy.rate.network_v6);
+    let attempt = attempt(memory, key, syn);
+    let signature = signature(syn);
+
+    let (mut shard, hash) = memory.shard(network);
+    let Remembered { source, network, attempts } =
+        shard.recall(key, (network, hash), syn.proven, now);
+    source.stack.proven(syn.proven);
+    let (seen, place) = attempts.enter(attempt, now);
+
+    let mut case =
+        Case { policy, syn, now, source, network, total: &memory.total, seen, charged: false };
+    let verdict = ask(&mut case, |_, _| {});
+    let charged = case.charged;
+    if charged {
+        attempts.charged(place);
+    }
+
+    let mut decision = Decision {
+        ruling: Ruling::Accept,
+        check: verdict.check,
+        evidence: verdict.evidence,
+        retransmission: seen.is_some(),
+        earned: Standing::Clean,
+    };
+    let mut weight = 0;
+    match verdict.outcome {
+        Outcome::Trusted => return decision,
+        Outcome::Passed => source.stack.admitted(signature, syn.proven),
+        Outcome::Denied(of) => {
+            decision.ruling = Ruling::Drop;
+            weight = u16::from(of);
+        }
+    }
+    let counted_before = seen.is_some_and(|seen| seen.counted);
+    if (weight > 0 || verdict.score > 0) && !counted_before {
+        attempts.counted(place);
+        let own = syn.proven && source.stack.owns(signature);
+        decision.earned = offend(source, policy, (weight, verdict.score), own, now);
+    }
+    decision
+}
+
+/// Counts an offence, and says which standing it has earned.
+fn offend(
+    source: &mut Source,
+    policy: &Policy,
+    (weight, score): (u16, u16),
+    own: bool,
+    now: Moment,
+) -> Standing {
+    let rules = &policy.offences;
+    let offences = &mut source.offences;
+    offences.open(rules.within, now);
+    offences.denied = offences.denied.saturating_add(weight);
+    offences.score = offences.score.saturating_add(score);
+    if own {
+        offences.own = offences.own.saturating_add(weight);
+    }
+    let enough = offences.denied >= rules.after || offences.score >= SUSPICIOUS;
+    let standing = if offences.own >= rules.after {
+        Standing::Banned
+    } else if !enough {
+        return Standing::Clean;
+    } else if rules.evidence == EvidenceKind::Any {
+        Standing::Banned
+    } else {
+        Standing::Suspect
+    };
+    // What was the source's own keeps counting towards a ban after it became a suspect.
+    if standing == Standing::Banned {
+        offences.own = 0;
+    }
+    (offences.denied, offences.score) = (0, 0);
+    source.suspect_until = now + HANDOVER;
+    standing
+}
+
+/// Where the checks came to.
+struct Opinion {
+    outcome: Outcome,
+    check: CheckId,
+    evidence: Evidence,
+    score: u16,
+}
+
+enum Outcome {
+    Trusted,
+    Passed,
+    Denied(u8),
+}
+
+/// Asks the checks in order until one settles it. `witness` hears each finding.
+#[inline]
+fn ask(case: &mut Case<'_>, mut witness: impl FnMut(CheckId, Finding)) -> Opinion {
+    let mut opinion = Opinion {
+        outcome: Outcome::Passed,
+        check: CheckId::NONE,
+        evidence: Evidence::default(),
+        score: 0,
+    };
+    for (index, check) in CHECKS.iter().enumerate() {
+        let id = CheckId(index as u8);
+        let finding = (check.look)(case);
+        witness(id, finding);
+        let (outcome, evidence) = match finding {
+            Finding::Pass => continue,
+            Finding::Suspect { score, evidence } => {
+                opinion.score = opinion.score.saturating_add(score);
+                (opinion.check, opinion.evidence) = (id, evidence);
+                continue;
+            }
+            Finding::Allow(evidence) => (Outcome::Trusted, evidence),
+            Finding::Deny { evidence, weight } => (Outcome::Denied(weight), evidence),
+        };
+        return Opinion { outcome, check: id, evidence, score: opinion.score };
+    }
+    opinion
+}
+
+/// What makes an attempt the same attempt: source, destination, both ports, sequence number.
+fn attempt(memory: &Memory, key: SourceKey, syn: &Syn) -> u64 {
+    let dst = match syn.dst {
+        std::net::IpAddr::V4(v4) => u128::from(v4.to_bits()),
+        std::net::IpAddr::V6(v6) => v6.to_bits(),
+    };
+    memory.attempt(key, (dst, u32::from(syn.sport) << 16 | u32::from(syn.dport), syn.seq))
+}
+
+/// What a stack and its distance look like in a SYN: TTL, option layout, window scale.
+fn signature(syn: &Syn) -> u32 {
+    let scale = u64::from(syn.options.window_scale.map_or(255, |shift| shift));
+    let mixed = (syn.options.layout ^ u64::from(syn.ttl) << 56 ^ scale << 48)
+        .wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (mixed >> 32) as u32
+}
+
+/// One check's finding, and whether it was reached.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Row {
+    /// The check.
+    pub check: CheckId,
+    /// What it finds; `None` if an earlier check has settled the matter.
+    pub finding: Option<Finding>,
+}
+
+/// What the judge would say to `syn`, check by check, and what it remembers. Learns nothing.
+pub fn explain(
+    policy: &Policy,
+    memory: &Memory,
+    syn: &Syn,
+    now: Moment,
+) -> (Ruling, Vec<Row>, Option<Source>) {
+    let key = SourceKey::of(syn.src);
+    let network_key = key.network(policy.rate.network_v4, policy.rate.network_v6);
+    let hash = attempt(memory, key, syn);
+    let (known, mut network, seen) = {
+        let (shard, place) = memory.shard(network_key);
+        let (source, network) = shard.peek(key, (network_key, place));
+        (source, network, shard.attempts.peek(hash, now))
+    };
+    let mut source = known.unwrap_or_default();
+    let total: SharedBucket = memory.total.copy();
+    let mut case = Case {
+        policy,
+        syn,
+        now,
+        source: &mut source,
+        network: &mut network,
+        total: &total,
+        seen,
+        charged: false,
+    };
+    let mut rows: Vec<Row> =
+        (0..CHECKS.len() as u8).map(|index| Row { check: CheckId(index), finding: None }).collect();
+    let opinion = ask(&mut case, |id, finding| rows[usize::from(id.0)].finding = Some(finding));
+    let ruling = match opinion.outcome {
+        Outcome::Denied(_) => Ruling::Drop,
+        Outcome::Trusted | Outcome::Passed => Ruling::Accept,
+    };
+    (ruling, rows, known)
+}

@@ -1,0 +1,150 @@
+//! Start, stop, crash, reload.
+
+use portcullis::lab::Visit;
+use rustix::process::Signal;
+
+use crate::stage::{
+    ANNA, BEN, CARLA, Gate, HASTE, MALLORY, PORTCULLIS, World, in_lab, nft, nft_load, text,
+};
+
+in_lab! {
+    fn a_crash_leaves_the_door_open_and_bans_in_force() {
+        let world = World::new();
+        let gate = Gate::start(&world.server, "");
+        ban(&gate, MALLORY);
+        gate.crash();
+        for from in [ANNA, CARLA] {
+            let seen = world.visit_within(from, 80, HASTE);
+            assert!(seen.is_served(), "{from}: {seen:?}");
+        }
+        assert_eq!(world.visit_within(MALLORY, 80, HASTE), Visit::TimedOut);
+
+        let gate = Gate::start(&world.server, "");
+        assert_eq!(gate.standing(MALLORY).as_deref(), Some("banned"), "standings are back");
+        assert_eq!(gate.set("banned4"), [MALLORY]);
+        assert_eq!(world.visit_within(MALLORY, 80, HASTE), Visit::TimedOut);
+        assert!(world.visit(ANNA, 80).is_served());
+    }
+
+    fn a_crash_shuts_the_door_where_the_policy_says_so() {
+        let world = World::new();
+        let policy = "[guard]\nwhen_down = \"drop\"\n";
+        let gate = Gate::start(&world.server, policy);
+        assert!(world.visit(ANNA, 80).is_served());
+        gate.crash();
+        for from in [ANNA, CARLA] {
+            assert_eq!(world.visit_within(from, 80, HASTE), Visit::TimedOut);
+        }
+        let _gate = Gate::start(&world.server, policy);
+        for from in [ANNA, CARLA] {
+            assert!(world.visit(from, 80).is_served());
+        }
+    }
+
+    fn standings_survive_even_the_loss_of_the_kernels_sets() {
+        let world = World::new();
+        let gate = Gate::start(&world.server, "");
+        ban(&gate, MALLORY);
+        gate.crash();
+        nft_load(&world.server, "flush ruleset");
+        assert!(world.visit(MALLORY, 80).is_served());
+        let gate = Gate::start(&world.server, "");
+        gate.await_set("banned4", MALLORY);
+        assert_eq!(world.visit_within(MALLORY, 80, HASTE), Visit::TimedOut);
+    }
+
+    fn a_clean_stop_takes_the_redirect_away_and_leaves_the_bans() {
+        let world = World::new();
+        let gate = Gate::start(&world.server, "[guard]\nwhen_down = \"drop\"\n");
+        ban(&gate, MALLORY);
+        assert_eq!(gate.stop(), Some(0));
+        assert!(world.visit_within(ANNA, 80, HASTE).is_served(), "even where a crash shuts the door");
+        assert_eq!(world.visit(ANNA, 81), Visit::Refused, "nothing is judged any more");
+        assert_eq!(world.visit_within(MALLORY, 80, HASTE), Visit::TimedOut);
+        let rules = [nft(&world.server, &["list", "ruleset"]), iptables_save(&world)].map(|o| text(&o));
+        assert!(!rules.concat().to_lowercase().contains("queue"), "{rules:?}");
+    }
+
+    fn unload_removes_everything_and_nothing_else() {
+        let world = World::new();
+        nft_load(&world.server, "table inet admin { chain input { type filter hook input priority 0; ip saddr 192.0.2.1 drop; } }");
+        let admins = world.server.command("iptables").args("-t mangle -A PREROUTING -s 192.0.2.2 -j DROP".split(' ')).status();
+        assert!(admins.unwrap().success());
+        let before = [nft(&world.server, &["list", "ruleset"]), iptables_save(&world)].map(|o| rules(&o));
+        let gate = Gate::start(&world.server, "");
+        ban(&gate, MALLORY);
+        assert_eq!(gate.stop(), Some(0));
+        let unload = world.server.command(PORTCULLIS).args(["unload", "--config", "/run/gate/policy.toml"]).output();
+        let unload = unload.unwrap();
+        assert!(unload.status.success(), "{}", text(&unload));
+        let after = [nft(&world.server, &["list", "ruleset"]), iptables_save(&world)].map(|o| rules(&o));
+        assert_eq!(before, after);
+        assert!(world.visit(MALLORY, 80).is_served());
+    }
+
+    fn a_second_gate_is_refused() {
+        let world = World::new();
+        let gate = Gate::start(&world.server, "");
+        let second = Gate::try_start(&world.server, "second", "").err().expect("a refusal");
+        assert!(second.code.is_some_and(|code| code != 0), "{second:?}");
+        assert!(second.said.contains("already"), "{second:?}");
+        assert!(world.visit(ANNA, 80).is_served(), "the first goes on");
+        assert_eq!(world.visit_within(ANNA, 81, HASTE), Visit::TimedOut, "{}", gate.said());
+    }
+
+    fn a_reload_takes_the_new_policy_and_keeps_the_memory() {
+        let world = World::new();
+        let mut gate = Gate::start(&world.server, "");
+        ban(&gate, MALLORY);
+        assert!(world.visit(BEN, 80).is_served());
+        let before = gate.judged();
+        gate.write_policy("[denylist]\nfrom = [\"203.0.113.11\"]\n");
+        gate.signal(Signal::HUP);
+        gate.await_notice("RELOADING=1").unwrap();
+        gate.await_notice("READY=1").unwrap();
+        assert_eq!(world.visit_within(BEN, 80, HASTE), Visit::TimedOut);
+        assert!(world.visit(ANNA, 80).is_served());
+        assert_eq!(gate.set("banned4"), [MALLORY]);
+        assert!(gate.judged() > before, "counters go on");
+
+        gate.write_policy("");
+        let reload = gate.ask(&["reload"]);
+        assert!(reload.status.success(), "{}", text(&reload));
+        assert!(world.visit(BEN, 80).is_served());
+    }
+
+    fn a_reload_with_mistakes_names_them_and_changes_nothing() {
+        let world = World::new();
+        let gate = Gate::start(&world.server, "[denylist]\nfrom = [\"192.0.2.66\"]\n");
+        gate.write_policy(
+            "mode = \"sometimes\"\n[denylst]\nfrom = []\n[queue]\nlength = -1\n\
+             [rate.class.login]\nrate = \"6/q\"\n[bans]\nafter = \"five\"\n",
+        );
+        let reload = gate.ask(&["reload"]);
+        assert!(!reload.status.success());
+        let said = text(&reload);
+        for place in ["1:8", "2:2", "5:10", "7:8", "10:9"] {
+            assert!(said.contains(place), "no message for {place}: {said}");
+        }
+        assert_eq!(world.visit_within(MALLORY, 80, HASTE), Visit::TimedOut, "the old policy stays");
+        assert!(world.visit(ANNA, 80).is_served());
+    }
+}
+
+fn ban(gate: &Gate<'_>, who: &str) {
+    let added = gate.ask(&["bans", "add", who, "--for", "1h", "--reason", "test"]);
+    assert!(added.status.success(), "{}", text(&added));
+    gate.await_set("banned4", who);
+}
+
+fn iptables_save(world: &World) -> std::process::Output {
+    world.server.command("iptables-save").output().expect("iptables-save runs")
+}
+
+/// Rules without comments, counters and empty tables, which differ from run to run.
+fn rules(output: &std::process::Output) -> Vec<String> {
+    let text = text(output);
+    let kept = text.lines().filter(|line| !line.starts_with('#') && !line.starts_with(':'));
+    let without = |line: &str| line.split("packets").next().unwrap_or_default().trim().to_owned();
+    kept.map(without).collect()
+}

@@ -1,0 +1,17 @@
+//! End to end: the real program on a real kernel, in namespaces of its own, as root or not.
+//!
+//! Every test starts this test program again inside fresh namespaces and runs there, so tests
+//! neither see each other nor the machine. A tool or kernel feature that is missing fails the
+//! test and is named.
+
+mod stage;
+
+mod admitting;
+mod demo;
+mod forwarding;
+mod lab;
+mod life;
+mod mending;
+mod pausing;
+mod refusing;
+mod standing;

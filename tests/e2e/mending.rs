@@ -1,0 +1,41 @@
+//! What others break is noticed and mended.
+
+use std::time::{Duration, Instant};
+
+use portcullis::lab::Visit;
+
+use crate::stage::{
+    ANNA, CARLA, Gate, HASTE, MALLORY, World, eventually, in_lab, nft, nft_load, text,
+};
+
+/// The promise, from the flush to the table's return.
+const PROMISE: Duration = Duration::from_secs(2);
+
+in_lab! {
+    fn a_flush_is_mended_within_two_seconds_bans_and_all() {
+        let world = World::new();
+        let gate = Gate::start(&world.server, "");
+        let added = gate.ask(&["bans", "add", MALLORY, "--for", "1h", "--reason", "test"]);
+        assert!(added.status.success(), "{}", text(&added));
+        gate.await_set("banned4", MALLORY);
+        for _ in 0..3 {
+            nft_load(&world.server, "flush ruleset");
+            let flushed = Instant::now();
+            eventually(PROMISE, "mended table", || {
+                let listing = nft(&world.server, &["list", "set", "inet", "portcullis", "banned4"]);
+                let listing = text(&listing);
+                if listing.contains(MALLORY) { Ok(()) } else { Err(format!("{listing}\n{}", gate.said())) }
+            });
+            // Where the redirect is a rule of iptables, the flush took that too.
+            eventually(PROMISE.saturating_sub(flushed.elapsed()), "closed port that is judged", || {
+                match world.visit_within(ANNA, 81, Duration::from_millis(100)) {
+                    Visit::TimedOut => Ok(()),
+                    seen => Err(format!("{seen:?}")),
+                }
+            });
+            assert_eq!(world.visit_within(MALLORY, 80, HASTE), Visit::TimedOut);
+            assert!(world.visit(CARLA, 80).is_served());
+        }
+        assert!(gate.events().iter().any(|event| event["event"] == "alarm"), "{:#?}", gate.events());
+    }
+}

@@ -1,0 +1,261 @@
+//! The daemon under test: the real program with a policy of its own.
+
+use std::fs;
+use std::io::Read;
+use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
+use std::process::{Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use portcullis::lab::{Host, Process};
+use rustix::process::Signal;
+use serde_json::Value;
+
+/// The program under test.
+pub(crate) const PORTCULLIS: &str = env!("CARGO_BIN_EXE_portcullis");
+
+/// How long a start, a stop or an answer may take before the test gives up. Generous, because
+/// other tests use the machine too; what must be quick is measured where it matters.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// A running gate on a host.
+pub(crate) struct Gate<'a> {
+    host: &'a Host,
+    process: Process,
+    home: PathBuf,
+    notify: UnixDatagram,
+}
+
+/// A gate that did not start.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    pub(crate) code: Option<i32>,
+    pub(crate) said: String,
+}
+
+impl<'a> Gate<'a> {
+    /// Starts the program and waits until it says that it is ready. The policy gets a control
+    /// socket, a JSON file and a state directory of its own.
+    pub(crate) fn start(host: &'a Host, policy: &str) -> Self {
+        Self::try_start(host, "gate", policy)
+            .unwrap_or_else(|refused| panic!("the gate did not start: {refused:?}"))
+    }
+
+    /// The same, for gates that may be refused; gates of the same `name` share their state.
+    pub(crate) fn try_start(host: &'a Host, name: &str, policy: &str) -> Result<Self, Refused> {
+        static STARTS: AtomicU32 = AtomicU32::new(0);
+        let home = PathBuf::from("/run").join(name);
+        fs::create_dir_all(home.join("conf.d")).expect("a directory");
+        fs::write(home.join("conf.d/places.toml"), places(&home)).expect("a file");
+        fs::write(home.join("policy.toml"), policy).expect("a file");
+        let start = STARTS.fetch_add(1, Ordering::Relaxed);
+        let socket = home.join(format!("notify{start}"));
+        let notify = UnixDatagram::bind(&socket).expect("a notify socket");
+        notify.set_read_timeout(Some(Duration::from_millis(20))).expect("a timeout");
+        let said = fs::File::create(home.join("said")).expect("a file");
+        let mut command = host.command(PORTCULLIS);
+        command.args(["run", "--config"]).arg(home.join("policy.toml"));
+        command.env("NOTIFY_SOCKET", &socket).stdin(Stdio::null());
+        command.stdout(said.try_clone().expect("a file")).stderr(said);
+        let process = Process::start(&mut command).expect("nsenter starts");
+        let mut gate = Self { host, process, home, notify };
+        gate.await_notice("READY=1")?;
+        Ok(gate)
+    }
+
+    /// Waits until the daemon tells its service manager `notice`.
+    pub(crate) fn await_notice(&mut self, notice: &str) -> Result<(), Refused> {
+        let deadline = Instant::now() + LIMIT;
+        let mut buffer = [0; 4096];
+        loop {
+            if let Ok(length) = self.notify.recv(&mut buffer) {
+                let told = String::from_utf8_lossy(&buffer[..length]);
+                if told.lines().any(|line| line == notice) {
+                    return Ok(());
+                }
+            }
+            let ended = self.process.ended().expect("a child can be waited for");
+            if ended.is_some() || Instant::now() > deadline {
+                return Err(Refused { code: ended.and_then(|e| e.code()), said: self.said() });
+            }
+        }
+    }
+
+    /// What it wrote to standard output and standard error.
+    pub(crate) fn said(&self) -> String {
+        fs::read_to_string(self.home.join("said")).unwrap_or_default()
+    }
+
+    /// Runs the program with this gate's control socket.
+    pub(crate) fn ask(&self, args: &[&str]) -> Output {
+        let mut command = self.host.command(PORTCULLIS);
+        command
+            .args(args)
+            .arg("--socket")
+            .arg(self.home.join("control.sock"))
+            .output()
+            .expect("it runs")
+    }
+
+    /// The same, for an answer in JSON.
+    pub(crate) fn ask_json(&self, args: &[&str]) -> Value {
+        let output = self.ask(&[args, &["--json"]].concat());
+        assert!(output.status.success(), "{args:?}: {}\n{}", text(&output), self.said());
+        serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|error| panic!("{args:?}: {error} in {}", text(&output)))
+    }
+
+    /// `status`.
+    pub(crate) fn status(&self) -> Value {
+        self.ask_json(&["status"])
+    }
+
+    /// SYNs that never reached it, or were answered without it.
+    pub(crate) fn lost(&self) -> u64 {
+        let status = self.status();
+        let of_queues = status["queues"].as_array().expect("queues").iter();
+        let lost: u64 = of_queues.map(|queue| queue["lost"].as_u64().expect("a number")).sum();
+        lost + status["counters"]["lost"].as_u64().expect("a number")
+    }
+
+    /// SYNs it has judged so far.
+    pub(crate) fn judged(&self) -> u64 {
+        let status = self.status();
+        status["counters"]["received"].as_u64().unwrap_or_else(|| panic!("no counter in {status}"))
+    }
+
+    /// What it would say to a visit, and why.
+    pub(crate) fn explain(&self, from: &str, port: u16) -> Value {
+        self.ask_json(&["explain", from, &port.to_string()])
+    }
+
+    /// The standing it has on record for a source: `banned`, `suspect`, or nothing.
+    pub(crate) fn standing(&self, source: &str) -> Option<String> {
+        let bans = self.ask_json(&["bans", "list"]);
+        let single = |entry: &&Value| {
+            let net = entry["source"].as_str().expect("a prefix");
+            net == source || net.strip_suffix("/32") == Some(source)
+        };
+        let entry = bans.as_array().expect("a list").iter().find(single)?;
+        Some(entry["standing"].as_str().expect("a word").to_owned())
+    }
+
+    /// The events it has written so far.
+    pub(crate) fn events(&self) -> Vec<Value> {
+        let text = fs::read_to_string(self.home.join("events.json")).unwrap_or_default();
+        // The last line may be half written.
+        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    /// Waits for an event of this kind about this source.
+    pub(crate) fn await_event(&self, event: &str, source: &str) -> Value {
+        let about = |e: &Value| e["event"] == event && e["src"] == source;
+        eventually(LIMIT, &format!("event {event} of {source}"), || {
+            let found = self.events().into_iter().find(about);
+            found.ok_or_else(|| format!("{:#?}\n{}", self.events(), self.said()))
+        })
+    }
+
+    /// The elements of one of the kernel sets, as nft prints them.
+    pub(crate) fn set(&self, name: &str) -> Vec<String> {
+        let listing = nft_json(self.host, &["list", "set", "inet", "portcullis", name]);
+        let set = listing["nftables"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find_map(|object| object.get("set"));
+        let elements = set.and_then(|set| set["elem"].as_array()).cloned().unwrap_or_default();
+        let value = |element: &Value| {
+            let value = element.pointer("/elem/val").unwrap_or(element);
+            value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+        };
+        elements.iter().map(value).collect()
+    }
+
+    /// Waits until a kernel set holds an element.
+    pub(crate) fn await_set(&self, name: &str, element: &str) {
+        eventually(LIMIT, &format!("{element} in {name}"), || {
+            let elements = self.set(name);
+            if elements.iter().any(|e| e == element) {
+                Ok(())
+            } else {
+                Err(format!("{elements:?}\n{}", self.said()))
+            }
+        });
+    }
+
+    /// Replaces the policy file.
+    pub(crate) fn write_policy(&self, policy: &str) {
+        fs::write(self.home.join("policy.toml"), policy).expect("a file");
+    }
+
+    /// Sends a signal.
+    pub(crate) fn signal(&mut self, signal: Signal) {
+        self.process.signal(signal).expect("it can be signalled");
+    }
+
+    /// SIGTERM, and waits; returns the exit code.
+    pub(crate) fn stop(mut self) -> Option<i32> {
+        self.signal(Signal::TERM);
+        let ended = self.process.wait(LIMIT).expect("a child can be waited for");
+        ended.unwrap_or_else(|| panic!("does not stop:\n{}", self.said())).code()
+    }
+
+    /// SIGKILL, and waits.
+    pub(crate) fn crash(mut self) {
+        self.signal(Signal::KILL);
+        assert!(self.process.wait(LIMIT).expect("a child can be waited for").is_some());
+    }
+}
+
+/// The paths of a test's gate, to be laid over its policy.
+fn places(home: &std::path::Path) -> String {
+    let home = home.display();
+    format!(
+        "[bans]\nstate_dir = \"{home}/state\"\n[events]\njson = \"{home}/events.json\"\n\
+         [control]\nsocket = \"{home}/control.sock\"\n"
+    )
+}
+
+/// Runs nft on a host.
+pub(crate) fn nft(host: &Host, args: &[&str]) -> Output {
+    host.command("nft").args(args).output().expect("nft runs")
+}
+
+/// Runs nft on a host, for an answer in JSON.
+pub(crate) fn nft_json(host: &Host, args: &[&str]) -> Value {
+    let output = nft(host, &[&["-j"], args].concat());
+    assert!(output.status.success(), "nft {args:?}: {}", text(&output));
+    serde_json::from_slice(&output.stdout).expect("nft writes JSON")
+}
+
+/// Loads nft rules on a host.
+pub(crate) fn nft_load(host: &Host, rules: &str) {
+    let output = nft(host, &[rules]);
+    assert!(output.status.success(), "nft {rules}: {}", text(&output));
+}
+
+/// Everything a program said.
+pub(crate) fn text(output: &Output) -> String {
+    let mut said = Vec::new();
+    let _ = output.stdout.as_slice().read_to_end(&mut said);
+    let _ = output.stderr.as_slice().read_to_end(&mut said);
+    String::from_utf8_lossy(&said).into_owned()
+}
+
+/// Waits for something to become true; says how it stands if it does not in time.
+pub(crate) fn eventually<T>(
+    limit: Duration,
+    what: &str,
+    mut look: impl FnMut() -> Result<T, String>,
+) -> T {
+    let deadline = Instant::now() + limit;
+    loop {
+        match look() {
+            Ok(seen) => return seen,
+            Err(seen) if Instant::now() > deadline => panic!("no {what} within {limit:?}: {seen}"),
+            Err(_) => std::thread::sleep(Duration::from_millis(10)),
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! What the tests stand on: the way into the namespaces, the hosts, the daemon under test.
+
+mod enter;
+mod gate;
+mod world;
+
+pub(crate) use enter::inside;
+pub(crate) use gate::{Gate, PORTCULLIS, eventually, nft, nft_load, text};
+pub(crate) use world::{
+    ANNA, BEN, CARLA, CARLAS_PHONE, DORA, HASTE, MALLORY, MALLORY6, PATIENCE, TRUDY, World, address,
+};
+
+/// A test that runs inside fresh namespaces: `in_lab! { fn name() { … } }`.
+macro_rules! in_lab {
+    ($($(#[$meta:meta])* fn $name:ident() $body:block)*) => {$(
+        #[test]
+        $(#[$meta])*
+        fn $name() {
+            $crate::stage::inside(concat!(module_path!(), "::", stringify!($name)), || $body);
+        }
+    )*};
+}
+pub(crate) use in_lab;

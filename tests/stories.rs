@@ -1,0 +1,205 @@
+//! Stories of SYNs through the judge, read from `tests/stories/*.story`.
+//!
+//! A story begins with a policy, indented, and goes on with one line per SYN:
+//!
+//! ```text
+//! TIME  SOURCE[:PORT] > DESTINATION:PORT [WORD…] -> accept
+//! TIME  SOURCE[:PORT] > DESTINATION:PORT [WORD…] -> drop CHECK [earns suspect|banned]
+//! ```
+//!
+//! Words: `flags=SF`, `seq=N`, `ttl=N`, `length=N`, `data=N` (bytes behind the header), `tfo`,
+//! `broken` (options), `proven` and `suspect` (the kernel's marks), `again` (the attempt of the
+//! line before is retransmitted), `xN/SPAN` (N attempts, SPAN apart). Without a port, a source
+//! uses a new one each time. `#` starts a comment.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+use portcullis::memory::{Bounds, Memory, Moment};
+use portcullis::packet::{Flags, Options, Syn};
+use portcullis::policy::{Decision, Policy, Ruling, Standing, judge};
+
+#[test]
+fn stories() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stories");
+    let mut told = 0;
+    let mut failures = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        failures.extend(tell(&name, &text));
+        told += 1;
+    }
+    assert!(told >= 8, "only {told} stories found");
+    assert!(failures.is_empty(), "\n{}", failures.join("\n"));
+}
+
+/// Tells one story; returns what went otherwise than it says.
+fn tell(name: &str, text: &str) -> Vec<String> {
+    let is_policy =
+        |line: &&str| line.starts_with("  ") || line.is_empty() || line.starts_with('#');
+    let policy_text: Vec<&str> = text.lines().take_while(is_policy).collect();
+    let loaded =
+        portcullis::config::parse(&policy_text.join("\n"), name).unwrap_or_else(|e| panic!("{e}"));
+    let mut policy = loaded.config.policy;
+    let listening = portcullis::policy::PortSet::default();
+    policy.ports.serve(&listening, &listening);
+    let memory = Memory::new(Bounds { sources: 4096, networks: 1024 });
+    let mut story = Story { policy, memory, port: 20_000, last: None };
+    let mut failures = Vec::new();
+    for (number, line) in text.lines().enumerate().skip(policy_text.len()) {
+        let line = line.split('#').next().unwrap_or_default().trim();
+        if line.is_empty() {
+            continue;
+        }
+        if let Err(wrong) = story.line(line) {
+            failures.push(format!("{name}:{}: {line}\n    {wrong}", number + 1));
+        }
+    }
+    failures
+}
+
+struct Story {
+    policy: Policy,
+    memory: Memory,
+    port: u16,
+    last: Option<Syn>,
+}
+
+impl Story {
+    fn line(&mut self, line: &str) -> Result<(), String> {
+        let (event, expected) = line.split_once("->").ok_or("no ->")?;
+        let mut words = event.split_whitespace();
+        let mut time = span(words.next().ok_or("no time")?)?;
+        let source = words.next().ok_or("no source")?;
+        words.next().filter(|arrow| *arrow == ">").ok_or("no >")?;
+        let target: SocketAddr =
+            words.next().ok_or("no target")?.parse().map_err(|e| format!("target: {e}"))?;
+        let words: Vec<&str> = words.collect();
+
+        let (mut times, mut apart) = (1, Duration::ZERO);
+        for word in &words {
+            if let Some((n, span_text)) =
+                word.strip_prefix('x').and_then(|rest| rest.split_once('/'))
+            {
+                (times, apart) = (n.parse().map_err(|e| format!("{word}: {e}"))?, span(span_text)?);
+            }
+        }
+        for n in 0..times {
+            let syn = self.syn(source, target, &words)?;
+            self.last = Some(syn);
+            let now = Moment(1_000_000_000) + time;
+            let decision = judge(&self.policy, &self.memory, &syn, now);
+            let said = describe(&decision);
+            if said != expected.trim() {
+                return Err(format!("attempt {}: {said} ({:?})", n + 1, decision.evidence));
+            }
+            time += apart;
+        }
+        Ok(())
+    }
+
+    fn syn(&mut self, source: &str, target: SocketAddr, words: &[&str]) -> Result<Syn, String> {
+        let again = words.contains(&"again").then_some(self.last).flatten();
+        if let Some(syn) = again {
+            let marks = (words.contains(&"proven"), words.contains(&"suspect"));
+            return Ok(Syn { proven: marks.0, suspect: marks.1, ..syn });
+        }
+        let (src, sport) = match source.parse::<SocketAddr>() {
+            Ok(both) => (both.ip(), both.port()),
+            Err(_) => {
+                self.port += 1;
+                (source.parse::<IpAddr>().map_err(|e| format!("{source}: {e}"))?, self.port)
+            }
+        };
+        let options = Options {
+            layout: 0x31842,
+            mss: Some(1460),
+            window_scale: Some(7),
+            sack_permitted: true,
+            timestamps: true,
+            fast_open: words.contains(&"tfo"),
+            malformed: words.contains(&"broken"),
+            length: 20,
+        };
+        let mut syn = Syn {
+            src,
+            dst: target.ip(),
+            sport,
+            dport: target.port(),
+            seq: u32::from(sport) * 7919,
+            ack: 0,
+            flags: Flags(Flags::SYN),
+            window: 64240,
+            urgent: 0,
+            ttl: 57,
+            ip_id: 0,
+            dont_fragment: true,
+            ip_options: false,
+            length: 60,
+            payload: 0,
+            options,
+            proven: words.contains(&"proven"),
+            suspect: words.contains(&"suspect"),
+        };
+        for (key, value) in words.iter().filter_map(|word| word.split_once('=')) {
+            let number = || value.parse::<u32>().map_err(|e| format!("{key}={value}: {e}"));
+            match key {
+                "flags" => syn.flags = flags(value)?,
+                "seq" => syn.seq = number()?,
+                "ttl" => syn.ttl = number()? as u8,
+                "length" => syn.length = number()?,
+                "data" => {
+                    syn.payload = number()?;
+                    syn.length += syn.payload;
+                }
+                _ => return Err(format!("unknown word {key}")),
+            }
+        }
+        Ok(syn)
+    }
+}
+
+fn flags(letters: &str) -> Result<Flags, String> {
+    letters.chars().try_fold(Flags(0), |flags, letter| {
+        let bit = match letter {
+            'S' => Flags::SYN,
+            'F' => Flags::FIN,
+            'R' => Flags::RST,
+            'P' => Flags::PSH,
+            'U' => Flags::URG,
+            'E' => Flags::ECE,
+            'C' => Flags::CWR,
+            '-' => 0,
+            other => return Err(format!("unknown flag {other}")),
+        };
+        Ok(Flags(flags.0 | bit))
+    })
+}
+
+fn span(text: &str) -> Result<Duration, String> {
+    let (number, unit) = text.split_at(text.find(char::is_alphabetic).ok_or("no unit")?);
+    let number: f64 = number.parse().map_err(|e| format!("{text}: {e}"))?;
+    let seconds = match unit {
+        "ms" => 0.001,
+        "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err(format!("unknown unit {unit}")),
+    };
+    Ok(Duration::from_secs_f64(number * seconds))
+}
+
+fn describe(decision: &Decision) -> String {
+    let mut said = match decision.ruling {
+        Ruling::Accept => "accept".to_owned(),
+        Ruling::Drop => format!("drop {}", decision.check.name()),
+    };
+    if decision.earned != Standing::Clean {
+        said += " earns ";
+        said += decision.earned.word();
+    }
+    said
+}
