@@ -119,6 +119,10 @@ fn state(report: &StatusReport) -> String {
         format!("{} of {} ({} %)", Grouped(count), Grouped(bound), Measured(share.round()))
     };
     let memory = report.memory;
+    let networks = match memory.networks {
+        0 => String::new(),
+        count => of(count, memory.networks_bound),
+    };
     lines(
         "State",
         [
@@ -137,7 +141,7 @@ fn state(report: &StatusReport) -> String {
             ("kernel table", health),
             ("kernel sets", sets),
             ("sources", of(memory.sources, memory.sources_bound)),
-            ("networks", of(memory.networks, memory.networks_bound)),
+            ("networks", networks),
             ("lost", losses(report)),
         ],
     )
@@ -170,8 +174,9 @@ fn queues(report: &StatusReport) -> String {
     ];
     let mut table = Table::new(0, &columns);
     for queue in &report.queues {
-        let counts = [queue.waiting, queue.length, queue.buffer_holds, queue.received, queue.lost];
-        let cells = std::iter::once(queue.number.to_string());
+        let waiting = queue.waiting.map_or("?".to_owned(), |count| Grouped(count).to_string());
+        let counts = [queue.length, queue.buffer_holds, queue.received, queue.lost];
+        let cells = [queue.number.to_string(), waiting].into_iter();
         table.row(cells.chain(counts.map(|count| Grouped(count).to_string())));
     }
     table.text()
@@ -189,8 +194,12 @@ fn alarms(report: &StatusReport, zone: &TimeZone) -> String {
     text
 }
 
+/// A title and under it facts by name; one without a value is left out.
 fn lines<const N: usize>(title: &str, facts: [(&str, String); N]) -> String {
-    let facts = facts.iter().map(|(name, value)| wrap(&format!("  {name:<12}  "), value));
+    let facts = facts
+        .iter()
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(name, value)| wrap(&format!("  {name:<12}  "), value));
     std::iter::once(format!("{title}\n")).chain(facts).collect()
 }
 
@@ -214,7 +223,7 @@ mod tests {
             config_loaded: "2026-09-18T10:12:03Z".parse().unwrap(),
             queues: vec![QueueRow {
                 number: 7,
-                waiting: 3,
+                waiting: Some(3),
                 length: 8192,
                 buffer_holds: 10_922,
                 received: 1_234_567,
@@ -237,7 +246,7 @@ mod tests {
             memory: MemoryFacts {
                 sources: 12_345,
                 sources_bound: 131_072,
-                networks: 9,
+                networks: 0,
                 networks_bound: 32_768,
             },
             standings: StandingCounts { suspect: 104, banned: 12 },
@@ -282,7 +291,6 @@ State
   kernel table  in place
   kernel sets   know of a decision after 900us (99 of 100: 4ms)
   sources       12,345 of 131,072 (9 %)
-  networks      9 of 32,768 (0 %)
   lost          nothing
 
 Queue  WAITING  LENGTH  BUFFER HOLDS   RECEIVED  LOST
@@ -298,6 +306,8 @@ No alarms.
         let mut report = report();
         report.mode = "observe".into();
         report.kernel_sets = None;
+        report.memory.networks = 9;
+        report.queues[0].waiting = None;
         report.counters.would_drop = BTreeMap::from([("rate".into(), 5), ("ports".into(), 70)]);
         report.counters.lost = 1_000;
         report.lines_lost = 3;
@@ -319,6 +329,8 @@ No alarms.
             "  kernel table  PROBLEM: nft is missing; install it with: apt install nftables;",
             "                rebuilt 2 times, because it was removed",
             "  kernel sets   nothing to tell them yet",
+            "  networks      9 of 32,768 (0 %)",
+            "    7        ?   8,192        10,922  1,234,567     0",
             "  lost          1,000 packets on their way to the gate, 3 log lines",
             "  2026-09-21 14:13:20  error log: cannot write to syslog at /dev/log: gone.",
             "                       Lines are lost until it works",
