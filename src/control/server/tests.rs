@@ -131,8 +131,7 @@ fn a_client_that_does_not_read_is_left() {
     let long = "x".repeat(4_000_000);
     let handler: Handler =
         Arc::new(move |_| Response::Done(Done { text: long.clone(), ..Done::default() }));
-    let server =
-        Server::start_with(&place.path, None, handler, Duration::from_secs(1)).unwrap();
+    let server = Server::start_with(&place.path, None, handler, Duration::from_secs(1)).unwrap();
     let mut deaf = UnixStream::connect(&place.path).unwrap();
     deaf.write_all(b"{\"ask\":\"reload\"}\n").unwrap();
     match reload(&place).expect("long answers arrive whole") {
