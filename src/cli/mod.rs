@@ -1,5 +1,8 @@
 //! One file per verb: what was typed → what it means → run.
 
+pub mod rules;
+pub mod unload;
+
 use std::process::ExitCode;
 
 /// The whole program: reads the arguments, runs the verb, says how it went (sysexits).
