@@ -74,7 +74,7 @@ in_lab! {
         let gate = Gate::start(&world.server, "");
         ban(&gate, MALLORY);
         assert_eq!(gate.stop(), Some(0));
-        let unload = world.server.command(PORTCULLIS).args(["unload", "--config", "/run/gate/policy.toml"]).output();
+        let unload = world.server.command(PORTCULLIS).arg("unload").output();
         let unload = unload.unwrap();
         assert!(unload.status.success(), "{}", text(&unload));
         let after = [nft(&world.server, &["list", "ruleset"]), iptables_save(&world)].map(|o| rules(&o));
