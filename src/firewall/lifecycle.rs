@@ -8,11 +8,10 @@ use std::time::SystemTime;
 
 use ipnet::IpNet;
 
-use super::child::ToolError;
+use super::child::{OwnTools, ToolError};
 use super::kernel::Kernel;
 use super::ledger::{Ledger, Rules};
 use super::lock::{Lock, LockError};
-use super::nft::OwnTools;
 use super::orders::{Gone, Message, Opened, Order, Orders};
 use super::redirect::RedirectError;
 use super::store::{Line, Store, StoreError};

@@ -179,13 +179,16 @@ pub(super) struct Elem {
     pub(super) net: IpNet,
     /// For how many more seconds it is in; `None` takes it out.
     pub(super) lasts: Option<u32>,
+    /// It is surely not in yet.
+    pub(super) fresh: bool,
 }
 
 /// The commands for changes of hash sets, one transaction.
 ///
-/// Every element is added, deleted and, if it is to be in, added again: a plain delete fails for
-/// an element that has just ended, and before Linux 6.12 or so a plain add of one that is there
-/// keeps its old end.
+/// What is fresh is simply added: a transaction that deletes nothing is several times as quick.
+/// Every other element is added, deleted and, if it is to be in, added again: a plain delete fails
+/// for an element that has just ended, and older kernels (6.1) leave the end of an element as it
+/// was when it is added once more.
 pub(super) fn elements(changes: &[Elem]) -> Vec<Value> {
     let mut by_set: HashMap<String, (Vec<Value>, Vec<Value>, Vec<Value>)> = HashMap::new();
     for change in changes.iter().filter(|change| !is_wide(change.net)) {
@@ -193,6 +196,10 @@ pub(super) fn elements(changes: &[Elem]) -> Vec<Value> {
         let (before, gone, after) = by_set.entry(set).or_default();
         let address = change.net.network().to_string();
         let lasting = json!({ "elem": { "val": address, "timeout": change.lasts.unwrap_or(1) } });
+        if change.fresh {
+            after.push(lasting);
+            continue;
+        }
         before.push(lasting.clone());
         gone.push(address.into());
         if change.lasts.is_some() {
@@ -201,8 +208,10 @@ pub(super) fn elements(changes: &[Elem]) -> Vec<Value> {
     }
     let mut commands = Vec::new();
     for (set, (before, gone, after)) in by_set {
-        commands.push(json!({ "add": element(&set, &before) }));
-        commands.push(json!({ "delete": element(&set, &gone) }));
+        if !gone.is_empty() {
+            commands.push(json!({ "add": element(&set, &before) }));
+            commands.push(json!({ "delete": element(&set, &gone) }));
+        }
         if !after.is_empty() {
             commands.push(json!({ "add": element(&set, &after) }));
         }

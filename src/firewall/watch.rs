@@ -17,8 +17,8 @@ use rustix::net::{
     AddressFamily, RecvFlags, SocketFlags, SocketType, bind, netlink, recv, socket_with, sockopt,
 };
 
+use super::child::OwnTools;
 use super::names::TABLE;
-use super::nft::OwnTools;
 
 /// What happened to our table, or to that of iptables' mangle rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -219,7 +219,7 @@ mod tests {
     #[test]
     fn who_did_what() {
         let own = OwnTools::default();
-        own.started(42);
+        own.pretend(42);
         let ours = attr(TABLE_NAME, b"portcullis\0");
         let other = attr(TABLE_NAME, b"filter\0");
         let mangle = attr(TABLE_NAME, b"mangle\0");

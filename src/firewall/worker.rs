@@ -31,6 +31,8 @@ const COUNT_EVERY: Duration = Duration::from_secs(60);
 const TICK: Duration = Duration::from_secs(1);
 /// Between two repairs, so that a quarrel with another tool does not fill the processor.
 const REPAIR_PAUSE: Duration = Duration::from_millis(300);
+/// The kernel is told whole seconds, so an element may outlast its standing by one.
+const LINGER: Duration = Duration::from_secs(3);
 /// Failing nft is tried again after this, then after twice as long, and so on, to a limit.
 const RETRY: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
 
@@ -64,6 +66,10 @@ pub(super) struct State {
     /// The table has to be looked at; with what was heard of it.
     repair: Option<Option<String>>,
     unsaved: bool,
+    /// Elements whose standing has ended, but which the kernel may hold for a moment longer.
+    lingering: HashMap<(&'static str, IpNet), Instant>,
+    /// Both clocks at the last tick: when the wall clock jumps, ends move.
+    clocks: Option<(Instant, SystemTime)>,
 }
 
 struct Failing {
@@ -75,12 +81,18 @@ struct Failing {
 #[derive(Default)]
 struct Batch {
     lines: Vec<Line>,
-    elements: HashMap<(&'static str, IpNet), Option<SystemTime>>,
+    elements: HashMap<(&'static str, IpNet), Put>,
     wide: bool,
     served: Option<PortSet>,
     decided: Vec<Instant>,
     added: Vec<(Sender<Result<Told, Spared>>, Entry)>,
     removed: Vec<(Sender<Option<Told>>, Entry)>,
+}
+
+/// What becomes of an element: in until then, or out.
+struct Put {
+    until: Option<SystemTime>,
+    fresh: bool,
 }
 
 impl Worker {
@@ -160,7 +172,9 @@ impl Worker {
             }
             Order::Remove { net, reply } => match self.ledger.remove(net) {
                 Some(change) if change.before != Standing::Clean => {
-                    batch.removed.push((reply, Entry { standing: change.before, ..change.entry.clone() }));
+                    batch
+                        .removed
+                        .push((reply, Entry { standing: change.before, ..change.entry.clone() }));
                     self.note(change, batch, false);
                 }
                 Some(change) => {
@@ -174,7 +188,9 @@ impl Worker {
                 self.state.asking.push(reply);
                 self.count();
             }
-            Order::Get { address, reply } => drop(reply.send(self.ledger.get(address, now).cloned())),
+            Order::Get { address, reply } => {
+                drop(reply.send(self.ledger.get(address, now).cloned()))
+            }
             Order::Served { ports } => batch.served = Some(ports),
             Order::Configure { config, protected, reply } => {
                 drop(reply.send(self.configure(config, protected, batch)));
@@ -211,10 +227,17 @@ impl Worker {
             batch.wide |= was.is_some() || is.is_some();
         } else {
             if let Some(stem) = was.filter(|stem| Some(*stem) != is && !ended) {
-                batch.elements.insert((stem, entry.net), None);
+                batch.elements.insert((stem, entry.net), Put { until: None, fresh: false });
+            }
+            if let Some(stem) = was.filter(|_| ended) {
+                self.state.lingering.insert((stem, entry.net), Instant::now());
             }
             if let Some(stem) = is {
-                batch.elements.insert((stem, entry.net), Some(entry.until));
+                let key = (stem, entry.net);
+                let fresh = was != is
+                    && !batch.elements.contains_key(&key)
+                    && !self.state.lingering.contains_key(&key);
+                batch.elements.insert(key, Put { until: Some(entry.until), fresh });
             }
         }
         if before != entry.standing {
@@ -234,7 +257,10 @@ impl Worker {
         let elements: Vec<Elem> = batch
             .elements
             .iter()
-            .map(|((stem, net), until)| Elem { stem, net: *net, lasts: until.map(|end| secs(end, now)) })
+            .map(|((stem, net), put)| {
+                let lasts = put.until.map(|end| secs(end, now));
+                Elem { stem, net: *net, lasts, fresh: put.fresh }
+            })
             .collect();
         if let Some(ports) = &batch.served {
             self.kernel.set_served(ports);
@@ -308,7 +334,8 @@ impl Worker {
         let live = self.ledger.entries().filter(|entry| entry.is_live(now));
         live.filter_map(|entry| {
             let stem = stem_of(entry.net, entry.standing)?;
-            Some(Elem { stem, net: entry.net, lasts: Some(secs(entry.until, now)) })
+            let lasts = Some(secs(entry.until, now));
+            Some(Elem { stem, net: entry.net, lasts, fresh: true })
         })
         .collect()
     }
@@ -380,7 +407,12 @@ impl Worker {
         }
     }
 
-    fn counted(&mut self, now: SystemTime, elements: &[super::transaction::Listed], batch: &mut Batch) {
+    fn counted(
+        &mut self,
+        now: SystemTime,
+        elements: &[super::transaction::Listed],
+        batch: &mut Batch,
+    ) {
         self.state.counting = false;
         self.state.counted = Some(Instant::now());
         let after = u64::from(self.config.policy.offences.after.max(1));
@@ -459,6 +491,8 @@ impl Worker {
             return;
         }
         self.state.ticked = Some(now);
+        self.state.lingering.retain(|_, since| now.duration_since(*since) < LINGER);
+        self.watch_clock(now);
         if !self.watched && !matches!(self.kernel.is_whole(), Ok(true)) {
             self.state.repair = Some(Some("changed by somebody".into()));
         }
@@ -472,6 +506,20 @@ impl Worker {
             self.state.unsaved = self.store.compact(self.ledger.entries()).is_err();
         }
         self.store.sync_aside();
+    }
+
+    /// After a jump of the wall clock the kernel's elements end at other times than the ledger's.
+    fn watch_clock(&mut self, now: Instant) {
+        let wall = SystemTime::now();
+        if let Some((then, wall_then)) = self.state.clocks.replace((now, wall)) {
+            let expected = wall_then + now.duration_since(then);
+            let off = wall.duration_since(expected).unwrap_or_else(|ahead| ahead.duration());
+            if off > Duration::from_secs(2) {
+                self.state
+                    .repair
+                    .get_or_insert(Some("out of step after a jump of the clock".into()));
+            }
+        }
     }
 
     fn save(&mut self) {
