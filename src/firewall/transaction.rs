@@ -190,31 +190,35 @@ pub(super) struct Elem {
 /// for an element that has just ended, and older kernels (6.1) leave the end of an element as it
 /// was when it is added once more.
 pub(super) fn elements(changes: &[Elem]) -> Vec<Value> {
-    let mut by_set: HashMap<String, (Vec<Value>, Vec<Value>, Vec<Value>)> = HashMap::new();
+    #[derive(Default)]
+    struct OfSet {
+        before: Vec<Value>,
+        gone: Vec<Value>,
+        after: Vec<Value>,
+    }
+    let mut by_set: HashMap<String, OfSet> = HashMap::new();
     for change in changes.iter().filter(|change| !is_wide(change.net)) {
-        let set = Family::of(change.net.addr()).set(change.stem);
-        let (before, gone, after) = by_set.entry(set).or_default();
+        let of_set = by_set.entry(Family::of(change.net.addr()).set(change.stem)).or_default();
         let address = change.net.network().to_string();
         let lasting = json!({ "elem": { "val": address, "timeout": change.lasts.unwrap_or(1) } });
-        if change.fresh {
-            after.push(lasting);
-            continue;
+        if !change.fresh {
+            of_set.before.push(lasting.clone());
+            of_set.gone.push(address.into());
         }
-        before.push(lasting.clone());
-        gone.push(address.into());
         if change.lasts.is_some() {
-            after.push(lasting);
+            of_set.after.push(lasting);
         }
     }
     let mut commands = Vec::new();
-    for (set, (before, gone, after)) in by_set {
-        if !gone.is_empty() {
-            commands.push(json!({ "add": element(&set, &before) }));
-            commands.push(json!({ "delete": element(&set, &gone) }));
-        }
-        if !after.is_empty() {
-            commands.push(json!({ "add": element(&set, &after) }));
-        }
+    for (set, OfSet { before, gone, after }) in by_set {
+        let mut then = |command: &str, elements: &[Value]| {
+            if !elements.is_empty() {
+                commands.push(json!({ command: element(&set, elements) }));
+            }
+        };
+        then("add", &before);
+        then("delete", &gone);
+        then("add", &after);
     }
     commands
 }

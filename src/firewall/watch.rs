@@ -137,6 +137,9 @@ impl Reader {
         sighted: &mut impl FnMut(Sighting),
     ) {
         if kind != NEWGEN {
+            if own.has(port) {
+                return;
+            }
             let table = attribute(attributes, TABLE_NAME).map(text);
             let ours = family == INET && table.as_deref() == Some(TABLE);
             // iptables keeps its rules in tables of its own names.

@@ -7,6 +7,15 @@ use std::time::{Duration, Instant};
 
 const INSIDE: &str = "PORTCULLIS_TEST_INSIDE";
 
+const OWN_TOOLS: &str = "PORTCULLIS_TEST_TOOLS";
+
+/// Puts a shell script in the way of a tool.
+pub fn instead_of(tool: &str, script: &str) {
+    let folder = std::path::PathBuf::from(std::env::var_os(OWN_TOOLS).unwrap());
+    std::fs::write(folder.join(tool), format!("#!/bin/sh\n{script}\n")).unwrap();
+    run(&format!("chmod +x {}", folder.join(tool).display()));
+}
+
 /// The tools that these tests need, with their Debian packages.
 const TOOLS: [(&str, &str); 6] = [
     ("unshare", "util-linux"),
@@ -32,13 +41,16 @@ pub fn alone(test: &str, body: impl FnOnce()) {
         let found = std::env::split_paths(&path()).any(|folder| folder.join(tool).is_file());
         assert!(found, "{tool} is not installed. Install it: apt-get install {package}");
     }
+    // A folder where the test can put tools of its own before the real ones.
+    let tools = tempfile::tempdir().unwrap();
     let root = rustix::process::geteuid().is_root();
     let output = Command::new("unshare")
         .args(if root { &["-n", "--"][..] } else { &["-Urn", "--"][..] })
         .arg(std::env::current_exe().unwrap())
         .args([test, "--exact", "--nocapture", "--test-threads=1"])
         .env(INSIDE, "1")
-        .env("PATH", path())
+        .env("PATH", format!("{}:{}", tools.path().display(), path()))
+        .env(OWN_TOOLS, tools.path())
         .stdin(Stdio::null())
         .output()
         .unwrap();
