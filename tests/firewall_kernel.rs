@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
 use kernel::{Host, alone, instead_of, run, wait};
-use portcullis::config::{Config, Mode, Redirect};
+use portcullis::config::{Config, FailMode, Mode, Redirect};
 use portcullis::events::{Event, Level};
 use portcullis::firewall::{Firewall, Offence, Order, Path, Spread, Stage, ruleset, unload};
 use portcullis::memory::SourceKey;
@@ -608,5 +608,74 @@ fn a_standing_ends_and_comes_back() {
         let listed = || run("nft list set inet portcullis suspect4");
         wait("the element", || listed().contains("timeout 1m40s"));
         firewall.stop();
+    });
+}
+
+#[test]
+fn auto_finds_a_way_by_trying() {
+    alone("auto_finds_a_way_by_trying", || {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = config(&folder);
+        config.guard.redirect = Redirect::Auto;
+        config.queue.threads = 2;
+        let (firewall, _told) = start(&config);
+        let opened = firewall.open().unwrap();
+        println!("{} {:?}", opened.words, opened.path);
+        let (nft, iptables) = (table_text(), run("iptables -t mangle -S PREROUTING"));
+        match opened.path {
+            Path::Nft(_) => assert!(nft.contains("queue flags bypass to")),
+            Path::Iptables => assert!(iptables.contains("--queue-balance 7:8 --queue-bypass")),
+            Path::Manual => panic!("not asked for"),
+        }
+        assert_eq!(iptables.contains("NFQUEUE"), opened.path == Path::Iptables);
+        assert!(!run("nft list tables").contains("trial"), "trying leaves nothing behind");
+        // Who asks for nft alone is told, where the kernel lacks it, and the gate stays shut.
+        firewall.close().unwrap();
+        firewall.stop();
+        config.guard.redirect = Redirect::Nft;
+        let (firewall, _told) = start(&config);
+        match (opened.path, firewall.open()) {
+            (Path::Nft(_), outcome) => assert_eq!(outcome.unwrap().path, opened.path),
+            (_, outcome) => {
+                let error = outcome.unwrap_err().to_string();
+                assert!(error.contains("modprobe nft_queue"), "{error}");
+                assert!(!table_text().contains("chain gate"));
+            }
+        }
+    });
+}
+
+#[test]
+fn closed_by_choice_it_stays_closed_after_a_crash() {
+    alone("closed_by_choice_it_stays_closed_after_a_crash", || {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = config(&folder);
+        config.guard.redirect = Redirect::Iptables;
+        config.guard.when_down = FailMode::Drop;
+        let client = Host::new();
+        client.plug("c0", &["10.0.0.1/24"], &["10.0.0.2/24"]);
+        let _listening = listen(&[80]);
+        let reach = || connects(&client, "10.0.0.1:80".parse().unwrap());
+        let (firewall, _told) = start(&config);
+        assert!(reach());
+        firewall.open().unwrap();
+        assert!(!reach(), "nobody listens at the queue, and there is no bypass");
+        // A crash: the thread ends, nothing is closed.
+        firewall.stop();
+        assert!(!reach());
+        let (firewall, _told) = start(&config);
+        assert!(!reach(), "nobody slips through while it starts");
+        firewall.close().unwrap();
+        assert!(reach());
+        // With the bypass, nobody notices.
+        config.guard.when_down = FailMode::Accept;
+        let config = Arc::new(config);
+        firewall
+            .orders()
+            .ask(|reply| Order::Configure { config, protected: None, reply })
+            .unwrap()
+            .unwrap();
+        firewall.open().unwrap();
+        assert!(reach());
     });
 }

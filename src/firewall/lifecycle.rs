@@ -175,8 +175,9 @@ fn start_watcher(
 ) -> std::io::Result<JoinHandle<()>> {
     let watching = move || {
         watch.run(&stop, |sighting| {
-            // If there is no room now, the next change, or the next look, tells it again.
-            let _ = sender.try_send(Message::Seen(sighting));
+            // Waits for room: the kernel's messages wait too, and if they become too many, that is
+            // told as well. An error means that the worker has ended.
+            let _ = sender.send(Message::Seen(sighting));
         });
     };
     std::thread::Builder::new().name("portcullis-watch".into()).spawn(watching)

@@ -1,6 +1,8 @@
 //! The firewall's thread: takes orders in batches, keeps the ledger and its file, and has the
 //! kernel follow.
 
+mod house;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender};
@@ -9,9 +11,9 @@ use std::time::{Duration, Instant, SystemTime};
 use ipnet::IpNet;
 
 use super::entry::Entry;
-use super::kernel::{self, Kernel};
+use super::kernel::Kernel;
 use super::latency::Histogram;
-use super::ledger::{Change, Ledger, Rules, Spared, as_counted};
+use super::ledger::{Change, Ledger, Rules, Spared};
 use super::names::{is_wide, stem_of};
 use super::orders::{Counters, Message, Offence, Opened, Order, Told};
 use super::redirect::RedirectError;
@@ -25,14 +27,10 @@ use crate::policy::{PortSet, Standing};
 
 /// The most messages that are worked on together.
 const TOGETHER: usize = 20_000;
-/// How often the kernel's element counters are read without being asked.
-const COUNT_EVERY: Duration = Duration::from_secs(60);
 /// How often there is housekeeping.
 const TICK: Duration = Duration::from_secs(1);
 /// Between two repairs, so that a quarrel with another tool does not fill the processor.
 const REPAIR_PAUSE: Duration = Duration::from_millis(300);
-/// The kernel is told whole seconds, so an element may outlast its standing by one.
-const LINGER: Duration = Duration::from_secs(3);
 /// Failing nft is tried again after this, then after twice as long, and so on, to a limit.
 const RETRY: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
 
@@ -293,6 +291,10 @@ impl Worker {
     }
 
     fn write(&mut self, lines: &[Line]) {
+        if self.state.unsaved {
+            // All of it is written at the next tick, if the disk takes it then.
+            return;
+        }
         let mut written = self.store.append(lines);
         if written.is_err() {
             // The disk may have been full for a moment only.
@@ -386,139 +388,6 @@ impl Worker {
             in_step: self.state.failing.is_none() && self.state.repair.is_none(),
             path: self.kernel.path(),
             repairs: self.state.repairs,
-        }
-    }
-
-    /// Has the elements' counters read, on a thread of its own: large sets take their time.
-    fn count(&mut self) {
-        if self.state.counting {
-            return;
-        }
-        let (nft, back) = (self.kernel.nft.clone(), self.itself.clone());
-        let read = move || {
-            let elements = kernel::stopped(&nft);
-            // If nobody is there any more, nobody wants to know.
-            let _ = back.send(Message::Counted(SystemTime::now(), elements));
-        };
-        let reader = std::thread::Builder::new().name("portcullis-count".into());
-        self.state.counting = reader.spawn(read).is_ok();
-        if !self.state.counting {
-            self.answer_lists();
-        }
-    }
-
-    fn counted(
-        &mut self,
-        now: SystemTime,
-        elements: &[super::transaction::Listed],
-        batch: &mut Batch,
-    ) {
-        self.state.counting = false;
-        self.state.counted = Some(Instant::now());
-        let after = u64::from(self.config.policy.offences.after.max(1));
-        for element in elements {
-            let net = as_counted(element.net);
-            if self.ledger.entry(net).is_some_and(|entry| entry.is_live(now)) {
-                let probing = self.state.tally.count(net, element.packets, after);
-                let prolonged = if probing { self.ledger.prolong(net, now) } else { None };
-                if let Some(change) = prolonged {
-                    self.note(change, batch, false);
-                }
-            }
-        }
-        self.answer_lists();
-    }
-
-    fn answer_lists(&mut self) {
-        let asking = std::mem::take(&mut self.state.asking);
-        if asking.is_empty() {
-            return;
-        }
-        let now = SystemTime::now();
-        let in_kernel = self.state.failing.is_none();
-        let live = self.ledger.entries().filter(|entry| entry.is_live(now));
-        let mut all: Vec<Told> = live
-            .map(|entry| Told {
-                stopped: self.state.tally.total(entry.net),
-                entry: entry.clone(),
-                in_kernel,
-            })
-            .collect();
-        all.sort_by_key(|told| (told.entry.until, told.entry.net));
-        for reply in asking {
-            drop(reply.send(all.clone()));
-        }
-    }
-
-    fn check_iptables(&mut self, who: &str) {
-        match self.kernel.repair_iptables() {
-            Ok(false) => {}
-            Ok(true) => {
-                self.state.repairs += 1;
-                self.teller.iptables_gone(who);
-            }
-            Err(error) => self.failed(&error.to_string()),
-        }
-    }
-
-    fn keep_house(&mut self) {
-        let now = Instant::now();
-        let since = |at: Option<Instant>| at.map_or(Duration::MAX, |at| now.duration_since(at));
-        if self.state.failing.as_ref().is_some_and(|failing| failing.again <= now) {
-            match self.rebuild() {
-                Ok(_) => {
-                    self.state.failing = None;
-                    self.state.repair = None;
-                    self.teller.kernel_works_again(self.ledger.live());
-                }
-                Err(error) => self.failed(&error.to_string()),
-            }
-        } else if self.state.failing.is_none()
-            && since(self.state.repaired) >= REPAIR_PAUSE
-            && let Some(what) = self.state.repair.take()
-        {
-            self.state.repaired = Some(now);
-            match self.rebuild() {
-                Ok(0) if what.is_none() => {}
-                Ok(elements) => {
-                    self.state.repairs += 1;
-                    self.teller.repaired(&what.unwrap_or_else(|| "changed".into()), elements);
-                }
-                Err(error) => self.failed(&error.to_string()),
-            }
-        }
-        if since(self.state.ticked) < TICK {
-            return;
-        }
-        self.state.ticked = Some(now);
-        self.state.lingering.retain(|_, since| now.duration_since(*since) < LINGER);
-        self.watch_clock(now);
-        if !self.watched && !matches!(self.kernel.is_whole(), Ok(true)) {
-            self.state.repair = Some(Some("changed by somebody".into()));
-        }
-        if self.kernel.must_poll_iptables() {
-            self.check_iptables("somebody");
-        }
-        if self.ledger.live() > 0 && since(self.state.counted) >= COUNT_EVERY {
-            self.count();
-        }
-        if self.state.unsaved || self.store.is_bloated(self.ledger.len()) {
-            self.state.unsaved = self.store.compact(self.ledger.entries()).is_err();
-        }
-        self.store.sync_aside();
-    }
-
-    /// After a jump of the wall clock the kernel's elements end at other times than the ledger's.
-    fn watch_clock(&mut self, now: Instant) {
-        let wall = SystemTime::now();
-        if let Some((then, wall_then)) = self.state.clocks.replace((now, wall)) {
-            let expected = wall_then + now.duration_since(then);
-            let off = wall.duration_since(expected).unwrap_or_else(|ahead| ahead.duration());
-            if off > Duration::from_secs(2) {
-                self.state
-                    .repair
-                    .get_or_insert(Some("out of step after a jump of the clock".into()));
-            }
         }
     }
 
