@@ -28,7 +28,13 @@ fn config(folder: &tempfile::TempDir) -> Config {
 
 fn start(config: &Config) -> (Firewall, Receiver<Event>) {
     let (events, told) = sync_channel(100_000);
-    (Firewall::start(&Arc::new(config.clone()), Vec::new(), events).unwrap(), told)
+    (
+        Firewall::start(&Arc::new(config.clone()), Vec::new(), move |event| {
+            drop(events.try_send(event))
+        })
+        .unwrap(),
+        told,
+    )
 }
 
 fn add(firewall: &Firewall, net: &str, standing: Standing) {
@@ -162,7 +168,9 @@ fn a_life_of_the_table() {
         assert_eq!(elements("refused4"), 1, "the inner prefix needs no element of its own");
         assert!(!table_text().contains("chain gate"), "closed until it is opened");
         let (events, _told) = sync_channel(1);
-        let second = Firewall::start(&Arc::new(config.clone()), Vec::new(), events);
+        let second = Firewall::start(&Arc::new(config.clone()), Vec::new(), move |event| {
+            drop(events.try_send(event))
+        });
         assert!(second.unwrap_err().to_string().contains("runs already"));
         assert_eq!(firewall.open().unwrap().path, Path::Manual);
         assert!(table_text().contains("chain gate"));
