@@ -1,45 +1,26 @@
 //! What this host says of itself: addresses, gateways, resolvers, listening ports, open SSH
-//! sessions. Read from /proc and /etc; the readers are thin, the parsers pure.
+//! sessions. Sockets are asked of the kernel, the rest is read from /proc and /etc; the readers
+//! are thin, the parsers pure.
 
-use std::fs;
-use std::io::{self, BufRead, BufReader};
+mod diag;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::{fs, io};
 
 use ipnet::IpNet;
 
+use self::diag::State;
 use crate::policy::PortSet;
-
-/// State column of /proc/net/tcp (include/net/tcp_states.h).
-const ESTABLISHED: &str = "01";
-const LISTEN: &str = "0A";
 
 /// The TCP ports on which a socket of this network namespace listens, on any address that others
 /// can reach (not only loopback).
 ///
 /// # Errors
-/// If /proc/self/net/tcp cannot be read. A host without IPv6 has no /proc/net/tcp6; that is none.
+/// If the kernel does not tell.
 pub fn listening_ports() -> io::Result<PortSet> {
-    let mut ports = PortSet::default();
-    for path in ["/proc/self/net/tcp", "/proc/self/net/tcp6"] {
-        let file = match fs::File::open(path) {
-            Err(error) if path.ends_with('6') && error.kind() == io::ErrorKind::NotFound => {
-                continue;
-            }
-            file => file?,
-        };
-        // The kernel lists the listening sockets first (tcp_seq_start): the thousands of
-        // established ones behind them are never read.
-        for line in BufReader::with_capacity(4096, file).lines().skip(1) {
-            match socket(&line?) {
-                Some((local, _, LISTEN)) if !local.ip().to_canonical().is_loopback() => {
-                    ports.insert(local.port());
-                }
-                Some((_, _, LISTEN)) | None => {}
-                Some(_) => break,
-            }
-        }
-    }
-    Ok(ports)
+    let listening = diag::sockets(State::Listen, None)?;
+    let reachable = |local: &SocketAddr| !local.ip().to_canonical().is_loopback();
+    Ok(listening.iter().map(|(local, _)| *local).filter(reachable).map(|at| at.port()).collect())
 }
 
 /// Everyone who must never be locked out, whatever arrives in their name: this host's own
@@ -54,8 +35,8 @@ pub fn indispensable() -> Vec<IpNet> {
     found.extend(gateways_v4(&read("/proc/self/net/route")));
     found.extend(gateways_v6(&read("/proc/self/net/ipv6_route")));
     found.extend(resolvers(&read("/etc/resolv.conf")));
-    found.extend(ssh_peers(&read("/proc/self/net/tcp")));
-    found.extend(ssh_peers(&read("/proc/self/net/tcp6")));
+    let ssh = diag::sockets(State::Established, Some(22)).unwrap_or_default();
+    found.extend(ssh.iter().map(|(_, peer)| peer.ip()));
     found.sort();
     found.dedup();
     found.into_iter().map(|address| IpNet::from(address.to_canonical())).collect()
@@ -67,36 +48,6 @@ pub fn interface_name(index: u32) -> Option<String> {
         rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::DGRAM, None)
             .ok()?;
     rustix::net::netdevice::index_to_name(socket, index).ok()
-}
-
-/// One line of /proc/net/tcp: local address, remote address, state.
-fn socket(line: &str) -> Option<(SocketAddr, SocketAddr, &str)> {
-    let mut words = line.split_ascii_whitespace().skip(1);
-    let (local, remote) = (words.next()?, words.next()?);
-    Some((socket_address(local)?, socket_address(remote)?, words.next()?))
-}
-
-/// `0100007F:0016`: each 32-bit word of the address in the byte order of the host.
-fn socket_address(text: &str) -> Option<SocketAddr> {
-    let (address, port) = text.split_once(':')?;
-    let port = u16::from_str_radix(port, 16).ok()?;
-    let mut bytes = Vec::with_capacity(16);
-    for word in 0..address.len() / 8 {
-        let word = u32::from_str_radix(address.get(word * 8..word * 8 + 8)?, 16).ok()?;
-        bytes.extend_from_slice(&word.to_ne_bytes());
-    }
-    let address = match bytes.len() {
-        4 => IpAddr::from(<[u8; 4]>::try_from(bytes).ok()?),
-        16 => IpAddr::from(<[u8; 16]>::try_from(bytes).ok()?),
-        _ => return None,
-    };
-    Some(SocketAddr::new(address, port))
-}
-
-fn ssh_peers(table: &str) -> impl Iterator<Item = IpAddr> {
-    table.lines().skip(1).filter_map(socket).filter_map(|(local, remote, state)| {
-        (state == ESTABLISHED && local.port() == 22).then(|| remote.ip())
-    })
 }
 
 /// Local addresses stand in the routing trie as an address line followed by `/32 host LOCAL`.
@@ -150,36 +101,6 @@ mod tests {
 
     fn addresses(list: &[&str]) -> Vec<IpAddr> {
         list.iter().map(|text| text.parse().unwrap()).collect()
-    }
-
-    #[test]
-    #[cfg(target_endian = "little")]
-    fn socket_lines() {
-        let line =
-            "   0: 0100007F:0016 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0";
-        assert_eq!(
-            socket(line),
-            Some(("127.0.0.1:22".parse().unwrap(), "0.0.0.0:0".parse().unwrap(), LISTEN))
-        );
-        let line =
-            "1: 0000000000000000FFFF00000100007F:1F90 B80D01200000000000000000010000AB:C000 01 x";
-        let (local, remote, state) = socket(line).unwrap();
-        assert!(local.ip().to_canonical().is_loopback());
-        assert_eq!((local.port(), state), (8080, ESTABLISHED));
-        assert_eq!(remote.ip(), "2001:db8::ab00:1".parse::<IpAddr>().unwrap());
-        for bad in ["", "x", "0: 1:2 3:4 0A", "0: 0100007F:zz 00000000:0000 0A"] {
-            assert_eq!(socket(bad), None, "{bad}");
-        }
-    }
-
-    #[test]
-    #[cfg(target_endian = "little")]
-    fn the_peers_of_ssh_sessions() {
-        let table = "header\n\
-            0: 00000000:0016 00000000:0000 0A\n\
-            1: 0A00000A:0016 0771CB0A:C000 01\n\
-            2: 0A00000A:0050 0871CB0A:C000 01\n";
-        assert_eq!(ssh_peers(table).collect::<Vec<_>>(), addresses(&["10.203.113.7"]));
     }
 
     #[test]
