@@ -1,6 +1,5 @@
 //! `portcullis explain`: what would become of a connection, and why.
 
-use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::path::Path;
 use std::process::ExitCode;
@@ -91,29 +90,22 @@ fn screen(report: &ExplainReport) -> String {
 }
 
 fn memory(text: &mut String, facts: &SourceFacts) {
-    let SourceFacts { attempts, refused, proven, score, first_seen, last_seen, more } = facts;
+    let SourceFacts { refused, refused_own, proven, score } = facts;
     let mut fact = |name: &str, value: &str| *text += &wrap(&format!("  {name:<8}  "), value);
-    fact("attempts", &format!("{}, refused {}", Grouped(*attempts), Grouped(*refused)));
+    let own = match (*refused, *refused_own) {
+        (0, _) => "none lately".to_owned(),
+        (all, own) => {
+            format!("{} lately; {} of them surely its own", Grouped(all), Grouped(own))
+        }
+    };
+    fact("refused", &own);
     let proven = if *proven {
         "yes: it has completed real connections, so it is no forged address"
     } else {
         "no: it has not completed a connection, so its address may be forged"
     };
     fact("proven", proven);
-    fact("score", &format!("{} of 100 points that make a suspect", Measured(*score)));
-    let mut seen = String::new();
-    for (when, ago) in [("first", first_seen), ("last", last_seen)] {
-        if let Some(ago) = ago {
-            let comma = if seen.is_empty() { "" } else { ", " };
-            let _ = write!(seen, "{comma}{when} {} ago", Span(*ago));
-        }
-    }
-    if !seen.is_empty() {
-        fact("seen", &seen);
-    }
-    for (name, value) in more {
-        fact(&clean(name), value);
-    }
+    fact("score", &format!("{} of the 100 points that make a suspect", Grouped(*score)));
 }
 
 /// A finding for people.
@@ -129,7 +121,6 @@ fn words(finding: FindingWord) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
     use std::time::Duration;
 
     use super::*;
@@ -153,15 +144,7 @@ mod tests {
                 row("rate", FindingWord::Deny, "login", 7.5, 5.0),
                 row("flood", FindingWord::NotAsked, "", 0.0, 0.0),
             ],
-            memory: Some(SourceFacts {
-                attempts: 1204,
-                refused: 7,
-                proven: false,
-                score: 20.0,
-                first_seen: Some(Duration::from_secs(3700)),
-                last_seen: Some(Duration::from_secs(2)),
-                more: BTreeMap::from([("offences".to_owned(), "2".to_owned())]),
-            }),
+            memory: Some(SourceFacts { refused: 1204, refused_own: 7, proven: false, score: 20 }),
             advice: vec![
                 "Wait 12 s: the login rate of 10 a minute then has room for another attempt."
                     .into(),
@@ -184,11 +167,9 @@ Outcome: it would be REFUSED now (settled by: rate)
 What is known of the source
   standing  suspect, for another 3m 20s: unserved ports are closed to it, served
             ones want a second try
-  attempts  1,204, refused 7
+  refused   1,204 lately; 7 of them surely its own
   proven    no: it has not completed a connection, so its address may be forged
-  score     20 of 100 points that make a suspect
-  seen      first 1h 1m ago, last 2s ago
-  offences  2
+  score     20 of the 100 points that make a suspect
 
 What would change it
   - Wait 12 s: the login rate of 10 a minute then has room for another attempt.

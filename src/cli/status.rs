@@ -1,5 +1,6 @@
 //! `portcullis status`: how the gate is.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -66,21 +67,31 @@ fn traffic(report: &StatusReport) -> String {
     row("judged", *received, Some(report.per_second.received));
     row("let in", *accepted, Some(report.per_second.accepted));
     row("refused", report.counters.dropped_total(), Some(report.per_second.dropped));
-    let mut by_check: Vec<(&String, &u64)> = dropped.iter().collect();
-    by_check.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
-    for (check, count) in by_check {
-        row(&format!("  by {check}"), *count, None);
+    for (check, count) in largest_first(dropped) {
+        row(&format!("  by {check}"), count, None);
     }
-    for (name, count) in [
-        ("only observed, not refused", *would_drop),
-        ("repeated by the sender", *retransmissions),
-        ("unreadable", malformed.values().sum()),
-    ] {
+    if !would_drop.is_empty() {
+        let total = report.counters.would_drop_total();
+        row("would have been refused", total, Some(report.per_second.would_drop));
+        for (check, count) in largest_first(would_drop) {
+            row(&format!("  by {check}"), count, None);
+        }
+    }
+    for (name, count) in
+        [("repeated by the sender", *retransmissions), ("unreadable", malformed.values().sum())]
+    {
         if count > 0 {
             row(name, count, None);
         }
     }
     table.text()
+}
+
+fn largest_first(counts: &BTreeMap<String, u64>) -> Vec<(&str, u64)> {
+    let mut counts: Vec<(&str, u64)> =
+        counts.iter().map(|(name, count)| (name.as_str(), *count)).collect();
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    counts
 }
 
 fn state(report: &StatusReport) -> String {
@@ -108,6 +119,10 @@ fn state(report: &StatusReport) -> String {
         format!("{} of {} ({} %)", Grouped(count), Grouped(bound), Measured(share.round()))
     };
     let memory = report.memory;
+    let networks = match memory.networks {
+        0 => String::new(),
+        count => of(count, memory.networks_bound),
+    };
     lines(
         "State",
         [
@@ -126,7 +141,7 @@ fn state(report: &StatusReport) -> String {
             ("kernel table", health),
             ("kernel sets", sets),
             ("sources", of(memory.sources, memory.sources_bound)),
-            ("networks", of(memory.networks, memory.networks_bound)),
+            ("networks", networks),
             ("lost", losses(report)),
         ],
     )
@@ -159,8 +174,9 @@ fn queues(report: &StatusReport) -> String {
     ];
     let mut table = Table::new(0, &columns);
     for queue in &report.queues {
-        let counts = [queue.waiting, queue.length, queue.buffer_holds, queue.received, queue.lost];
-        let cells = std::iter::once(queue.number.to_string());
+        let waiting = queue.waiting.map_or("?".to_owned(), |count| Grouped(count).to_string());
+        let counts = [queue.length, queue.buffer_holds, queue.received, queue.lost];
+        let cells = [queue.number.to_string(), waiting].into_iter();
         table.row(cells.chain(counts.map(|count| Grouped(count).to_string())));
     }
     table.text()
@@ -178,14 +194,17 @@ fn alarms(report: &StatusReport, zone: &TimeZone) -> String {
     text
 }
 
+/// A title and under it facts by name; one without a value is left out.
 fn lines<const N: usize>(title: &str, facts: [(&str, String); N]) -> String {
-    let facts = facts.iter().map(|(name, value)| wrap(&format!("  {name:<12}  "), value));
+    let facts = facts
+        .iter()
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(name, value)| wrap(&format!("  {name:<12}  "), value));
     std::iter::once(format!("{title}\n")).chain(facts).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
     use std::time::Duration;
 
     use super::*;
@@ -204,7 +223,7 @@ mod tests {
             config_loaded: "2026-09-18T10:12:03Z".parse().unwrap(),
             queues: vec![QueueRow {
                 number: 7,
-                waiting: 3,
+                waiting: Some(3),
                 length: 8192,
                 buffer_holds: 10_922,
                 received: 1_234_567,
@@ -217,12 +236,17 @@ mod tests {
                 malformed: BTreeMap::from([("fragment".into(), 12)]),
                 ..Snapshot::default()
             },
-            per_second: PerSecond { received: 12.34, accepted: 11.9, dropped: 0.44 },
+            per_second: PerSecond {
+                received: 12.34,
+                accepted: 11.9,
+                dropped: 0.44,
+                would_drop: 0.0,
+            },
             lines_lost: 0,
             memory: MemoryFacts {
                 sources: 12_345,
                 sources_bound: 131_072,
-                networks: 9,
+                networks: 0,
                 networks_bound: 32_768,
             },
             standings: StandingCounts { suspect: 104, banned: 12 },
@@ -267,7 +291,6 @@ State
   kernel table  in place
   kernel sets   know of a decision after 900us (99 of 100: 4ms)
   sources       12,345 of 131,072 (9 %)
-  networks      9 of 32,768 (0 %)
   lost          nothing
 
 Queue  WAITING  LENGTH  BUFFER HOLDS   RECEIVED  LOST
@@ -283,7 +306,9 @@ No alarms.
         let mut report = report();
         report.mode = "observe".into();
         report.kernel_sets = None;
-        report.counters.would_drop = 5;
+        report.memory.networks = 9;
+        report.queues[0].waiting = None;
+        report.counters.would_drop = BTreeMap::from([("rate".into(), 5), ("ports".into(), 70)]);
         report.counters.lost = 1_000;
         report.lines_lost = 3;
         report.firewall.healthy = false;
@@ -298,10 +323,14 @@ No alarms.
         let text = screen(&report, &TimeZone::UTC);
         for line in [
             "  mode          observe: nothing is dropped",
-            "  only observed, not refused            5",
+            "  would have been refused              75         0.0",
+            "    by ports                           70",
+            "    by rate                             5",
             "  kernel table  PROBLEM: nft is missing; install it with: apt install nftables;",
             "                rebuilt 2 times, because it was removed",
             "  kernel sets   nothing to tell them yet",
+            "  networks      9 of 32,768 (0 %)",
+            "    7        ?   8,192        10,922  1,234,567     0",
             "  lost          1,000 packets on their way to the gate, 3 log lines",
             "  2026-09-21 14:13:20  error log: cannot write to syslog at /dev/log: gone.",
             "                       Lines are lost until it works",

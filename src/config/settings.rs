@@ -142,7 +142,8 @@ pub struct Events {
     pub facility: Facility,
     /// The syslog socket or server (`syslog`): a path, or `udp:HOST:PORT`.
     pub syslog: String,
-    /// A file that gets every event as one JSON object per line (`json`).
+    /// A file that gets the same as JSON, one object per line (`json`), and every change of
+    /// standing even where the lines sum them up.
     pub json: Option<PathBuf>,
     /// Lines of one source that are written in full… (`lines`)
     pub lines: u32,

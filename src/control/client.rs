@@ -1,7 +1,6 @@
 //! The command line's end of the socket.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -63,8 +62,12 @@ impl AskError {
 /// Each says what to do about it. A request that the daemon refuses is no error here, but a
 /// [`Response::Error`].
 pub fn ask(socket: &Path, request: &Request) -> Result<Response, AskError> {
+    ask_within(socket, request, PATIENCE)
+}
+
+fn ask_within(socket: &Path, request: &Request, patience: Duration) -> Result<Response, AskError> {
     let path = || socket.to_owned();
-    let line = exchange(socket, request).map_err(|error| match error.kind() {
+    let line = exchange(socket, request, patience).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound
         | io::ErrorKind::ConnectionRefused
         | io::ErrorKind::NotADirectory => AskError::NotRunning(path()),
@@ -78,8 +81,8 @@ pub fn ask(socket: &Path, request: &Request) -> Result<Response, AskError> {
     serde_json::from_slice(&line).map_err(|error| AskError::Nonsense(path(), error))
 }
 
-fn exchange(socket: &Path, request: &Request) -> io::Result<Vec<u8>> {
-    let mut stream = Timed::new(UnixStream::connect(socket)?, PATIENCE);
+fn exchange(socket: &Path, request: &Request, patience: Duration) -> io::Result<Vec<u8>> {
+    let mut stream = Timed::connect(socket, patience)?;
     let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');
     // A daemon that refuses to listen may have said why: read before giving up.
@@ -90,4 +93,52 @@ fn exchange(socket: &Path, request: &Request) -> io::Result<Vec<u8>> {
         return Ok(answer);
     }
     sent.and(Err(io::ErrorKind::UnexpectedEof.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    #[test]
+    fn daemons_that_do_not_answer() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("socket");
+        let listener = UnixListener::bind(&path).unwrap();
+        let ask = || ask_within(&path, &Request::Status, Duration::from_millis(50)).unwrap_err();
+        // Stopped: it neither accepts nor reads.
+        let error = ask();
+        assert!(matches!(error, AskError::Silent(_)), "{error}");
+        assert_eq!(error.code(), 69);
+        // Its backlog is full: not even connecting works.
+        rustix::net::listen(&listener, 0).unwrap();
+        let waiting: Vec<Timed> =
+            std::iter::from_fn(|| Timed::connect(&path, Duration::from_millis(50)).ok())
+                .take(10)
+                .collect();
+        assert!(waiting.len() < 10, "the backlog takes everybody");
+        let error = ask();
+        assert!(matches!(error, AskError::Silent(_)), "{error}");
+        drop(listener);
+        let error = ask();
+        assert!(matches!(error, AskError::NotRunning(_)), "{error}");
+    }
+
+    #[test]
+    fn a_daemon_that_speaks_otherwise() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("socket");
+        let listener = UnixListener::bind(&path).unwrap();
+        let answers = [&b"hello\n"[..], b"{\"status\":{}}\n", b"{\"done\":"];
+        let server = std::thread::spawn(move || {
+            for answer in answers {
+                let (mut stream, _) = listener.accept().unwrap();
+                stream.write_all(answer).unwrap();
+            }
+        });
+        let codes = answers.map(|_| ask(&path, &Request::Status).unwrap_err().code());
+        assert_eq!(codes, [76, 76, 69]);
+        server.join().unwrap();
+    }
 }

@@ -12,5 +12,8 @@ mod server;
 mod timed;
 
 pub use client::{AskError, ask};
-pub use protocol::{Request, Response};
+pub use protocol::{
+    BanRow, CheckRow, Done, ExplainReport, FindingWord, FirewallFacts, Latency, MemoryFacts,
+    QueueRow, Refusal, Request, Response, SourceFacts, StandingCounts, StatusReport, Trouble,
+};
 pub use server::{Handler, Server, StartError};

@@ -3,7 +3,6 @@
 //! The names of fields are what `--json` prints: they may be added to, but do not change. Spans
 //! are seconds, times are RFC 3339.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -185,8 +184,8 @@ pub struct StatusReport {
 pub struct QueueRow {
     /// Its number.
     pub number: u16,
-    /// Packets that wait in it now.
-    pub waiting: u64,
+    /// Packets that wait in it now; `None` if the kernel does not say.
+    pub waiting: Option<u64>,
     /// Packets that may wait in it.
     pub length: u64,
     /// SYNs that its socket buffer has room for.
@@ -204,7 +203,7 @@ pub struct MemoryFacts {
     pub sources: u64,
     /// Sources that can be remembered.
     pub sources_bound: u64,
-    /// Networks remembered.
+    /// Networks remembered; 0 if that is not counted.
     pub networks: u64,
     /// Networks that can be remembered.
     pub networks_bound: u64,
@@ -326,25 +325,16 @@ pub enum FindingWord {
 }
 
 /// What is remembered of a source.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceFacts {
-    /// Attempts seen.
-    pub attempts: u64,
-    /// Attempts refused.
+    /// Refused attempts in the present window, weighted.
     pub refused: u64,
+    /// Those of them that nobody else can have sent.
+    pub refused_own: u64,
     /// Has it completed a real connection?
     pub proven: bool,
     /// Points of suspicion; 100 make a suspect.
-    pub score: f32,
-    /// How long ago it was first seen.
-    #[serde(default, with = "seconds::optional")]
-    pub first_seen: Option<Duration>,
-    /// How long ago it was last seen.
-    #[serde(default, with = "seconds::optional")]
-    pub last_seen: Option<Duration>,
-    /// Anything else that checks remember, by name.
-    #[serde(default)]
-    pub more: BTreeMap<String, String>,
+    pub score: u64,
 }
 
 #[cfg(test)]

@@ -165,7 +165,7 @@ fn make_way(path: &Path) -> Result<(), StartError> {
     }
     // Asked twice: somebody who starts at this moment may be about to listen.
     for pause in [Duration::from_millis(50), Duration::ZERO] {
-        match UnixStream::connect(path) {
+        match Timed::connect(path, Duration::from_secs(1)) {
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => thread::sleep(pause),
             // It answers, or it is so busy or so well guarded that somebody must be there.
             _ => return Err(StartError::Running(path.to_owned())),

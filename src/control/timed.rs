@@ -1,8 +1,12 @@
 //! A stream with a deadline for the whole conversation, not only for its next byte.
 
 use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::{Duration, Instant};
+
+use socket2::{Domain, SockAddr, Socket, Type};
 
 /// Reads and writes fail with [`io::ErrorKind::TimedOut`] once the deadline has passed, however
 /// slowly the other side dribbles.
@@ -14,6 +18,16 @@ pub(super) struct Timed {
 impl Timed {
     pub(super) fn new(stream: UnixStream, patience: Duration) -> Self {
         Self { stream, deadline: Instant::now() + patience }
+    }
+
+    /// Connects within the same patience: a daemon that is stopped accepts nobody, and a plain
+    /// connect would wait for it for ever.
+    pub(super) fn connect(path: &Path, patience: Duration) -> io::Result<Self> {
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        // Linux applies the timeout for sending to connecting too (unix(7), socket(7)).
+        socket.set_write_timeout(Some(patience))?;
+        socket.connect(&SockAddr::unix(path)?).map_err(timed_out)?;
+        Ok(Self::new(OwnedFd::from(socket).into(), patience))
     }
 
     /// From now on, so much time again.

@@ -127,6 +127,6 @@ fn count(counters: &Block, check: CheckId, ruling: Ruling, enforce: bool) {
     match ruling {
         Ruling::Accept => counters.accepted.add(1),
         Ruling::Drop if enforce => counters.dropped(check),
-        Ruling::Drop => counters.would_drop.add(1),
+        Ruling::Drop => counters.would_drop(check),
     }
 }

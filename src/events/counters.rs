@@ -25,8 +25,6 @@ pub struct Block {
     pub received: Count,
     /// Packets let through.
     pub accepted: Count,
-    /// Packets that were let through only because the gate observes.
-    pub would_drop: Count,
     /// Attempts seen before (same addresses, ports and sequence number).
     pub retransmissions: Count,
     /// Events that did not fit into the channel and were never told.
@@ -36,6 +34,7 @@ pub struct Block {
     /// Packets that the kernel numbered but this thread never got: lost on the way.
     pub lost: Count,
     dropped: [Count; CHECKS],
+    would_drop: [Count; CHECKS],
     malformed: [Count; Malformed::ALL.len()],
 }
 
@@ -61,6 +60,12 @@ impl Block {
     #[inline]
     pub fn dropped(&self, check: CheckId) {
         self.dropped[usize::from(check.0).min(CHECKS - 1)].add(1);
+    }
+
+    /// Counts a packet that `check` refused and the gate let through, because it only observes.
+    #[inline]
+    pub fn would_drop(&self, check: CheckId) {
+        self.would_drop[usize::from(check.0).min(CHECKS - 1)].add(1);
     }
 
     /// Counts a packet that is no [`Syn`](crate::packet::Syn).
@@ -97,18 +102,17 @@ impl Counters {
             let Block {
                 received,
                 accepted,
-                would_drop,
                 retransmissions,
                 events_lost,
                 orders_lost,
                 lost,
                 dropped,
+                would_drop,
                 malformed,
             } = block;
             for (total, count) in [
                 (&mut sum.received, received),
                 (&mut sum.accepted, accepted),
-                (&mut sum.would_drop, would_drop),
                 (&mut sum.retransmissions, retransmissions),
                 (&mut sum.events_lost, events_lost),
                 (&mut sum.orders_lost, orders_lost),
@@ -117,6 +121,7 @@ impl Counters {
                 *total += count.get();
             }
             add(&mut sum.dropped, dropped, |check| CheckId(check as u8).name());
+            add(&mut sum.would_drop, would_drop, |check| CheckId(check as u8).name());
             add(&mut sum.malformed, malformed, |kind| Malformed::ALL[kind].name());
         }
         sum
@@ -140,8 +145,9 @@ pub struct Snapshot {
     pub accepted: u64,
     /// Packets dropped, by the name of the check that refused them; those without any are absent.
     pub dropped: BTreeMap<String, u64>,
-    /// Packets let through only because the gate observes.
-    pub would_drop: u64,
+    /// Packets let through only because the gate observes, by the name of the check that refused
+    /// them; those without any are absent.
+    pub would_drop: BTreeMap<String, u64>,
     /// Packets that could not be read, by kind; those without any are absent.
     pub malformed: BTreeMap<String, u64>,
     /// Attempts seen before.
@@ -159,10 +165,16 @@ impl Snapshot {
     pub fn dropped_total(&self) -> u64 {
         self.dropped.values().sum()
     }
+
+    /// Packets that all checks together would have dropped.
+    pub fn would_drop_total(&self) -> u64 {
+        self.would_drop.values().sum()
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::sample;
     use super::*;
 
     #[test]
@@ -172,14 +184,16 @@ mod tests {
             let block = counters.block(thread);
             block.received.add(10);
             block.accepted.add(7);
-            block.dropped(CheckId(4));
+            block.dropped(sample::check("rate"));
+            block.would_drop(sample::check("ports"));
             block.malformed(Malformed::Fragment);
         }
-        counters.block(1).dropped(CheckId(1));
+        counters.block(1).dropped(sample::check("denylist"));
         counters.block(0).lost.add(3);
         let sum = counters.sum();
         assert_eq!((sum.received, sum.accepted, sum.lost, sum.dropped_total()), (40, 28, 3, 5));
         assert_eq!((sum.dropped["rate"], sum.dropped["denylist"]), (4, 1));
+        assert_eq!((sum.would_drop["ports"], sum.would_drop_total()), (4, 4));
         assert_eq!(sum.malformed, BTreeMap::from([("fragment".to_owned(), 4)]));
         assert_eq!(counters.queues().collect::<Vec<_>>(), [(20, 3), (20, 0)]);
         let json = serde_json::to_string(&sum).unwrap();

@@ -93,7 +93,7 @@ mod tests {
     use super::super::{Event, Level, Notice, StandingChange};
     use super::*;
     use crate::memory::SourceKey;
-    use crate::policy::{CheckId, Evidence, Standing};
+    use crate::policy::{Evidence, Standing};
     use proptest::prelude::*;
 
     fn line(event: &Event) -> String {
@@ -123,7 +123,7 @@ mod tests {
              enforced=no"
         );
         let mut judged = sample::judged("203.0.113.7");
-        judged.decision.check = CheckId(1);
+        judged.decision.check = sample::check("denylist");
         judged.decision.evidence = Evidence { what: "my list", ..Evidence::default() };
         judged.syn.suspect = true;
         assert_eq!(

@@ -22,12 +22,14 @@ pub struct PerSecond {
     pub accepted: f64,
     /// Dropped.
     pub dropped: f64,
+    /// Let through only because the gate observes.
+    pub would_drop: f64,
 }
 
 /// Readings of the counters in the last ten seconds.
 #[derive(Debug, Default)]
 pub struct Rates {
-    readings: VecDeque<(Moment, [u64; 3])>,
+    readings: VecDeque<(Moment, [u64; 4])>,
 }
 
 impl Rates {
@@ -51,14 +53,14 @@ impl Rates {
             return PerSecond::default();
         }
         let now = totals(counters);
-        let [received, accepted, dropped] =
+        let [received, accepted, dropped, would_drop] =
             std::array::from_fn(|i| now[i].saturating_sub(then[i]) as f64 / seconds);
-        PerSecond { received, accepted, dropped }
+        PerSecond { received, accepted, dropped, would_drop }
     }
 }
 
-fn totals(counters: &Snapshot) -> [u64; 3] {
-    [counters.received, counters.accepted, counters.dropped_total()]
+fn totals(counters: &Snapshot) -> [u64; 4] {
+    [counters.received, counters.accepted, counters.dropped_total(), counters.would_drop_total()]
 }
 
 #[cfg(test)]

@@ -6,6 +6,11 @@ use super::Judged;
 use crate::packet::{Flags, Options, Syn};
 use crate::policy::{CheckId, Decision, Evidence, Ruling, Standing};
 
+/// A check by its name, wherever it stands in the list.
+pub(crate) fn check(name: &str) -> CheckId {
+    (0..).map(CheckId).find(|id| id.name() == name).expect("there is such a check")
+}
+
 /// A SYN of `source` to telnet, refused by the rate check.
 pub(crate) fn judged(source: &str) -> Judged {
     Judged {
@@ -33,7 +38,7 @@ pub(crate) fn judged(source: &str) -> Judged {
         },
         decision: Decision {
             ruling: Ruling::Drop,
-            check: CheckId(4),
+            check: check("rate"),
             evidence: Evidence { what: "login", seen: 5.0, limit: 4.25 },
             retransmission: false,
             earned: Standing::Clean,

@@ -288,10 +288,8 @@ mod tests {
     use std::time::UNIX_EPOCH;
 
     use super::super::line::Line;
+    use super::super::sample::check;
     use super::*;
-
-    const RATE: CheckId = CheckId(4);
-    const PORTS: CheckId = CheckId(3);
 
     fn at(millis: u64) -> Moment {
         Moment(1_000_000_000_000 + millis * 1_000_000)
@@ -316,7 +314,7 @@ mod tests {
         let mut throttle = Throttle::new(3, Duration::from_secs(10));
         let mut full = 0;
         for i in 0..1207 {
-            let check = if i % 3 == 0 { PORTS } else { RATE };
+            let check = check(if i % 3 == 0 { "ports" } else { "rate" });
             full += u32::from(throttle.judged(at(i), source(7), check, true));
         }
         assert_eq!(full, 3);
@@ -329,10 +327,10 @@ mod tests {
         );
         // Told once; then a new span with lines of its own.
         assert_eq!((throttle.due(at(30_000)), throttle.next()), (vec![], None));
-        assert!(throttle.judged(at(30_000), source(7), RATE, true));
+        assert!(throttle.judged(at(30_000), source(7), check("rate"), true));
         // A span without anything held back ends in silence.
-        assert!(throttle.judged(at(40_000), source(7), RATE, true));
-        assert!(throttle.judged(at(40_001), source(7), RATE, true));
+        assert!(throttle.judged(at(40_000), source(7), check("rate"), true));
+        assert!(throttle.judged(at(40_001), source(7), check("rate"), true));
         assert_eq!(throttle.next(), None);
     }
 
@@ -340,7 +338,7 @@ mod tests {
     fn stopping_tells_what_waits() {
         let mut throttle = Throttle::new(1, Duration::from_secs(3600));
         for i in 0..3 {
-            throttle.judged(at(i * 1000), source(1), RATE, false);
+            throttle.judged(at(i * 1000), source(1), check("rate"), false);
         }
         assert_eq!(
             lines(&throttle.flush(at(2_000))),
@@ -353,13 +351,13 @@ mod tests {
     #[test]
     fn a_million_forged_sources_write_a_handful_of_lines() {
         let mut throttle = Throttle::new(3, Duration::from_secs(10));
-        assert!(throttle.judged(at(0), source(0), RATE, true));
+        assert!(throttle.judged(at(0), source(0), check("rate"), true));
         let (mut full, mut told) = (0u64, 0u64);
         let mut summaries = Vec::new();
         for i in 0..1_000_000u32 {
             // 100,000 a second, each source once.
             let now = Moment(at(0).0 + u64::from(i) * 10_000);
-            full += u64::from(throttle.judged(now, source(i + 1), PORTS, true));
+            full += u64::from(throttle.judged(now, source(i + 1), check("ports"), true));
             summaries.extend(throttle.due(now));
         }
         summaries.extend(throttle.flush(at(10_000)));
@@ -378,7 +376,7 @@ mod tests {
     fn a_flood_reads_as_one_line() {
         let mut throttle = Throttle::new(0, Duration::from_secs(10));
         for i in 0..2500 {
-            assert!(!throttle.judged(at(u64::from(i)), source(i % 5), RATE, true));
+            assert!(!throttle.judged(at(u64::from(i)), source(i % 5), check("rate"), true));
         }
         assert_eq!(
             lines(&throttle.due(at(10_000))),
@@ -394,8 +392,8 @@ mod tests {
         let count = SOURCES.get() as u32 + 100;
         for i in 0..count {
             let now = at(u64::from(i) * 20);
-            assert!(throttle.judged(now, source(i), RATE, true));
-            assert!(!throttle.judged(now, source(i), RATE, true));
+            assert!(throttle.judged(now, source(i), check("rate"), true));
+            assert!(!throttle.judged(now, source(i), check("rate"), true));
         }
         assert_eq!(throttle.sources.len(), SOURCES.get());
         let told: u64 = throttle
@@ -413,7 +411,7 @@ mod tests {
     fn bans_are_told_through_a_flood_and_summed_up_in_their_own() {
         let mut throttle = Throttle::new(3, Duration::from_secs(10));
         for i in 0..10_000 {
-            throttle.judged(at(0), source(i), RATE, true);
+            throttle.judged(at(0), source(i), check("rate"), true);
         }
         assert!(throttle.standing(at(0), source(1), Standing::Banned));
         throttle.flush(at(0));

@@ -316,6 +316,31 @@ impl Ledger {
         self.entries.values()
     }
 
+    /// The entry of exactly this prefix.
+    pub fn entry(&self, net: IpNet) -> Option<&Entry> {
+        self.entries.get(&net)
+    }
+
+    /// The banned prefixes that are wider than a source.
+    pub fn wide(&self) -> impl Iterator<Item = &Entry> {
+        self.wide.iter().filter_map(|net| self.entries.get(net))
+    }
+
+    /// How many ended standings are remembered.
+    pub fn remembered(&self) -> usize {
+        self.remembered.len()
+    }
+
+    /// How many entries there are, live and remembered.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Is nothing known of anybody?
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// How many standings there are.
     pub fn live(&self) -> usize {
         self.ends.len()

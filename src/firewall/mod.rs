@@ -1,29 +1,48 @@
 //! Standings and the kernel table that enforces them. The ledger is the truth about standings;
 //! the kernel's sets are a cache of it.
+//!
+//! ```text
+//! Order ─▶ worker ─▶ ledger ─▶ store (disk)
+//!            ▲          └────▶ transaction ─▶ nft ─▶ kernel
+//!            └── watch ◀──────────── somebody else's changes
+//! ```
+//!
+//! [`ruleset`], the ledger and the transactions are pure; `kernel`, `nft`, `redirect`, `store` and
+//! `watch` do the I/O; `worker` is the thread that owns them all.
 
 mod budget;
 mod child;
 mod entry;
+mod kernel;
 mod kernel_rate;
 mod latency;
 mod ledger;
+mod lifecycle;
 mod lock;
 mod names;
 mod nft;
+mod orders;
 mod phrases;
 mod redirect;
 mod ruleset;
 mod sets;
 mod store;
+mod tally;
+mod teller;
 mod text;
 mod transaction;
+mod unload;
 mod watch;
+mod worker;
 
 pub use child::ToolError;
 pub use entry::{By, Entry};
+pub use ledger::{Change, Ledger, Rules, Spared, as_counted};
+pub use lifecycle::{Firewall, OrderError, StartError};
 pub use lock::LockError;
-pub use store::StoreError;
-pub use ledger::{Change, Ledger, Rules, Spared};
 pub use names::{COUNTERS, TABLE};
+pub use orders::{Counters, Gone, Offence, Opened, Order, Orders, Told};
 pub use redirect::{RedirectError, iptables_commands};
 pub use ruleset::{Marks, Path, Ruleset, Spread, Stage, ruleset};
+pub use store::{Line, Loaded, Store, StoreError};
+pub use unload::unload;

@@ -41,10 +41,7 @@ pub(super) fn is_wide(net: IpNet) -> bool {
     net.prefix_len() < source_bits(Family::of(net.addr()))
 }
 
-/// The stems of the sets that hold standings, and the set that a standing belongs to.
-pub(super) const STANDING_STEMS: [&str; 3] = ["banned", "refused", "suspect"];
-
-/// Which of [`STANDING_STEMS`] holds a source of this standing; `None` for clean ones.
+/// The stem of the set that holds a source of this standing; `None` for clean ones.
 pub(super) fn stem_of(net: IpNet, standing: Standing) -> Option<&'static str> {
     match standing {
         Standing::Clean => None,

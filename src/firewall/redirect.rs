@@ -21,6 +21,9 @@ pub enum RedirectError {
     /// The kernel refused nft's queue statement, and nothing else was allowed.
     #[error("the kernel does not take nft's queue statement ({0}). Set guard.redirect = \"iptables\" or \"auto\", or load it: modprobe nft_queue")]
     Nft(ToolError),
+    /// The table could not be installed.
+    #[error("the table inet portcullis cannot be installed: {0}. The gate needs root, or CAP_NET_ADMIN")]
+    Table(ToolError),
     /// iptables did not work.
     #[error("the redirect by iptables failed: {0}")]
     Iptables(ToolError),

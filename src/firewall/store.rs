@@ -193,11 +193,11 @@ impl Store {
         if lines.is_empty() {
             return Ok(());
         }
-        let mut bytes = Vec::with_capacity(lines.len() * 256);
         if self.torn {
             // The last write ended in the middle of a line. Its remains would spoil what follows.
             return Err(self.error("append to", io::Error::other("an earlier write was cut short")));
         }
+        let mut bytes = Vec::with_capacity(lines.len() * 256);
         lines.iter().for_each(|line| line.encode(&mut bytes));
         let written = self.file.write_all(&bytes);
         self.lines += lines.len();
@@ -206,12 +206,23 @@ impl Store {
         written.map_err(|e| self.error("append to", e))
     }
 
-    /// Makes what was appended survive a power cut. Slow: to be called when nothing else waits.
+    /// Makes what was appended survive a power cut. Slow: at the end, when nothing else waits.
     pub fn sync(&mut self) -> Result<(), StoreError> {
         if std::mem::take(&mut self.unsynced) {
             self.file.sync_data().map_err(|e| self.error("save", e))?;
         }
         Ok(())
+    }
+
+    /// The same on a thread of its own, because a disk can take its time.
+    pub fn sync_aside(&mut self) {
+        if !self.unsynced {
+            return;
+        }
+        let Ok(file) = self.file.try_clone() else { return };
+        let saver = std::thread::Builder::new().name("portcullis-save".into());
+        // If it fails now, it is tried again after the next change and at the end.
+        self.unsynced = saver.spawn(move || file.sync_data()).is_err();
     }
 
     /// Has the file so many outdated lines that it should be written anew?

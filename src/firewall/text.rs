@@ -8,10 +8,16 @@ use std::fmt::Write;
 use serde_json::Value;
 
 use super::names::TABLE;
-use super::ruleset::{Chain, Ruleset};
+use super::ruleset::Ruleset;
 use super::sets::KernelSet;
+use super::transaction::{self, Present};
 
 impl Ruleset {
+    /// The table as the commands that `nft -j -f` reads, for a kernel that has nothing of it.
+    pub fn to_json(&self) -> Vec<Value> {
+        transaction::install(self, &Present::default())
+    }
+
     /// The table as text that `nft -f` reads, with a line above each chain that says what it is for.
     pub fn to_text(&self) -> String {
         let mut out = format!("table inet {TABLE} {{\n");
@@ -39,12 +45,15 @@ impl Ruleset {
         out.push_str("}\n");
         out
     }
+<<<<<<< HEAD
 
     /// The rules of one chain, one per line.
     pub(super) fn chain_text(chain: &Chain) -> Vec<String> {
         let line = |rule: &Vec<Value>| rule.iter().map(statement).collect::<Vec<_>>().join(" ");
         chain.rules.iter().map(line).collect()
     }
+=======
+>>>>>>> firewall
 }
 
 fn write_set(out: &mut String, set: &KernelSet) {

@@ -48,6 +48,11 @@ impl Present {
             && ruleset.chains.iter().map(|chain| chain.rules.len()).sum::<usize>() == self.rules
     }
 
+    /// Was the gate open?
+    pub(super) fn has_gate(&self) -> bool {
+        self.chains.contains_key("gate")
+    }
+
     /// The set is there and declared alike, so its elements can stay.
     pub(super) fn keeps(&self, set: &KernelSet) -> bool {
         let Some(there) = self.sets.get(&set.name) else { return false };

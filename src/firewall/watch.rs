@@ -29,6 +29,8 @@ pub(super) enum Sighting {
         who: String,
         /// A word for what: `flushed or deleted`, `changed`.
         how: &'static str,
+        /// It was our table; otherwise only iptables' rules, which may be none of ours.
+        table: bool,
     },
     /// Messages were lost: nobody knows.
     Unsure,
@@ -64,7 +66,8 @@ pub(super) struct Watch {
 /// What was read since the last NEWGEN.
 #[derive(Debug, Default)]
 struct Reader {
-    touched: bool,
+    table: bool,
+    mangle: bool,
     going: bool,
 }
 
@@ -135,23 +138,22 @@ impl Reader {
     ) {
         if kind != NEWGEN {
             let table = attribute(attributes, TABLE_NAME).map(text);
-            let ours = match family {
-                INET => table.as_deref() == Some(TABLE),
-                // iptables keeps its rules in tables of its own names.
-                IPV4 | IPV6 => table.as_deref() == Some("mangle"),
-                _ => false,
-            };
-            self.touched |= ours;
-            self.going |= ours && GOING.contains(&kind);
+            let ours = family == INET && table.as_deref() == Some(TABLE);
+            // iptables keeps its rules in tables of its own names.
+            let mangle = matches!(family, IPV4 | IPV6) && table.as_deref() == Some("mangle");
+            self.table |= ours;
+            self.mangle |= mangle;
+            self.going |= (ours || mangle) && GOING.contains(&kind);
             return;
         }
         let pid = attribute(attributes, GEN_PROC_PID).and_then(|pid| pid.try_into().ok());
         let pid = pid.map_or(0, u32::from_be_bytes);
         let seen = std::mem::take(self);
-        if seen.touched && !own.has(pid) && !own.has(port) {
+        if (seen.table || seen.mangle) && !own.has(pid) && !own.has(port) {
             let name = attribute(attributes, GEN_PROC_NAME).map_or_else(|| "?".into(), text);
             let how = if seen.going { "flushed or deleted" } else { "changed" };
-            sighted(Sighting::Changed { who: format!("{name} (process {pid})"), how });
+            let who = format!("{name} (process {pid})");
+            sighted(Sighting::Changed { who, how, table: seen.table });
         }
     }
 }
@@ -236,7 +238,7 @@ mod tests {
             let mut seen = Vec::new();
             Reader::default().read(&bytes, &own, &mut |sighting| seen.push(sighting));
             let told = seen.first().map(|sighting| match sighting {
-                Sighting::Changed { who, how } => {
+                Sighting::Changed { who, how, .. } => {
                     assert_eq!(who, "nft (process 77)");
                     *how
                 }

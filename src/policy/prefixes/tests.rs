@@ -171,7 +171,9 @@ proptest! {
         let numbers = (0u32..).map(|i| seed.wrapping_add(i).wrapping_mul(2_654_435_761));
         let nets: Vec<(IpNet, u16)> = numbers.take(count).map(|n| {
             let v4 = Ipv4Net::new(n.into(), 20 + (n % 13) as u8).unwrap();
-            let v6 = Ipv6Net::new((u128::from(n) << 80).into(), 40 + (n % 89) as u8).unwrap();
+            // Some stand alone in their /64, some share it with many.
+            let shift = if seed % 2 == 0 { 80 } else { 24 };
+            let v6 = Ipv6Net::new((u128::from(n) << shift).into(), 40 + (n % 89) as u8).unwrap();
             (if n % 3 == 0 { v4.into() } else { v6.into() }, (n % 4) as u16)
         }).collect();
         let set = PrefixSet::new(nets.clone());

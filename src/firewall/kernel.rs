@@ -1,0 +1,227 @@
+//! The kernel's side: installs the program, keeps its sets in step with the ledger.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
+use super::child::ToolError;
+use super::names::{COUNTERS, FAMILIES, TABLE, is_wide};
+use super::nft::{Nft, OwnTools};
+use super::redirect::{self, Iptables, RedirectError};
+use super::ruleset::{Path, Stage, ruleset};
+use super::sets;
+use super::transaction::{self, BATCH, Elem, Listed, Present};
+use crate::config::{Config, FailMode};
+use crate::policy::PortSet;
+
+/// The table, the redirect and the tools that change them.
+#[derive(Debug)]
+pub(super) struct Kernel {
+    pub(super) nft: Nft,
+    own: OwnTools,
+    config: Arc<Config>,
+    stage: Stage,
+    /// Looked for when iptables is first needed, so that nft alone suffices where it does.
+    iptables: Option<Iptables>,
+    legacy: bool,
+}
+
+impl Kernel {
+    pub(super) fn new(config: Arc<Config>, own: OwnTools) -> Result<Self, ToolError> {
+        let nft = Nft::find(own.clone())?;
+        Ok(Self { nft, own, config, stage: Stage::Closed, iptables: None, legacy: false })
+    }
+
+    pub(super) fn path(&self) -> Option<Path> {
+        match self.stage {
+            Stage::Open(path) => Some(path),
+            Stage::Closed => None,
+        }
+    }
+
+    /// Must iptables' rules be looked at now and then, because nobody tells of their changes?
+    pub(super) fn must_poll_iptables(&self) -> bool {
+        self.legacy && self.path() == Some(Path::Iptables)
+    }
+
+    /// Another policy. Ports that listen now are known to the daemon only; if the new policy
+    /// does not hold them yet, those of the old one stay.
+    pub(super) fn configure(&mut self, config: Arc<Config>) {
+        let served = self.config.policy.ports.served.clone();
+        self.config = config;
+        if self.config.policy.ports.listening && self.config.policy.ports.served.is_empty() {
+            self.set_served(&served);
+        }
+    }
+
+    /// Remembers which ports are served, for the next installation.
+    pub(super) fn set_served(&mut self, ports: &PortSet) {
+        let config = Arc::make_mut(&mut self.config);
+        config.policy.ports.served = ports.clone();
+        config.policy.ports.closing = PortSet::default();
+    }
+
+    /// The first installation, which adopts what an earlier run left. After a crash under
+    /// `when_down = "drop"` the gate stays closed to everybody meanwhile, as it was.
+    pub(super) fn adopt(&mut self) -> Result<(), RedirectError> {
+        let present = Present::read(&self.nft.table().map_err(RedirectError::Table)?);
+        if present.has_gate() && self.config.guard.when_down == FailMode::Drop {
+            self.stage = Stage::Open(redirect::choose(&self.config, &self.nft)?);
+        }
+        self.install()
+    }
+
+    /// Installs the table for the present stage and config, in one transaction.
+    pub(super) fn install(&self) -> Result<(), RedirectError> {
+        self.install_stage(self.stage).map_err(RedirectError::Table)
+    }
+
+    fn install_stage(&self, stage: Stage) -> Result<(), ToolError> {
+        let program = ruleset(&self.config, stage);
+        let present = Present::read(&self.nft.table()?);
+        match self.nft.apply(&transaction::install(&program, &present)) {
+            // What is there does not fit, whatever it is.
+            Err(ToolError::Refused { .. }) => self.nft.apply(&transaction::reinstall(&program)),
+            other => other,
+        }
+    }
+
+    /// Are the table's rules and sets there? Elements are not looked at.
+    pub(super) fn is_whole(&self) -> Result<bool, ToolError> {
+        let present = Present::read(&self.nft.table()?);
+        Ok(present.covers(&ruleset(&self.config, self.stage)))
+    }
+
+    /// Hands SYNs to the queue from now on, by the way that the config asks for.
+    pub(super) fn open(&mut self) -> Result<(Path, String), RedirectError> {
+        let path = redirect::choose(&self.config, &self.nft)?;
+        let before = std::mem::replace(&mut self.stage, Stage::Open(path));
+        let words = self.put_redirect(path);
+        if words.is_err() {
+            self.stage = before;
+            let _ = self.install();
+        }
+        words.map(|words| (path, words))
+    }
+
+    fn put_redirect(&mut self, path: Path) -> Result<String, RedirectError> {
+        self.install()?;
+        if path != Path::Iptables {
+            self.drop_iptables_rules();
+            return Ok(match path {
+                Path::Manual => "by rules that the admin places (portcullis rules prints them)".into(),
+                _ => "by nft's queue statement".into(),
+            });
+        }
+        let iptables = self.iptables()?;
+        iptables.install(&self.config).map_err(RedirectError::Iptables)?;
+        Ok(format!("by {}", iptables.variant()))
+    }
+
+    fn iptables(&mut self) -> Result<Iptables, RedirectError> {
+        if let Some(iptables) = &self.iptables {
+            return Ok(iptables.clone());
+        }
+        let iptables = Iptables::find(self.own.clone(), &self.config.bans.state_dir)
+            .map_err(RedirectError::Iptables)?;
+        self.legacy = iptables.variant().contains("legacy");
+        self.iptables = Some(iptables.clone());
+        Ok(iptables)
+    }
+
+    /// Takes rules out that a run with another redirect left. Where iptables is missing or broken
+    /// there are none.
+    fn drop_iptables_rules(&mut self) {
+        if let Ok(iptables) = self.iptables() {
+            let _ = iptables.remove();
+        }
+    }
+
+    /// Puts iptables' rules back if they are gone. Returns whether they were.
+    pub(super) fn repair_iptables(&mut self) -> Result<bool, RedirectError> {
+        if self.path() != Some(Path::Iptables) {
+            return Ok(false);
+        }
+        self.iptables()?.install(&self.config).map_err(RedirectError::Iptables)
+    }
+
+    /// Hands no more SYNs to the queue. Bans go on acting.
+    pub(super) fn close(&mut self) -> Result<(), RedirectError> {
+        let path = std::mem::replace(&mut self.stage, Stage::Closed);
+        match path {
+            Stage::Open(Path::Iptables) => {
+                let iptables = self.iptables()?;
+                iptables.remove().map_err(RedirectError::Iptables)?;
+            }
+            Stage::Open(_) | Stage::Closed => {}
+        }
+        self.install()
+    }
+
+    /// Changes single elements.
+    pub(super) fn change(&self, changes: &[Elem]) -> Result<(), ToolError> {
+        changes.chunks(BATCH).try_for_each(|some| {
+            let commands = transaction::elements(some);
+            if commands.is_empty() { Ok(()) } else { self.nft.apply(&commands) }
+        })
+    }
+
+    /// Fills the sets of wide prefixes.
+    pub(super) fn refuse(&self, live: &[(IpNet, u32)]) -> Result<(), ToolError> {
+        self.nft.apply(&transaction::refused(live))
+    }
+
+    /// Fills the set of served ports.
+    pub(super) fn serve(&self) -> Result<(), ToolError> {
+        self.nft.apply(&transaction::served(&sets::ports(&sets::served(&self.config))))
+    }
+
+    /// Brings the sets of sources in step with the ledger: what is missing or ends at another
+    /// time is set, what does not belong is taken out. Returns how many elements that took.
+    pub(super) fn resync(&self, live: &[Elem]) -> Result<usize, ToolError> {
+        let mut wanted: HashMap<(&str, IpNet), Elem> =
+            live.iter().filter(|e| !is_wide(e.net)).map(|e| ((e.stem, e.net), *e)).collect();
+        let mut changes = Vec::new();
+        for stem in ["banned", "suspect"] {
+            for family in FAMILIES {
+                let there = self.nft.list(&["set", "inet", TABLE, &family.set(stem)])?;
+                for element in transaction::listed(&there) {
+                    let key = (stem, element.net);
+                    let lasts = wanted.get(&key).and_then(|e| e.lasts).map(u64::from);
+                    match lasts {
+                        Some(lasts) if lasts.abs_diff(element.left) <= 2 => drop(wanted.remove(&key)),
+                        Some(_) => {}
+                        None => changes.push(Elem { stem, net: element.net, lasts: None }),
+                    }
+                }
+            }
+        }
+        changes.extend(wanted.into_values());
+        self.change(&changes)?;
+        Ok(changes.len())
+    }
+
+    /// The named counters, in packets.
+    pub(super) fn counters(&self) -> Result<Vec<(&'static str, u64)>, ToolError> {
+        let objects = self.nft.list(&["counters", "table", "inet", TABLE])?;
+        let packets = |name: &str| {
+            let counter = objects.iter().map(|o| &o["counter"]).find(|c| c["name"] == name);
+            counter.and_then(|c| c["packets"].as_u64()).unwrap_or(0)
+        };
+        Ok(COUNTERS.iter().map(|(name, _)| (*name, packets(name))).collect())
+    }
+}
+
+/// Packets that each element has stopped. Slow for large sets: to be called on a thread of its own.
+pub(super) fn stopped(nft: &Nft) -> Vec<Listed> {
+    let mut all = Vec::new();
+    for stem in ["banned", "refused", "stopped"] {
+        for family in FAMILIES {
+            // A set that is missing now will be there at the next reading.
+            let there = nft.list(&["set", "inet", TABLE, &family.set(stem)]).unwrap_or_default();
+            all.extend(transaction::listed(&there));
+        }
+    }
+    all
+}

@@ -1,0 +1,184 @@
+//! Start, open, close, stop.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::SystemTime;
+
+use ipnet::IpNet;
+
+use super::child::ToolError;
+use super::kernel::Kernel;
+use super::ledger::{Ledger, Rules};
+use super::lock::{Lock, LockError};
+use super::nft::OwnTools;
+use super::orders::{Gone, Message, Opened, Order, Orders};
+use super::redirect::RedirectError;
+use super::store::{Line, Store, StoreError};
+use super::teller::Teller;
+use super::watch::Watch;
+use super::worker::{State, Worker};
+use crate::config::Config;
+use crate::events::{Event, Level};
+
+/// The firewall did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A second instance, or no usable state folder.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The ledger cannot be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// nft is missing.
+    #[error(transparent)]
+    Tool(#[from] ToolError),
+    /// The table cannot be installed.
+    #[error(transparent)]
+    Table(#[from] RedirectError),
+    /// No thread can be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// An order was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum OrderError {
+    /// The thread has ended.
+    #[error(transparent)]
+    Gone(#[from] Gone),
+    /// The kernel did not take it.
+    #[error(transparent)]
+    Redirect(#[from] RedirectError),
+}
+
+/// Room for orders that wait.
+const WAITING: usize = 16_384;
+
+/// The running firewall: the ledger, the kernel's table, and the thread that keeps them together.
+#[derive(Debug)]
+pub struct Firewall {
+    orders: Orders,
+    worker: Option<JoinHandle<()>>,
+    watcher: Option<JoinHandle<()>>,
+    stop: Arc<AtomicBool>,
+    _lock: Lock,
+}
+
+impl Firewall {
+    /// Takes the state folder's lock, loads the ledger and installs the table without the
+    /// redirect, adopting what an earlier run left. `protected` are the prefixes that this host
+    /// cannot do without: its addresses, gateways, resolvers, the peers of open SSH sessions.
+    pub fn start(
+        config: &Arc<Config>,
+        protected: Vec<IpNet>,
+        events: SyncSender<Event>,
+    ) -> Result<Self, StartError> {
+        let folder = &config.bans.state_dir;
+        let lock = Lock::take(folder)?;
+        let now = SystemTime::now();
+        let (mut store, loaded) = Store::open(folder, now)?;
+        let teller = Teller::new(events);
+        if let Some(aside) = loaded.set_aside {
+            let text = format!(
+                "the ban list on disk was damaged: {} lines of it could be read. The damaged file \
+                 is kept as {}",
+                loaded.lines.len(),
+                aside.display()
+            );
+            teller.notice(Level::Error, "ledger", text);
+        }
+        let mut ledger = Ledger::new(Rules::new(config, &protected));
+        for line in loaded.lines {
+            match line {
+                Line::Is(entry) => ledger.restore(entry),
+                Line::Forgotten(net) => drop(ledger.remove(net)),
+            }
+        }
+        // What ended while nobody was there, and who is spared by now.
+        ledger.expire(now);
+        ledger.follow(Rules::new(config, &protected));
+        if store.is_bloated(ledger.len()) {
+            store.compact(ledger.entries())?;
+        }
+
+        let own = OwnTools::default();
+        let kernel = Kernel::new(Arc::clone(config), own.clone())?;
+        let (sender, messages) = sync_channel(WAITING);
+        let stop = Arc::new(AtomicBool::new(false));
+        // Before the table is installed, so that no change of it is missed.
+        let watch = Watch::open(own).ok();
+        let mut worker = Worker {
+            ledger,
+            store,
+            kernel,
+            config: Arc::clone(config),
+            protected,
+            teller,
+            itself: sender.clone(),
+            watched: watch.is_some(),
+            state: State::default(),
+        };
+        worker.begin()?;
+        let watcher = match watch {
+            Some(watch) => Some(start_watcher(watch, Arc::clone(&stop), sender.clone())?),
+            None => None,
+        };
+        let thread = std::thread::Builder::new().name("portcullis-firewall".into());
+        let worker = thread.spawn(move || worker.run(&messages))?;
+        let orders = Orders(sender);
+        Ok(Self { orders, worker: Some(worker), watcher, stop, _lock: lock })
+    }
+
+    /// The way to tell and ask it things.
+    pub fn orders(&self) -> Orders {
+        self.orders.clone()
+    }
+
+    /// Hands SYNs to the queue from now on. To be called when the queues are bound.
+    pub fn open(&self) -> Result<Opened, OrderError> {
+        Ok(self.orders.ask(|reply| Order::Open { reply })??)
+    }
+
+    /// Hands no more SYNs to the queue; bans go on acting.
+    pub fn close(&self) -> Result<(), OrderError> {
+        Ok(self.orders.ask(|reply| Order::Close { reply })??)
+    }
+
+    /// Saves the ledger and ends the thread. The table stays as it is, so that bans survive.
+    pub fn stop(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        // An error means that it has ended already.
+        let _ = self.orders.ask(|reply| Order::Stop { reply });
+        for thread in [self.worker.take(), self.watcher.take()].into_iter().flatten() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Firewall {
+    fn drop(&mut self) {
+        if self.worker.is_some() {
+            self.end();
+        }
+    }
+}
+
+fn start_watcher(
+    watch: Watch,
+    stop: Arc<AtomicBool>,
+    sender: SyncSender<Message>,
+) -> std::io::Result<JoinHandle<()>> {
+    let watching = move || {
+        watch.run(&stop, |sighting| {
+            // If there is no room now, the next change, or the next look, tells it again.
+            let _ = sender.try_send(Message::Seen(sighting));
+        });
+    };
+    std::thread::Builder::new().name("portcullis-watch".into()).spawn(watching)
+}

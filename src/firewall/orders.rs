@@ -1,0 +1,195 @@
+//! What the firewall can be told and asked.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel};
+use std::time::{Duration, Instant, SystemTime};
+
+use ipnet::IpNet;
+
+use super::entry::Entry;
+use super::ledger::Spared;
+use super::redirect::RedirectError;
+use super::ruleset::Path;
+use super::transaction::Listed;
+use super::watch::Sighting;
+use crate::config::Config;
+use crate::memory::SourceKey;
+use crate::policy::{Evidence, PortSet, Standing};
+
+/// One order to the firewall's thread. Replies come when the kernel has been told.
+#[derive(Debug)]
+pub enum Order {
+    /// A source has earned a standing.
+    Offence(Offence),
+    /// An admin gives a standing.
+    Add {
+        /// An address or a prefix; IPv6 addresses count as their /64.
+        net: IpNet,
+        /// Suspect or banned; only bans can be wider than a source.
+        standing: Standing,
+        /// How long; by default as long as the source's next offence would cost.
+        lasts: Option<Duration>,
+        /// In the admin's words.
+        reason: String,
+        /// The entry as it is now, or why there is none.
+        reply: Sender<Result<Told, Spared>>,
+    },
+    /// An admin pardons.
+    Remove {
+        /// An address or a prefix, exactly as it was given.
+        net: IpNet,
+        /// The entry as it was; `None` if there was none.
+        reply: Sender<Option<Told>>,
+    },
+    /// All standings.
+    List {
+        /// Sorted by their end.
+        reply: Sender<Vec<Told>>,
+    },
+    /// What is known of one address.
+    Get {
+        /// Whose.
+        address: IpAddr,
+        /// Its standing, or the memory of one that has ended.
+        reply: Sender<Option<Entry>>,
+    },
+    /// Other ports are served from now on.
+    Served {
+        /// Those that suspects may knock at: served now, or until a moment ago.
+        ports: PortSet,
+    },
+    /// Another policy holds from now on. The redirect is kept in step too.
+    Configure {
+        /// The policy.
+        config: Arc<Config>,
+        /// Prefixes that the host needs, if they were looked up anew.
+        protected: Option<Vec<IpNet>>,
+        /// Whether the kernel took it; if not, it is tried again.
+        reply: Sender<Result<(), RedirectError>>,
+    },
+    /// How it is going.
+    Counters {
+        /// The numbers.
+        reply: Sender<Counters>,
+    },
+    /// Hand SYNs to the queue from now on.
+    Open {
+        /// How it is done.
+        reply: Sender<Result<Opened, RedirectError>>,
+    },
+    /// Hand no more SYNs to the queue.
+    Close {
+        /// Whether the kernel took it.
+        reply: Sender<Result<(), RedirectError>>,
+    },
+    /// Save everything and end. The kernel's sets stay.
+    Stop {
+        /// It is saved.
+        reply: Sender<()>,
+    },
+}
+
+/// A source has earned a standing.
+#[derive(Clone, Copy, Debug)]
+pub struct Offence {
+    /// Who.
+    pub source: SourceKey,
+    /// What it has earned.
+    pub earned: Standing,
+    /// The check that found it.
+    pub check: &'static str,
+    /// What the check saw.
+    pub evidence: Evidence,
+    /// When it was decided, to measure how long the kernel has to wait for it.
+    pub decided: Instant,
+}
+
+/// A standing, with what the kernel says of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// The entry.
+    pub entry: Entry,
+    /// Packets that the kernel stopped because of it; up to a minute old.
+    pub stopped: u64,
+    /// The kernel has been told. If not, nft fails at present and it will be told later.
+    pub in_kernel: bool,
+}
+
+/// SYNs are handed to the queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// By which way.
+    pub path: Path,
+    /// The way in words, with the tool's variant.
+    pub words: String,
+}
+
+/// How the firewall is doing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// The table's named counters ([`super::COUNTERS`]) in packets; empty if nft fails.
+    pub kernel: Vec<(&'static str, u64)>,
+    /// Suspects.
+    pub suspects: usize,
+    /// Banned sources and prefixes.
+    pub banned: usize,
+    /// Ended standings that are remembered.
+    pub remembered: usize,
+    /// Standings that reached the kernel since the start.
+    pub told: u64,
+    /// From the decision to the kernel, half of them within…
+    pub latency_p50: Option<Duration>,
+    /// …and 99 % within this.
+    pub latency_p99: Option<Duration>,
+    /// The kernel holds what the ledger says.
+    pub in_step: bool,
+    /// How SYNs are handed over; `None` while they are not.
+    pub path: Option<Path>,
+    /// How often somebody else's change was repaired.
+    pub repairs: u64,
+}
+
+/// What reaches the firewall's thread.
+#[derive(Debug)]
+pub(super) enum Message {
+    Order(Order),
+    Seen(Sighting),
+    /// Elements of the kernel's sets with their counters.
+    Counted(SystemTime, Vec<Listed>),
+}
+
+/// The way to the firewall's thread. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Orders(pub(super) SyncSender<Message>);
+
+/// The firewall's thread has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the firewall thread has ended")]
+pub struct Gone;
+
+impl Orders {
+    /// Tells of an offence without ever waiting. False if it is lost because too many wait: the
+    /// source will offend again.
+    pub fn offence(&self, offence: Offence) -> bool {
+        self.0.try_send(Message::Order(Order::Offence(offence))).is_ok()
+    }
+
+    /// Tells which ports are served, without waiting. False if too many orders wait; tell again.
+    pub fn served(&self, ports: PortSet) -> bool {
+        let order = Message::Order(Order::Served { ports });
+        !matches!(self.0.try_send(order), Err(TrySendError::Full(_)))
+    }
+
+    /// Sends an order, waiting for room.
+    pub fn send(&self, order: Order) -> Result<(), Gone> {
+        self.0.send(Message::Order(order)).map_err(|_| Gone)
+    }
+
+    /// Sends an order that is answered, and waits for the answer.
+    pub fn ask<T>(&self, order: impl FnOnce(Sender<T>) -> Order) -> Result<T, Gone> {
+        let (reply, answer): (Sender<T>, Receiver<T>) = channel();
+        self.send(order(reply))?;
+        answer.recv().map_err(|_| Gone)
+    }
+}

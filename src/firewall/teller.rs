@@ -1,0 +1,122 @@
+//! What the firewall has to say, as events. Never waits: an event for which there is no room is
+//! lost and counted.
+
+use std::collections::HashMap;
+use std::sync::mpsc::SyncSender;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::entry::Entry;
+use super::names::is_wide;
+use crate::events::{Event, Level, Notice, StandingChange};
+use crate::memory::SourceKey;
+use crate::policy::Standing;
+
+/// The same alarm is not raised more often than this.
+const ALARM_EVERY: Duration = Duration::from_secs(60);
+
+pub(super) struct Teller {
+    events: SyncSender<Event>,
+    raised: HashMap<&'static str, Instant>,
+}
+
+impl Teller {
+    pub(super) fn new(events: SyncSender<Event>) -> Self {
+        Self { events, raised: HashMap::new() }
+    }
+
+    fn tell(&self, event: Event) {
+        // The verdict and the ban stand whether or not somebody hears of them.
+        let _ = self.events.try_send(event);
+    }
+
+    pub(super) fn notice(&self, level: Level, what: &'static str, text: String) {
+        self.tell(Event::Notice(Notice { at: SystemTime::now(), level, what, text }));
+    }
+
+    fn alarm(&mut self, level: Level, what: &'static str, text: impl FnOnce() -> String) {
+        let now = Instant::now();
+        if self.raised.get(what).is_some_and(|at| now.duration_since(*at) < ALARM_EVERY) {
+            return;
+        }
+        self.raised.insert(what, now);
+        self.notice(level, what, text());
+    }
+
+    /// A standing began, rose or ended.
+    pub(super) fn standing(&self, entry: &Entry, ended: bool, enforced: bool) {
+        let now = SystemTime::now();
+        let lasts = (entry.standing != Standing::Clean).then(|| entry.left(now));
+        if is_wide(entry.net) {
+            let text = match lasts {
+                Some(lasts) => format!("{} is banned for {} s: {}", entry.net, lasts.as_secs(), entry.reason),
+                None if ended => format!("the ban of {} has ended", entry.net),
+                None => format!("the ban of {} was removed", entry.net),
+            };
+            return self.notice(Level::Notice, "prefix", text);
+        }
+        let reason = match (lasts, ended) {
+            (Some(_), _) => entry.reason.clone(),
+            (None, true) => "expired".into(),
+            (None, false) => "removed".into(),
+        };
+        self.tell(Event::Standing(StandingChange {
+            at: now,
+            source: SourceKey::of(entry.net.addr()),
+            standing: entry.standing,
+            lasts,
+            reason,
+            offence: if lasts.is_some() { entry.offences } else { 0 },
+            enforced,
+        }));
+    }
+
+    pub(super) fn budget_used_up(&mut self, source: SourceKey) {
+        self.alarm(Level::Warning, "budget", || {
+            format!(
+                "{source} and perhaps others earned a ban but were not banned: too many bans in \
+                 this minute (bans.budget, bans.budget_network). Judging goes on"
+            )
+        });
+    }
+
+    pub(super) fn list_full(&mut self, size: u32) {
+        self.alarm(Level::Warning, "full", || {
+            format!(
+                "the ban list is full ({size} standings), so new offenders get none. Judging goes \
+                 on. Raise guard.set_size, or see who is in it: portcullis bans list"
+            )
+        });
+    }
+
+    pub(super) fn cannot_save(&mut self, why: &str) {
+        self.alarm(Level::Error, "unsaved", || {
+            format!("standings are not saved and would be lost by a restart: {why}. It is tried again")
+        });
+    }
+
+    pub(super) fn kernel_fails(&self, why: &str) {
+        let text = format!(
+            "the kernel's table cannot be changed: {why}. Judging goes on, standings are kept and \
+             put into the kernel as soon as it works again"
+        );
+        self.notice(Level::Error, "kernel", text);
+    }
+
+    pub(super) fn kernel_works_again(&self, standings: usize) {
+        let text = format!("the kernel's table can be changed again and holds all {standings} standings");
+        self.notice(Level::Notice, "kernel", text);
+    }
+
+    pub(super) fn repaired(&self, what: &str, elements: usize) {
+        let text = format!(
+            "the table inet portcullis was {what}. It is whole again; {elements} standings were \
+             put back or set right"
+        );
+        self.notice(Level::Warning, "flushed", text);
+    }
+
+    pub(super) fn iptables_gone(&self, who: &str) {
+        let text = format!("the iptables rule that hands SYNs to the queue was removed by {who}. It is back");
+        self.notice(Level::Warning, "flushed", text);
+    }
+}

@@ -1,0 +1,493 @@
+//! The firewall's thread: takes orders in batches, keeps the ledger and its file, and has the
+//! kernel follow.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender};
+use std::time::{Duration, Instant, SystemTime};
+
+use ipnet::IpNet;
+
+use super::entry::Entry;
+use super::kernel::{self, Kernel};
+use super::latency::Histogram;
+use super::ledger::{Change, Ledger, Rules, Spared, as_counted};
+use super::names::{is_wide, stem_of};
+use super::orders::{Counters, Message, Offence, Opened, Order, Told};
+use super::redirect::RedirectError;
+use super::store::{Line, Store};
+use super::tally::Tally;
+use super::teller::Teller;
+use super::transaction::Elem;
+use super::watch::Sighting;
+use crate::config::{Config, Mode};
+use crate::policy::{PortSet, Standing};
+
+/// The most messages that are worked on together.
+const TOGETHER: usize = 20_000;
+/// How often the kernel's element counters are read without being asked.
+const COUNT_EVERY: Duration = Duration::from_secs(60);
+/// How often there is housekeeping.
+const TICK: Duration = Duration::from_secs(1);
+/// Between two repairs, so that a quarrel with another tool does not fill the processor.
+const REPAIR_PAUSE: Duration = Duration::from_millis(300);
+/// Failing nft is tried again after this, then after twice as long, and so on, to a limit.
+const RETRY: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
+
+pub(super) struct Worker {
+    pub(super) ledger: Ledger,
+    pub(super) store: Store,
+    pub(super) kernel: Kernel,
+    pub(super) config: Arc<Config>,
+    pub(super) protected: Vec<IpNet>,
+    pub(super) teller: Teller,
+    /// For the threads that count elements.
+    pub(super) itself: SyncSender<Message>,
+    /// Somebody else's changes are heard; if not, they are looked for.
+    pub(super) watched: bool,
+    pub(super) state: State,
+}
+
+/// What changes while the worker works.
+#[derive(Default)]
+pub(super) struct State {
+    latency: Histogram,
+    told: u64,
+    repairs: u64,
+    tally: Tally,
+    counting: bool,
+    counted: Option<Instant>,
+    asking: Vec<Sender<Vec<Told>>>,
+    ticked: Option<Instant>,
+    failing: Option<Failing>,
+    repaired: Option<Instant>,
+    /// The table has to be looked at; with what was heard of it.
+    repair: Option<Option<String>>,
+    unsaved: bool,
+}
+
+struct Failing {
+    pause: Duration,
+    again: Instant,
+}
+
+/// What a batch of messages leads to.
+#[derive(Default)]
+struct Batch {
+    lines: Vec<Line>,
+    elements: HashMap<(&'static str, IpNet), Option<SystemTime>>,
+    wide: bool,
+    served: Option<PortSet>,
+    decided: Vec<Instant>,
+    added: Vec<(Sender<Result<Told, Spared>>, Entry)>,
+    removed: Vec<(Sender<Option<Told>>, Entry)>,
+}
+
+impl Worker {
+    /// Works until it is told to stop, or until nobody is left who could.
+    pub(super) fn run(mut self, messages: &Receiver<Message>) {
+        loop {
+            let first = match messages.recv_timeout(self.patience()) {
+                Ok(message) => Some(message),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return self.save(),
+            };
+            let mut batch = Batch::default();
+            let more = messages.try_iter().take(TOGETHER);
+            let mut stop = None;
+            for message in first.into_iter().chain(more) {
+                if let Message::Order(Order::Stop { reply }) = message {
+                    stop = Some(reply);
+                    break;
+                }
+                self.take(message, &mut batch);
+            }
+            for change in self.ledger.expire(SystemTime::now()) {
+                self.note(change, &mut batch, true);
+            }
+            self.finish(batch);
+            if let Some(reply) = stop {
+                self.save();
+                // Whoever asked may have gone.
+                let _ = reply.send(());
+                return;
+            }
+            self.keep_house();
+        }
+    }
+
+    fn patience(&self) -> Duration {
+        let mut patience = TICK;
+        if let Some(end) = self.ledger.next_end() {
+            patience = patience.min(end.duration_since(SystemTime::now()).unwrap_or_default());
+        }
+        if self.state.repair.is_some() {
+            patience = patience.min(REPAIR_PAUSE);
+        }
+        if let Some(failing) = &self.state.failing {
+            patience = patience.min(failing.again.saturating_duration_since(Instant::now()));
+        }
+        patience.max(Duration::from_millis(1))
+    }
+
+    fn take(&mut self, message: Message, batch: &mut Batch) {
+        match message {
+            Message::Order(order) => self.obey(order, batch),
+            Message::Counted(now, elements) => self.counted(now, &elements, batch),
+            Message::Seen(Sighting::Unsure) => {
+                // Our own large batches can be too much for the socket, so this says little.
+                self.state.repair.get_or_insert_default();
+            }
+            Message::Seen(Sighting::Changed { who, how, table: true }) => {
+                self.state.repair = Some(Some(format!("{how} by {who}")));
+            }
+            Message::Seen(Sighting::Changed { who, .. }) => self.check_iptables(&who),
+        }
+    }
+
+    fn obey(&mut self, order: Order, batch: &mut Batch) {
+        let now = SystemTime::now();
+        match order {
+            Order::Offence(offence) => self.offence(&offence, now, batch),
+            Order::Add { net, standing, lasts, reason, reply } => {
+                match self.ledger.add(net, standing, lasts, reason, now) {
+                    Ok(change) => {
+                        batch.added.push((reply, change.entry.clone()));
+                        self.note(change, batch, false);
+                    }
+                    Err(spared) => drop(reply.send(Err(spared))),
+                }
+            }
+            Order::Remove { net, reply } => match self.ledger.remove(net) {
+                Some(change) if change.before != Standing::Clean => {
+                    batch.removed.push((reply, Entry { standing: change.before, ..change.entry.clone() }));
+                    self.note(change, batch, false);
+                }
+                Some(change) => {
+                    // Nothing but a memory was left.
+                    batch.lines.push(Line::Forgotten(change.entry.net));
+                    drop(reply.send(None));
+                }
+                None => drop(reply.send(None)),
+            },
+            Order::List { reply } => {
+                self.state.asking.push(reply);
+                self.count();
+            }
+            Order::Get { address, reply } => drop(reply.send(self.ledger.get(address, now).cloned())),
+            Order::Served { ports } => batch.served = Some(ports),
+            Order::Configure { config, protected, reply } => {
+                drop(reply.send(self.configure(config, protected, batch)));
+            }
+            Order::Counters { reply } => drop(reply.send(self.counters())),
+            Order::Open { reply } => {
+                let opened = self.kernel.open();
+                drop(reply.send(opened.map(|(path, words)| Opened { path, words })));
+            }
+            Order::Close { reply } => drop(reply.send(self.kernel.close())),
+            Order::Stop { .. } => {}
+        }
+    }
+
+    fn offence(&mut self, offence: &Offence, now: SystemTime, batch: &mut Batch) {
+        let seen = &offence.evidence;
+        let evidence = format!("{} seen={} limit={}", seen.what, seen.seen, seen.limit);
+        match self.ledger.offence(offence.source, offence.earned, offence.check, evidence, now) {
+            Ok(change) => {
+                batch.decided.push(offence.decided);
+                self.note(change, batch, false);
+            }
+            Err(Spared::Budget) => self.teller.budget_used_up(offence.source),
+            Err(Spared::Full) => self.teller.list_full(self.config.guard.set_size),
+            Err(Spared::Never | Spared::Already | Spared::Wide) => {}
+        }
+    }
+
+    /// What follows from a change. `ended` by itself: the kernel has noticed too.
+    fn note(&mut self, change: Change, batch: &mut Batch, ended: bool) {
+        let Change { before, entry, forgotten } = change;
+        let (was, is) = (stem_of(entry.net, before), stem_of(entry.net, entry.standing));
+        if is_wide(entry.net) {
+            batch.wide |= was.is_some() || is.is_some();
+        } else {
+            if let Some(stem) = was.filter(|stem| Some(*stem) != is && !ended) {
+                batch.elements.insert((stem, entry.net), None);
+            }
+            if let Some(stem) = is {
+                batch.elements.insert((stem, entry.net), Some(entry.until));
+            }
+        }
+        if before != entry.standing {
+            let enforced = self.config.mode == Mode::Enforce;
+            self.teller.standing(&entry, ended, enforced);
+        }
+        if entry.standing == Standing::Clean {
+            self.state.tally.forget(entry.net);
+        }
+        batch.lines.push(if forgotten { Line::Forgotten(entry.net) } else { Line::Is(entry) });
+    }
+
+    /// Writes it down, tells the kernel, answers.
+    fn finish(&mut self, batch: Batch) {
+        self.write(&batch.lines);
+        let now = SystemTime::now();
+        let elements: Vec<Elem> = batch
+            .elements
+            .iter()
+            .map(|((stem, net), until)| Elem { stem, net: *net, lasts: until.map(|end| secs(end, now)) })
+            .collect();
+        if let Some(ports) = &batch.served {
+            self.kernel.set_served(ports);
+        }
+        // While nft fails, everything is set right at once when it works again.
+        if self.state.failing.is_none() {
+            let mut done = self.kernel.change(&elements);
+            if batch.wide {
+                done = done.and_then(|()| self.kernel.refuse(&self.wide(now)));
+            }
+            if batch.served.is_some() {
+                done = done.and_then(|()| self.kernel.serve());
+            }
+            match done {
+                Ok(()) => {
+                    self.state.told += batch.decided.len() as u64;
+                    batch.decided.iter().for_each(|at| self.state.latency.record(at.elapsed()));
+                }
+                Err(error) => self.failed(&error.to_string()),
+            }
+        }
+        let in_kernel = self.state.failing.is_none();
+        let told = |entry| Told { entry, stopped: 0, in_kernel };
+        for (reply, entry) in batch.added {
+            drop(reply.send(Ok(told(entry))));
+        }
+        for (reply, entry) in batch.removed {
+            drop(reply.send(Some(told(entry))));
+        }
+    }
+
+    fn write(&mut self, lines: &[Line]) {
+        let mut written = self.store.append(lines);
+        if written.is_err() {
+            // The disk may have been full for a moment only.
+            written = self.store.compact(self.ledger.entries());
+        }
+        if let Err(error) = written {
+            self.teller.cannot_save(&error.to_string());
+            self.state.unsaved = true;
+        }
+    }
+
+    fn failed(&mut self, why: &str) {
+        let pause = self.state.failing.as_ref().map_or(RETRY.0, |f| (f.pause * 2).min(RETRY.1));
+        if self.state.failing.is_none() {
+            self.teller.kernel_fails(why);
+        }
+        self.state.failing = Some(Failing { pause, again: Instant::now() + pause });
+    }
+
+    /// Brings the kernel in step with the ledger, whatever it holds now.
+    fn rebuild(&mut self) -> Result<usize, RedirectError> {
+        self.kernel.install()?;
+        let now = SystemTime::now();
+        let set = self.kernel.resync(&self.live(now)).map_err(RedirectError::Table)?;
+        self.kernel.refuse(&self.wide(now)).map_err(RedirectError::Table)?;
+        self.kernel.repair_iptables()?;
+        Ok(set)
+    }
+
+    /// The first time: as [`Self::rebuild`], with what an earlier run left.
+    pub(super) fn begin(&mut self) -> Result<(), RedirectError> {
+        self.kernel.adopt()?;
+        let now = SystemTime::now();
+        self.kernel.resync(&self.live(now)).map_err(RedirectError::Table)?;
+        self.kernel.refuse(&self.wide(now)).map_err(RedirectError::Table)
+    }
+
+    fn live(&self, now: SystemTime) -> Vec<Elem> {
+        let live = self.ledger.entries().filter(|entry| entry.is_live(now));
+        live.filter_map(|entry| {
+            let stem = stem_of(entry.net, entry.standing)?;
+            Some(Elem { stem, net: entry.net, lasts: Some(secs(entry.until, now)) })
+        })
+        .collect()
+    }
+
+    fn wide(&self, now: SystemTime) -> Vec<(IpNet, u32)> {
+        let live = self.ledger.wide().filter(|entry| entry.is_live(now));
+        live.map(|entry| (entry.net, secs(entry.until, now))).collect()
+    }
+
+    fn configure(
+        &mut self,
+        config: Arc<Config>,
+        protected: Option<Vec<IpNet>>,
+        batch: &mut Batch,
+    ) -> Result<(), RedirectError> {
+        self.protected = protected.unwrap_or_else(|| std::mem::take(&mut self.protected));
+        self.config = Arc::clone(&config);
+        for change in self.ledger.follow(Rules::new(&config, &self.protected)) {
+            self.note(change, batch, false);
+        }
+        self.kernel.configure(config);
+        let done = if self.kernel.path().is_some() {
+            self.kernel.open().map(drop)
+        } else {
+            self.kernel.install()
+        };
+        // A set whose size changed is a new one.
+        let done = done.and_then(|()| self.rebuild().map(drop));
+        if let Err(error) = &done {
+            self.failed(&error.to_string());
+        }
+        done
+    }
+
+    fn counters(&self) -> Counters {
+        let now = SystemTime::now();
+        let of = |standing| {
+            self.ledger.entries().filter(|e| e.standing == standing && e.is_live(now)).count()
+        };
+        Counters {
+            kernel: self.kernel.counters().unwrap_or_default(),
+            suspects: of(Standing::Suspect),
+            banned: of(Standing::Banned),
+            remembered: self.ledger.remembered(),
+            told: self.state.told,
+            latency_p50: self.state.latency.quantile(0.5),
+            latency_p99: self.state.latency.quantile(0.99),
+            in_step: self.state.failing.is_none() && self.state.repair.is_none(),
+            path: self.kernel.path(),
+            repairs: self.state.repairs,
+        }
+    }
+
+    /// Has the elements' counters read, on a thread of its own: large sets take their time.
+    fn count(&mut self) {
+        if self.state.counting {
+            return;
+        }
+        let (nft, back) = (self.kernel.nft.clone(), self.itself.clone());
+        let read = move || {
+            let elements = kernel::stopped(&nft);
+            // If nobody is there any more, nobody wants to know.
+            let _ = back.send(Message::Counted(SystemTime::now(), elements));
+        };
+        let reader = std::thread::Builder::new().name("portcullis-count".into());
+        self.state.counting = reader.spawn(read).is_ok();
+        if !self.state.counting {
+            self.answer_lists();
+        }
+    }
+
+    fn counted(&mut self, now: SystemTime, elements: &[super::transaction::Listed], batch: &mut Batch) {
+        self.state.counting = false;
+        self.state.counted = Some(Instant::now());
+        let after = u64::from(self.config.policy.offences.after.max(1));
+        for element in elements {
+            let net = as_counted(element.net);
+            if self.ledger.entry(net).is_some_and(|entry| entry.is_live(now)) {
+                let probing = self.state.tally.count(net, element.packets, after);
+                let prolonged = if probing { self.ledger.prolong(net, now) } else { None };
+                if let Some(change) = prolonged {
+                    self.note(change, batch, false);
+                }
+            }
+        }
+        self.answer_lists();
+    }
+
+    fn answer_lists(&mut self) {
+        let asking = std::mem::take(&mut self.state.asking);
+        if asking.is_empty() {
+            return;
+        }
+        let now = SystemTime::now();
+        let in_kernel = self.state.failing.is_none();
+        let live = self.ledger.entries().filter(|entry| entry.is_live(now));
+        let mut all: Vec<Told> = live
+            .map(|entry| Told {
+                stopped: self.state.tally.total(entry.net),
+                entry: entry.clone(),
+                in_kernel,
+            })
+            .collect();
+        all.sort_by_key(|told| (told.entry.until, told.entry.net));
+        for reply in asking {
+            drop(reply.send(all.clone()));
+        }
+    }
+
+    fn check_iptables(&mut self, who: &str) {
+        match self.kernel.repair_iptables() {
+            Ok(false) => {}
+            Ok(true) => {
+                self.state.repairs += 1;
+                self.teller.iptables_gone(who);
+            }
+            Err(error) => self.failed(&error.to_string()),
+        }
+    }
+
+    fn keep_house(&mut self) {
+        let now = Instant::now();
+        let since = |at: Option<Instant>| at.map_or(Duration::MAX, |at| now.duration_since(at));
+        if self.state.failing.as_ref().is_some_and(|failing| failing.again <= now) {
+            match self.rebuild() {
+                Ok(_) => {
+                    self.state.failing = None;
+                    self.state.repair = None;
+                    self.teller.kernel_works_again(self.ledger.live());
+                }
+                Err(error) => self.failed(&error.to_string()),
+            }
+        } else if self.state.failing.is_none()
+            && since(self.state.repaired) >= REPAIR_PAUSE
+            && let Some(what) = self.state.repair.take()
+        {
+            self.state.repaired = Some(now);
+            match self.rebuild() {
+                Ok(0) if what.is_none() => {}
+                Ok(elements) => {
+                    self.state.repairs += 1;
+                    self.teller.repaired(&what.unwrap_or_else(|| "changed".into()), elements);
+                }
+                Err(error) => self.failed(&error.to_string()),
+            }
+        }
+        if since(self.state.ticked) < TICK {
+            return;
+        }
+        self.state.ticked = Some(now);
+        if !self.watched && !matches!(self.kernel.is_whole(), Ok(true)) {
+            self.state.repair = Some(Some("changed by somebody".into()));
+        }
+        if self.kernel.must_poll_iptables() {
+            self.check_iptables("somebody");
+        }
+        if self.ledger.live() > 0 && since(self.state.counted) >= COUNT_EVERY {
+            self.count();
+        }
+        if self.state.unsaved || self.store.is_bloated(self.ledger.len()) {
+            self.state.unsaved = self.store.compact(self.ledger.entries()).is_err();
+        }
+        self.store.sync_aside();
+    }
+
+    fn save(&mut self) {
+        let saved = if self.state.unsaved {
+            self.store.compact(self.ledger.entries())
+        } else {
+            self.store.sync()
+        };
+        if let Err(error) = saved {
+            self.teller.cannot_save(&error.to_string());
+        }
+    }
+}
+
+/// Whole seconds until `end`, rounded up; at least one.
+fn secs(end: SystemTime, now: SystemTime) -> u32 {
+    let left = end.duration_since(now).unwrap_or_default();
+    u32::try_from(left.as_millis().div_ceil(1000)).unwrap_or(u32::MAX).max(1)
+}

@@ -1,0 +1,50 @@
+//! The kernel program for three policies, as text, compared with files that people can read.
+//! `UPDATE_GOLDEN=1 cargo test --test rules_golden` writes them anew.
+
+use std::path::Path;
+
+use portcullis::cli::rules::as_text;
+use portcullis::config::{Config, Mode, Redirect};
+
+fn compare(name: &str, config: &Config) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/rules/{name}.txt"));
+    let text = as_text(config);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&file, &text).unwrap();
+    }
+    let expected = std::fs::read_to_string(&file).unwrap_or_default();
+    assert_eq!(
+        text,
+        expected,
+        "{} differs. If the change is meant: UPDATE_GOLDEN=1 cargo test --test rules_golden",
+        file.display()
+    );
+}
+
+#[test]
+fn default() {
+    let mut config = Config::default();
+    config.policy.ports.served = [22, 80, 443].into_iter().collect();
+    compare("default", &config);
+}
+
+#[test]
+fn gateway() {
+    let mut config = Config::default();
+    config.guard.redirect = Redirect::Iptables;
+    config.guard.protect =
+        ["10.7.0.0/16", "10.7.1.0/24", "2001:db8:7::/48"].map(|net| net.parse().unwrap()).into();
+    config.policy.ports.served = [22].into_iter().collect();
+    config.policy.ports.open_behind = Some([25, 80, 443].into_iter().collect());
+    config.queue.threads = 4;
+    config.queue.max_rate = None;
+    config.bans.drop_established = true;
+    compare("gateway", &config);
+}
+
+#[test]
+fn observe() {
+    let config = Config { mode: Mode::Observe, ..Config::default() };
+    compare("observe", &config);
+    assert!(!as_text(&config).contains(" drop"), "observe mode drops nothing");
+}
