@@ -22,9 +22,13 @@ pub fn run(path: &Path) -> ExitCode {
         Err(errors) => {
             eprintln!("{errors}");
             eprintln!("\n{}", verdict(&errors));
-            ExitCode::from(if errors.missing { NO_INPUT } else { BAD_CONFIG })
+            ExitCode::from(exit_code(&errors))
         }
     }
+}
+
+fn exit_code(errors: &ConfigErrors) -> u8 {
+    if errors.missing { NO_INPUT } else { BAD_CONFIG }
 }
 
 fn verdict(errors: &ConfigErrors) -> String {
@@ -137,7 +141,7 @@ fn grouped(number: usize) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -172,6 +176,15 @@ mod tests {
             assert!(gateway.contains(part), "{part} is not in {gateway}");
         }
         assert!(summary("[ports]\nopen = \"\"").starts_with("warning: p.toml:2:8: no port"));
+    }
+
+    #[test]
+    fn a_missing_file_is_not_a_bad_one() {
+        let missing = config::load(Path::new("/nonexistent/policy.toml")).unwrap_err();
+        let bad = config::parse("mode = 1\nx = 2", "p.toml").unwrap_err();
+        assert_eq!((exit_code(&missing), exit_code(&bad)), (66, 78));
+        assert!(verdict(&missing).starts_with("1 mistake:"));
+        assert!(verdict(&bad).starts_with("2 mistakes:"));
     }
 
     #[test]

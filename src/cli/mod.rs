@@ -1,16 +1,16 @@
 //! One file per verb: what was typed → what it means → run.
 
 mod asked;
-mod bans;
-mod check;
-mod demo;
-mod explain;
+pub mod bans;
+pub mod check;
+pub mod demo;
+pub mod explain;
 mod layout;
-mod reload;
-mod rules;
-mod run;
-mod status;
-mod unload;
+pub mod reload;
+pub mod rules;
+pub mod run;
+pub mod status;
+pub mod unload;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -56,7 +56,7 @@ enum Verb {
     /// Read the policy again; if it has a mistake, nothing changes
     Reload(Ask<reload::Args>),
     /// Remove everything that Portcullis put into the kernel
-    Unload,
+    Unload(Policy),
 }
 
 /// Where the policy is.
@@ -96,6 +96,6 @@ pub fn main() -> ExitCode {
         Verb::Bans(Ask { args, socket, json }) => bans::run(&args, &socket, json),
         Verb::Explain(Ask { args, socket, json }) => explain::run(&args, &socket, json),
         Verb::Reload(Ask { args, socket, json }) => reload::run(&args, &socket, json),
-        Verb::Unload => unload::run(),
+        Verb::Unload(policy) => unload::run(&policy.config),
     }
 }

@@ -2,17 +2,25 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::path::Path as FilePath;
 use std::process::ExitCode;
 
 use serde_json::json;
 
-use crate::config::{Config, Redirect};
+use crate::config::{self, Config, Redirect};
 use crate::firewall::{Marks, Path, Spread, Stage, iptables_commands, ruleset};
 
 /// Prints the table as nft text, and the iptables commands for where the kernel lacks nft's queue
 /// statement; with `json`, both as one object.
-pub fn run(config: &Config, json: bool) -> ExitCode {
-    let out = if json { as_json(config) } else { as_text(config) };
+pub fn run(policy: &FilePath, json: bool) -> ExitCode {
+    let config = match config::load(policy) {
+        Ok(loaded) => loaded.config,
+        Err(errors) => {
+            eprintln!("{errors}");
+            return ExitCode::from(if errors.missing { 66 } else { 78 });
+        }
+    };
+    let out = if json { as_json(&config) } else { as_text(&config) };
     match std::io::stdout().lock().write_all(out.as_bytes()) {
         Ok(()) => ExitCode::SUCCESS,
         // The reader has seen enough: `portcullis rules | head`.

@@ -1,14 +1,17 @@
 //! `portcullis unload`: takes everything out of the kernel again.
 
+use std::path::Path;
 use std::process::ExitCode;
 
-use crate::config::Config;
+use crate::config;
 use crate::firewall::{ToolError, unload};
 
 /// Removes our table and our iptables rules and says what was removed. Works without a daemon,
-/// and may be called twice.
-pub fn run(config: &Config) -> ExitCode {
-    match unload(config) {
+/// and may be called twice. A policy that is missing or has mistakes is no obstacle: what is in the
+/// kernel is ours by its name.
+pub fn run(policy: &Path) -> ExitCode {
+    let config = config::load(policy).map(|loaded| loaded.config).unwrap_or_default();
+    match unload(&config) {
         Ok(removed) if removed.is_empty() => {
             println!("Nothing of Portcullis is in the kernel.");
             ExitCode::SUCCESS

@@ -8,6 +8,7 @@ use std::path::Path;
 use ipnet::IpNet;
 
 use super::problem::Problem;
+use super::source::{ATTEMPTS, same};
 use super::units;
 
 /// How many bad lines of one file are told; the rest is counted.
@@ -20,17 +21,26 @@ pub(super) fn read(
     list: u16,
     nets: &mut Vec<(IpNet, u16)>,
 ) -> io::Result<Vec<Problem>> {
-    // Asked before it is opened, because opening a named pipe would wait for a writer.
-    let metadata = path.metadata()?;
-    if metadata.is_dir() {
-        return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a directory"));
+    let kept = nets.len();
+    for _ in 0..ATTEMPTS {
+        // Asked before it is opened, because opening a named pipe would wait for a writer.
+        let before = path.metadata()?;
+        if before.is_dir() {
+            return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a directory"));
+        }
+        if !before.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not an ordinary file"));
+        }
+        // Most lines are at least as long as "192.0.2.0/24": room for all, without growing in steps.
+        nets.reserve(usize::try_from(before.len() / 13).unwrap_or(0).min(1 << 20));
+        let reader = BufReader::with_capacity(1 << 16, File::open(path)?);
+        let problems = read_lines(reader, path, list, nets)?;
+        if same(&before, &path.metadata()?) {
+            return Ok(problems);
+        }
+        nets.truncate(kept);
     }
-    if !metadata.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not an ordinary file"));
-    }
-    // Most lines are at least as long as "192.0.2.0/24": room for all, without growing in steps.
-    nets.reserve(usize::try_from(metadata.len() / 13).unwrap_or(0).min(1 << 20));
-    read_lines(BufReader::with_capacity(1 << 16, File::open(path)?), path, list, nets)
+    Err(io::Error::other("it keeps changing while it is read; try again when its writer is done"))
 }
 
 fn read_lines(

@@ -6,7 +6,7 @@
 //!                                              units: "6/m" ──────────┘     list files: lists
 //! ```
 //!
-//! A key is declared by the call that reads it, in [`tables`]; nothing else lists the keys.
+//! A key is declared by the call that reads it, in `tables`; nothing else lists the keys.
 
 mod findings;
 mod lists;

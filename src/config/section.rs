@@ -1,20 +1,17 @@
 //! Typed reading of one table. The call that reads a key is the only place where it is declared:
 //! what nobody asked for is unknown.
 
+mod values;
+
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use ipnet::IpNet;
-
-use super::findings::{Findings, inside};
+use super::findings::Findings;
 use super::source::Place;
 use super::tree::{Node, Table, Value};
-use super::units::{self, Mistake};
+use super::units::Mistake;
 use super::unknown::Unknown;
-use crate::policy::{PortSet, Rate};
 
 /// One table, or its absence: then every key has its default.
 pub(super) struct Section<'t, 'f> {
@@ -179,170 +176,6 @@ impl<'t, 'f> Section<'t, 'f> {
         self.claimed.insert(key.into());
         self.error(&[key], mistake);
     }
-
-    /// A duration.
-    pub(super) fn duration(
-        &mut self,
-        key: &str,
-        default: Duration,
-        range: RangeInclusive<Duration>,
-    ) -> Duration {
-        let example = format!("\"{}\"", units::spell(default));
-        let wanted = ("a duration with its unit", &example[..]);
-        self.text(key, default, wanted, |text| within(key, units::duration(text)?, &range))
-    }
-
-    /// A list of durations, at least one.
-    pub(super) fn durations(
-        &mut self,
-        key: &str,
-        default: Vec<Duration>,
-        range: RangeInclusive<Duration>,
-    ) -> Vec<Duration> {
-        let Some(node) = self.claim(key) else { return default };
-        let mut durations = Vec::new();
-        for item in each(node) {
-            let wanted = ("durations with their unit", "[\"10m\", \"1h\"]");
-            let read = match &item.value {
-                Value::Text(text) => units::duration(text).and_then(|d| within(key, d, &range)),
-                other => Err(mistyped(key, other, wanted)),
-            };
-            match read {
-                Ok(duration) => durations.push(duration),
-                Err(mistake) => self.findings.error(&item.place, mistake),
-            }
-        }
-        if matches!(&node.value, Value::Array(items) if items.is_empty()) {
-            let help = "write at least one, for example [\"10m\"]; the last repeats";
-            self.findings.error(&node.place, Mistake::new(format!("{key} is empty")).help(help));
-        }
-        if durations.is_empty() { default } else { durations }
-    }
-
-    /// A rate with its burst. `bursts` is the key of the burst and its default; without one the
-    /// burst is the rate's count.
-    pub(super) fn rate(
-        &mut self,
-        key: &str,
-        default: Option<Rate>,
-        bursts: Option<(&str, u32)>,
-    ) -> Option<Rate> {
-        let plain = default.map(|rate| (rate.count, rate.per));
-        let wanted = ("a rate with its unit", "\"6/m\"");
-        let rate = self.text(key, plain, wanted, units::rate);
-        let burst = bursts.map(|(key, default)| self.number(key, default, 1..=1_000_000_000));
-        rate.map(|(count, per)| Rate { count, per, burst: burst.unwrap_or(count) })
-    }
-
-    /// A rate that the kernel counts: it knows seconds, minutes, hours and days.
-    pub(super) fn kernel_rate(
-        &mut self,
-        key: &str,
-        default: Option<Rate>,
-        bursts: Option<(&str, u32)>,
-    ) -> Option<Rate> {
-        let rate = self.rate(key, default, bursts)?;
-        if [1, 60, 3600, 86_400].map(Duration::from_secs).contains(&rate.per) {
-            return Some(rate);
-        }
-        let message = format!(
-            "{key} is counted by the kernel, which knows no \"per {}\"",
-            units::spell(rate.per)
-        );
-        let help = "write it per second, minute, hour or day: \"200/s\"";
-        self.error(&[key], Mistake::new(message).help(help));
-        default
-    }
-
-    /// An absolute path.
-    pub(super) fn path(&mut self, key: &str, default: &Path) -> PathBuf {
-        let example = format!("\"{}\"", default.display());
-        self.text(key, default.into(), ("a path", &example), |text| absolute(key, text))
-    }
-
-    /// An absolute path, or `""` for none.
-    pub(super) fn optional_path(&mut self, key: &str, example: &str) -> Option<PathBuf> {
-        self.text(key, None, ("a path", example), |text| match text {
-            "" => Ok(None),
-            text => absolute(key, text).map(Some),
-        })
-    }
-
-    /// A set of ports.
-    pub(super) fn ports(&mut self, key: &str, default: PortSet) -> PortSet {
-        self.port_items(key, default, units::ports)
-    }
-
-    /// Ports in any of their forms: text, number or a list of both. `add` reads a text.
-    pub(super) fn port_items<S: Default>(
-        &mut self,
-        key: &str,
-        default: S,
-        add: impl Fn(&str, &mut S) -> Vec<Mistake>,
-    ) -> S {
-        let Some(node) = self.claim(key) else { return default };
-        let mut set = S::default();
-        for item in each(node) {
-            let mistakes = match &item.value {
-                Value::Text(text) => add(text, &mut set),
-                Value::Integer(port) => {
-                    let text = port.map_or("a number this large".into(), |port| port.to_string());
-                    let whole = |mistake| Mistake { part: None, ..mistake };
-                    add(&text, &mut set).into_iter().map(whole).collect()
-                }
-                other => vec![mistyped(key, other, ("ports", "\"22, 80, 8000-8999\""))],
-            };
-            mistakes.into_iter().for_each(|mistake| self.findings.error(&item.place, mistake));
-        }
-        set
-    }
-
-    /// Addresses, prefixes and words, in one text or a list, each with its place.
-    pub(super) fn nets(&mut self, key: &str) -> Vec<(IpNet, Place)> {
-        let mut nets = Vec::new();
-        for item in self.claim(key).into_iter().flat_map(each) {
-            let Value::Text(text) = &item.value else {
-                let wanted = ("addresses and prefixes", "[\"192.0.2.7\", \"2001:db8::/32\"]");
-                self.findings.error(&item.place, mistyped(key, &item.value, wanted));
-                continue;
-            };
-            let mistakes = units::nets(text, |net, part| {
-                let span = inside(&self.findings.sources[item.place.file], &item.place, part);
-                let place = item.place.clone();
-                nets.push((
-                    net,
-                    match span {
-                        Some(span) => Place { start: span.start, end: span.end, ..place },
-                        None => place,
-                    },
-                ));
-            });
-            mistakes.into_iter().for_each(|mistake| self.findings.error(&item.place, mistake));
-        }
-        nets
-    }
-
-    /// Paths of files, each with its place; a relative one starts from the folder of the policy
-    /// file it is written in.
-    pub(super) fn files(&mut self, key: &str) -> Vec<(PathBuf, Place)> {
-        let mut files = Vec::new();
-        for item in self.claim(key).into_iter().flat_map(each) {
-            match &item.value {
-                Value::Text(text) if text.trim().is_empty() => {
-                    self.findings.error(&item.place, Mistake::new("a file name is missing"));
-                }
-                Value::Text(text) => {
-                    let folder = &self.findings.sources[item.place.file].folder;
-                    files.push((folder.join(text), item.place.clone()));
-                }
-                other => {
-                    let wanted = ("file names", "[\"/etc/portcullis/refused.txt\"]");
-                    self.findings.error(&item.place, mistyped(key, other, wanted));
-                }
-            }
-        }
-        files
-    }
 }
 
 /// "a", "a or b", "a, b or c".
@@ -353,14 +186,6 @@ fn either(words: &[String]) -> String {
     }
 }
 
-/// The items of a list, or the value itself.
-fn each(node: &Node) -> &[Node] {
-    match &node.value {
-        Value::Array(items) => items,
-        _ => std::slice::from_ref(node),
-    }
-}
-
 fn mistyped(key: &str, value: &Value, (wanted, example): (&str, &str)) -> Mistake {
     Mistake::new(format!("{key} takes {wanted}, not {}", value.kind()))
         .help(format!("for example: {key} = {example}"))
@@ -368,22 +193,4 @@ fn mistyped(key: &str, value: &Value, (wanted, example): (&str, &str)) -> Mistak
 
 fn out_of_range(key: &str, least: &dyn Display, most: &dyn Display) -> Mistake {
     Mistake::new(format!("{key} goes from {least} to {most}"))
-}
-
-fn within(
-    key: &str,
-    duration: Duration,
-    range: &RangeInclusive<Duration>,
-) -> Result<Duration, Mistake> {
-    let (least, most) = (units::spell(*range.start()), units::spell(*range.end()));
-    range.contains(&duration).then_some(duration).ok_or_else(|| out_of_range(key, &least, &most))
-}
-
-fn absolute(key: &str, text: &str) -> Result<PathBuf, Mistake> {
-    let path = PathBuf::from(text);
-    if path.is_absolute() && !text.contains('\0') {
-        return Ok(path);
-    }
-    Err(Mistake::new(format!("{key} needs a path from the root"))
-        .help("begin it with \"/\": the daemon has no folder of its own to start from"))
 }

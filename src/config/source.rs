@@ -1,6 +1,6 @@
 //! The text of one file, and where in it something stands.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
@@ -12,7 +12,7 @@ use super::problem::Problem;
 const LARGEST: u64 = 4 << 20;
 
 /// How often a file that changes while it is read is read again.
-const ATTEMPTS: usize = 3;
+pub(super) const ATTEMPTS: usize = 3;
 
 /// A span of one source, in bytes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -141,14 +141,19 @@ fn read_settled(path: &Path) -> Result<Vec<u8>, ReadError> {
         let file = File::open(path).map_err(ReadError::of)?;
         file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(ReadError::of)?;
         let after = path.metadata().map_err(ReadError::of)?;
-        let state = |of: &std::fs::Metadata| {
-            (of.dev(), of.ino(), of.len(), of.mtime(), of.mtime_nsec(), of.ctime_nsec())
-        };
-        if state(&before) == state(&after) && bytes.len() as u64 == after.len() {
+        if same(&before, &after) && bytes.len() as u64 == after.len() {
             return Ok(bytes);
         }
     }
     Err(ReadError::Changing)
+}
+
+/// Is it still the file that it was, and unchanged?
+pub(super) fn same(before: &Metadata, after: &Metadata) -> bool {
+    let state = |of: &Metadata| {
+        (of.dev(), of.ino(), of.len(), of.mtime(), of.mtime_nsec(), of.ctime_nsec())
+    };
+    state(before) == state(after)
 }
 
 impl ReadError {

@@ -58,6 +58,9 @@ pub enum Failure {
     /// The firewall room could not be set up: another instance, no permission, no nft, …
     #[error(transparent)]
     Firewall(#[from] firewall::StartError),
+    /// Packets cannot be handed to the queues.
+    #[error(transparent)]
+    Redirect(#[from] firewall::OrderError),
     /// A queue could not be bound.
     #[error(transparent)]
     Queue(#[from] QueueError),
@@ -86,9 +89,10 @@ impl Failure {
     /// The exit code (sysexits.h).
     pub fn code(&self) -> ExitCode {
         ExitCode::from(match self {
-            Failure::Config(errors) if errors.is_missing() => 66,
+            Failure::Config(errors) if errors.missing => 66,
             Failure::Config(_) => 78,
             Failure::Firewall(error) => error.code(),
+            Failure::Redirect(_) => 77,
             Failure::Queue(QueueError::Forbidden) => 77,
             Failure::Queue(_) | Failure::Control(_) => 69,
             Failure::System { .. } | Failure::Broken { .. } => 71,
@@ -130,7 +134,7 @@ pub fn run(path: &Path) -> Result<(), Failure> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(system("catch signals"))?;
     let Loaded { config, warnings, .. } = crate::config::load(path)?;
     let (teller, events) = Events::start(&config.events).map_err(system("start a thread"))?;
-    let mut start = Start { path, config: &config, teller: &teller, handle: signals.handle() };
+    let start = Start { path, config: &config, teller: &teller, handle: signals.handle() };
     let (daemon, running) = match start.everything() {
         Ok(started) => started,
         Err(failure) => {
@@ -180,7 +184,7 @@ struct Running {
 }
 
 impl Start<'_> {
-    fn everything(&mut self) -> Result<(Arc<Daemon>, Running), Failure> {
+    fn everything(&self) -> Result<(Arc<Daemon>, Running), Failure> {
         let mut listening = Listening::default();
         let ports = host::listening_ports()
             .map_err(|error| Failure::System { step: "read the listening sockets", error })?;
@@ -191,8 +195,12 @@ impl Start<'_> {
         let shared = Shared::new(&config);
 
         let indispensable = host::indispensable();
-        let mut firewall =
-            Firewall::start(&config, indispensable.clone(), self.teller.clone())?;
+        let (teller, lost) = (self.teller.clone(), Arc::clone(&shared));
+        let firewall = Firewall::start(&config, indispensable.clone(), move |event| {
+            if !teller.tell(event) {
+                lost.counters.block(0).events_lost.add(1);
+            }
+        })?;
 
         let settings = |number| Settings {
             number,
@@ -266,7 +274,7 @@ impl Start<'_> {
 impl Running {
     /// Ends everything in order: no more packets, empty queues, then the rest.
     fn stop(self, daemon: &Daemon) -> Result<(), Failure> {
-        let Running { mut firewall, gates, broken, control, ticker } = self;
+        let Running { firewall, gates, broken, control, ticker } = self;
         control.stop();
         ticker.stop();
         let closed = firewall.close();

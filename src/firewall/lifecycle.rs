@@ -42,6 +42,19 @@ pub enum StartError {
     Thread(#[from] std::io::Error),
 }
 
+impl StartError {
+    /// The exit code (sysexits.h).
+    pub fn code(&self) -> u8 {
+        match self {
+            StartError::Lock(LockError::Taken { .. }) | StartError::Tool(_) => 69,
+            StartError::Lock(LockError::Open { .. }) => 73,
+            StartError::Store(_) => 74,
+            StartError::Table(_) => 77,
+            StartError::Thread(_) => 71,
+        }
+    }
+}
+
 /// An order was not carried out.
 #[derive(Debug, thiserror::Error)]
 pub enum OrderError {
@@ -70,10 +83,11 @@ impl Firewall {
     /// Takes the state folder's lock, loads the ledger and installs the table without the
     /// redirect, adopting what an earlier run left. `protected` are the prefixes that this host
     /// cannot do without: its addresses, gateways, resolvers, the peers of open SSH sessions.
+    /// `events` is told what happens; it must not wait.
     pub fn start(
         config: &Arc<Config>,
         protected: Vec<IpNet>,
-        events: SyncSender<Event>,
+        events: impl Fn(Event) + Send + 'static,
     ) -> Result<Self, StartError> {
         let folder = &config.bans.state_dir;
         let lock = Lock::take(folder)?;

@@ -181,6 +181,11 @@ impl Orders {
         !matches!(self.0.try_send(order), Err(TrySendError::Full(_)))
     }
 
+    /// Sends an order without waiting. False if too many wait; try again later.
+    pub fn tell(&self, order: Order) -> bool {
+        !matches!(self.0.try_send(Message::Order(order)), Err(TrySendError::Full(_)))
+    }
+
     /// Sends an order, waiting for room.
     pub fn send(&self, order: Order) -> Result<(), Gone> {
         self.0.send(Message::Order(order)).map_err(|_| Gone)

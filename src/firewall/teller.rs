@@ -2,7 +2,6 @@
 //! lost and counted.
 
 use std::collections::HashMap;
-use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::entry::Entry;
@@ -15,18 +14,18 @@ use crate::policy::Standing;
 const ALARM_EVERY: Duration = Duration::from_secs(60);
 
 pub(super) struct Teller {
-    events: SyncSender<Event>,
+    events: Box<dyn Fn(Event) + Send>,
     raised: HashMap<&'static str, Instant>,
 }
 
 impl Teller {
-    pub(super) fn new(events: SyncSender<Event>) -> Self {
-        Self { events, raised: HashMap::new() }
+    pub(super) fn new(events: impl Fn(Event) + Send + 'static) -> Self {
+        Self { events: Box::new(events), raised: HashMap::new() }
     }
 
     fn tell(&self, event: Event) {
         // The verdict and the ban stand whether or not somebody hears of them.
-        let _ = self.events.try_send(event);
+        (self.events)(event);
     }
 
     pub(super) fn notice(&self, level: Level, what: &'static str, text: String) {

@@ -45,15 +45,6 @@ impl Ruleset {
         out.push_str("}\n");
         out
     }
-<<<<<<< HEAD
-
-    /// The rules of one chain, one per line.
-    pub(super) fn chain_text(chain: &Chain) -> Vec<String> {
-        let line = |rule: &Vec<Value>| rule.iter().map(statement).collect::<Vec<_>>().join(" ");
-        chain.rules.iter().map(line).collect()
-    }
-=======
->>>>>>> firewall
 }
 
 fn write_set(out: &mut String, set: &KernelSet) {
@@ -100,9 +91,7 @@ fn statement(statement: &Value) -> String {
     };
     match kind.as_str() {
         "match" => matching(body),
-        "counter" => {
-            body.as_str().map_or("counter".into(), |name| format!("counter name \"{name}\""))
-        }
+        "counter" => body.as_str().map_or("counter".into(), |name| format!("counter name \"{name}\"")),
         "mangle" => format!("{} set {}", expression(&body["key"]), expression(&body["value"])),
         "limit" => limit(body),
         "set" => set_update(body),
@@ -157,12 +146,7 @@ fn limit(body: &Value) -> String {
 fn set_update(body: &Value) -> String {
     let carried = body["stmt"].as_array().into_iter().flatten();
     let carried: String = carried.map(|s| format!(" {}", statement(s))).collect();
-    format!(
-        "{} {} {{ {}{carried} }}",
-        word(&body["op"]),
-        word(&body["set"]),
-        expression(&body["elem"])
-    )
+    format!("{} {} {{ {}{carried} }}", word(&body["op"]), word(&body["set"]), expression(&body["elem"]))
 }
 
 fn expression(expression_: &Value) -> String {

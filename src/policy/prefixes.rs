@@ -1,7 +1,8 @@
 //! Sets of address prefixes, millions of them, for one quick question: is this address inside?
 //!
 //! The prefixes are flattened to ascending ranges that do not overlap, so that one search
-//! answers, however they were nested. An IPv4 range costs about 20 bytes, an IPv6 one 60.
+//! answers, however they were nested. An IPv4 prefix costs 8 bytes, an IPv6 one 12, and 68 if it
+//! is longer than /64.
 
 mod ranges;
 

