@@ -92,7 +92,9 @@ impl Daemon {
             firewall: FirewallFacts {
                 healthy: firewall.in_step && firewall.path.is_some(),
                 text: match (firewall.in_step, firewall.path.is_some()) {
-                    (false, _) => "the kernel does not hold all standings; it is tried again".into(),
+                    (false, _) => {
+                        "the kernel does not hold all standings; it is tried again".into()
+                    }
                     (true, false) => "no packets are handed to the queue".into(),
                     (true, true) => String::new(),
                 },
@@ -261,12 +263,17 @@ fn advice(address: IpAddr, banned: bool, denied: Option<&Row>) -> Vec<String> {
     let Some(row) = denied else { return Vec::new() };
     let Some(Finding::Deny { evidence, .. }) = row.finding else { return Vec::new() };
     let first = match row.check.name() {
-        "denylist" => format!("Take it out of the deny list ({}), then: portcullis reload", evidence.what),
+        "denylist" => {
+            format!("Take it out of the deny list ({}), then: portcullis reload", evidence.what)
+        }
         "ports" if evidence.what == "not for this source" => {
             "Name its prefix under [ports.only_from] for this port.".to_owned()
         }
-        "ports" => "The port is not served: start the service, or name the port in [ports] open.".to_owned(),
-        "rate" => format!("It is let in again when it tries less often (limit: {}).", evidence.what),
+        "ports" => "The port is not served: start the service, or name the port in [ports] open."
+            .to_owned(),
+        "rate" => {
+            format!("It is let in again when it tries less often (limit: {}).", evidence.what)
+        }
         "standing" => "It is let in when it retransmits its SYN, about a second later, as every \
                        honest system does."
             .to_owned(),
@@ -317,7 +324,8 @@ fn ordinary(src: IpAddr, dport: u16) -> Syn {
 
 /// Packets that wait in each queue, as far as this process may read it: only root may.
 fn host_queues() -> Vec<(u16, u64)> {
-    let table = std::fs::read_to_string("/proc/self/net/netfilter/nfnetlink_queue").unwrap_or_default();
+    let table =
+        std::fs::read_to_string("/proc/self/net/netfilter/nfnetlink_queue").unwrap_or_default();
     let row = |line: &str| {
         let mut words = line.split_ascii_whitespace();
         Some((words.next()?.parse().ok()?, words.nth(1)?.parse().ok()?))

@@ -88,14 +88,7 @@ impl Gate {
     }
 
     #[inline]
-    fn tell(
-        &self,
-        syn: Syn,
-        decision: Decision,
-        interface: u32,
-        rules: &Rules,
-        counters: &Block,
-    ) {
+    fn tell(&self, syn: Syn, decision: Decision, interface: u32, rules: &Rules, counters: &Block) {
         count(counters, decision.check, decision.ruling, rules.enforce);
         if decision.retransmission {
             counters.retransmissions.add(1);

@@ -89,7 +89,8 @@ fn only_at_start(new: Config, old: &Config, warnings: &mut Vec<String>) -> Confi
         ("[guard] mark_bit", kept.guard.mark_bit != new.guard.mark_bit),
     ];
     for (what, _) in changed.iter().filter(|(_, changed)| *changed) {
-        warnings.push(format!("{what} takes effect at the next start: systemctl restart portcullis"));
+        warnings
+            .push(format!("{what} takes effect at the next start: systemctl restart portcullis"));
     }
     kept
 }

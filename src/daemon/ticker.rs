@@ -82,7 +82,8 @@ impl Ticks {
     fn watch(&mut self, daemon: &Daemon) {
         let stuck = daemon.shared.longest_verdict() > STUCK;
         if stuck && !self.stuck {
-            let text = "a verdict does not come to an end; systemd's watchdog will restart the gate";
+            let text =
+                "a verdict does not come to an end; systemd's watchdog will restart the gate";
             daemon.say(Level::Error, "stuck", text.to_owned());
         }
         self.stuck = stuck;
@@ -98,7 +99,9 @@ impl Ticks {
             Ok(listening) => listening,
             Err(error) => {
                 if !self.unreadable {
-                    let text = format!("the listening sockets cannot be read: {error}; the served ports stay as they are");
+                    let text = format!(
+                        "the listening sockets cannot be read: {error}; the served ports stay as they are"
+                    );
                     daemon.say(Level::Error, "ports", text);
                 }
                 self.unreadable = true;

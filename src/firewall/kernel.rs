@@ -110,7 +110,9 @@ impl Kernel {
         if path != Path::Iptables {
             self.drop_iptables_rules();
             return Ok(match path {
-                Path::Manual => "by rules that the admin places (portcullis rules prints them)".into(),
+                Path::Manual => {
+                    "by rules that the admin places (portcullis rules prints them)".into()
+                }
                 _ => "by nft's queue statement".into(),
             });
         }
@@ -190,7 +192,9 @@ impl Kernel {
                     let key = (stem, element.net);
                     let lasts = wanted.get(&key).and_then(|e| e.lasts).map(u64::from);
                     match lasts {
-                        Some(lasts) if lasts.abs_diff(element.left) <= 2 => drop(wanted.remove(&key)),
+                        Some(lasts) if lasts.abs_diff(element.left) <= 2 => {
+                            drop(wanted.remove(&key))
+                        }
                         Some(_) => {}
                         None => changes.push(Elem { stem, net: element.net, lasts: None }),
                     }

@@ -73,7 +73,9 @@ impl Rules {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Spared {
     /// It is on the never list, the allow list, or the host needs it.
-    #[error("it is trusted, or this host needs it (allow list, bans.never, own addresses, gateways, resolvers, open SSH sessions)")]
+    #[error(
+        "it is trusted, or this host needs it (allow list, bans.never, own addresses, gateways, resolvers, open SSH sessions)"
+    )]
     Never,
     /// Too many bans in this minute.
     #[error("too many bans in this minute (bans.budget)")]
@@ -82,7 +84,9 @@ pub enum Spared {
     #[error("the ban list is full (guard.set_size; wide prefixes: 1,000)")]
     Full,
     /// Only bans can be wider than a source.
-    #[error("only bans can cover a whole prefix; a suspect is one address (IPv4) or one /64 (IPv6)")]
+    #[error(
+        "only bans can cover a whole prefix; a suspect is one address (IPv4) or one /64 (IPv6)"
+    )]
     Wide,
     /// It has this standing, or a worse one, for as long or longer.
     #[error("it has that standing already")]
@@ -159,7 +163,8 @@ impl Ledger {
             return Err(Spared::Already);
         }
         let known = self.entries.get(&net).cloned();
-        let before = known.as_ref().filter(|e| e.is_live(now)).map_or(Standing::Clean, |e| e.standing);
+        let before =
+            known.as_ref().filter(|e| e.is_live(now)).map_or(Standing::Clean, |e| e.standing);
         if before > earned {
             return Err(Spared::Already);
         }
@@ -177,7 +182,10 @@ impl Ledger {
         }
         let offences = known.as_ref().map_or(0, |e| self.offences_of(e, now)).saturating_add(1);
         let until = now + self.rules.lasting(offences).min(LONGEST);
-        let until = known.as_ref().filter(|_| before != Standing::Clean).map_or(until, |e| e.until.max(until));
+        let until = known
+            .as_ref()
+            .filter(|_| before != Standing::Clean)
+            .map_or(until, |e| e.until.max(until));
         let entry = Entry {
             net,
             standing: earned,
@@ -209,7 +217,11 @@ impl Ledger {
     /// A suspect goes on probing: its standing begins anew. Nothing happens to others.
     pub fn prolong(&mut self, net: IpNet, now: SystemTime) -> Option<Change> {
         let entry = self.entries.get(&net)?;
-        if entry.standing == Standing::Suspect && entry.is_live(now) { self.again(net, now) } else { None }
+        if entry.standing == Standing::Suspect && entry.is_live(now) {
+            self.again(net, now)
+        } else {
+            None
+        }
     }
 
     /// An admin gives a standing. Without `lasts` it lasts as long as the source's next one would.
@@ -230,7 +242,8 @@ impl Ledger {
             return Err(Spared::Wide);
         }
         let known = self.entries.get(&net).cloned();
-        let before = known.as_ref().filter(|e| e.is_live(now)).map_or(Standing::Clean, |e| e.standing);
+        let before =
+            known.as_ref().filter(|e| e.is_live(now)).map_or(Standing::Clean, |e| e.standing);
         if before == Standing::Clean {
             let wide_full = is_wide(net) && self.wide.len() >= WIDE_LIMIT;
             if wide_full || self.ends.len() >= self.rules.capacity {
@@ -257,14 +270,19 @@ impl Ledger {
     pub fn remove(&mut self, net: IpNet) -> Option<Change> {
         let entry = self.drop_entry(as_counted(net))?;
         let before = entry.standing;
-        Some(Change { before, entry: Entry { standing: Standing::Clean, ..entry }, forgotten: true })
+        Some(Change {
+            before,
+            entry: Entry { standing: Standing::Clean, ..entry },
+            forgotten: true,
+        })
     }
 
     /// Ends what has ended by `now`, and forgets what is to be forgotten. Ended standings come
     /// first in the answer.
     pub fn expire(&mut self, now: SystemTime) -> Vec<Change> {
         let mut changes = Vec::new();
-        while let Some((until, net)) = self.ends.first().copied().filter(|(until, _)| *until <= now) {
+        while let Some((until, net)) = self.ends.first().copied().filter(|(until, _)| *until <= now)
+        {
             let Some(mut entry) = self.drop_entry(net) else {
                 self.ends.remove(&(until, net));
                 continue;

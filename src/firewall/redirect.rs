@@ -19,10 +19,14 @@ use crate::config::{Config, Redirect};
 #[derive(Debug, thiserror::Error)]
 pub enum RedirectError {
     /// The kernel refused nft's queue statement, and nothing else was allowed.
-    #[error("the kernel does not take nft's queue statement ({0}). Set guard.redirect = \"iptables\" or \"auto\", or load it: modprobe nft_queue")]
+    #[error(
+        "the kernel does not take nft's queue statement ({0}). Set guard.redirect = \"iptables\" or \"auto\", or load it: modprobe nft_queue"
+    )]
     Nft(ToolError),
     /// The table could not be installed.
-    #[error("the table inet portcullis cannot be installed: {0}. The gate needs root, or CAP_NET_ADMIN")]
+    #[error(
+        "the table inet portcullis cannot be installed: {0}. The gate needs root, or CAP_NET_ADMIN"
+    )]
     Table(ToolError),
     /// iptables did not work.
     #[error("the redirect by iptables failed: {0}")]
@@ -59,7 +63,8 @@ fn nft_path(config: &Config, nft: &Nft) -> Result<Path, ToolError> {
     let (first, count) = (config.queue.number, config.queue.threads);
     let skip = bypass(config);
     if count > 1 {
-        let hashed = FAMILIES.map(|f| vec![say::family_is(f), say::queue_by_source(f, first, count, skip)]);
+        let hashed =
+            FAMILIES.map(|f| vec![say::family_is(f), say::queue_by_source(f, first, count, skip)]);
         if nft.check(&transaction::trial(&hashed)).is_ok() {
             return Ok(Path::Nft(Spread::BySource));
         }
@@ -90,7 +95,8 @@ impl Iptables {
     /// lock file of the legacy variant, where its usual place cannot be written.
     pub(super) fn find(own: OwnTools, folder: &FilePath) -> Result<Self, ToolError> {
         let usual = FilePath::new("/run/xtables.lock");
-        let lockable = |path| std::fs::OpenOptions::new().append(true).create(true).open(path).is_ok();
+        let lockable =
+            |path| std::fs::OpenOptions::new().append(true).create(true).open(path).is_ok();
         let lock: Option<PathBuf> = (!lockable(usual)).then(|| folder.join("xtables.lock"));
         let mut tools = Vec::new();
         for family in FAMILIES {
@@ -108,16 +114,18 @@ impl Iptables {
     }
 
     fn run(&self, tool: &Tool, arguments: &[&str]) -> Result<String, ToolError> {
-        let arguments: Vec<&str> = ["-w", "5", "-t", "mangle"].iter().chain(arguments).copied().collect();
+        let arguments: Vec<&str> =
+            ["-w", "5", "-t", "mangle"].iter().chain(arguments).copied().collect();
         let out = tool.run(&arguments, b"", |pid| self.own.started(pid))?;
         Ok(String::from_utf8_lossy(&out).into_owned())
     }
 
     /// `iptables v1.8.9 (nf_tables)`: which variant this is.
     pub(super) fn variant(&self) -> String {
-        let first = self.tools.first().and_then(|(_, tool)| {
-            tool.run(&["--version"], b"", |pid| self.own.started(pid)).ok()
-        });
+        let first = self
+            .tools
+            .first()
+            .and_then(|(_, tool)| tool.run(&["--version"], b"", |pid| self.own.started(pid)).ok());
         first.map(|out| String::from_utf8_lossy(&out).trim().to_owned()).unwrap_or_default()
     }
 
@@ -126,16 +134,24 @@ impl Iptables {
         let rules = self.run(tool, &["-S", "PREROUTING"])?;
         let words = rules.lines().map(|line| line.split_whitespace().map(str::to_owned).collect());
         let ours = |words: &Vec<String>| {
-            words.windows(2).any(|pair| pair[0] == "--comment" && pair[1].trim_matches('"') == COMMENT)
+            words
+                .windows(2)
+                .any(|pair| pair[0] == "--comment" && pair[1].trim_matches('"') == COMMENT)
         };
-        Ok(words.filter(|words: &Vec<String>| words.first().is_some_and(|w| w == "-A")).filter(ours).collect())
+        Ok(words
+            .filter(|words: &Vec<String>| words.first().is_some_and(|w| w == "-A"))
+            .filter(ours)
+            .collect())
     }
 
     /// Puts the rules in, and takes older ones of ours out. Does nothing if all is as it should be.
     /// Returns whether anything had to be done.
     pub(super) fn install(&self, config: &Config) -> Result<bool, ToolError> {
-        let wanted: Vec<String> =
-            ["-A", "PREROUTING"].into_iter().map(str::to_owned).chain(iptables_rule(config)).collect();
+        let wanted: Vec<String> = ["-A", "PREROUTING"]
+            .into_iter()
+            .map(str::to_owned)
+            .chain(iptables_rule(config))
+            .collect();
         let mut done = false;
         for (_, tool) in &self.tools {
             let ours = self.ours(tool)?;

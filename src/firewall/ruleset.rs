@@ -138,9 +138,8 @@ pub fn ruleset(config: &Config, stage: Stage) -> Ruleset {
 /// Does any rule fill this set?
 fn updated(chains: &[Chain], set: &str) -> bool {
     let mut statements = chains.iter().flat_map(|chain| chain.rules.iter().flatten());
-    statements.any(|s| {
-        s["set"]["set"].as_str().and_then(|name| name.strip_prefix('@')) == Some(set)
-    })
+    statements
+        .any(|s| s["set"]["set"].as_str().and_then(|name| name.strip_prefix('@')) == Some(set))
 }
 
 fn early(config: &Config) -> Vec<Rule> {
@@ -191,7 +190,8 @@ fn early_branches(config: &Config) -> Vec<Chain> {
         let over = say::update(f, "saddr", "pace", Some(meter));
         vec![over, say::count("suspect_paced"), say::drop()]
     });
-    let unless = |set| vec![vec![say::port_not_in(set), say::goto("stop")], vec![say::goto("pace")]];
+    let unless =
+        |set| vec![vec![say::port_not_in(set), say::goto("stop")], vec![say::goto("pace")]];
 
     let mut chains = vec![
         plain("opening", "Packets that open a connection, or pretend to.", opening),
@@ -203,7 +203,11 @@ fn early_branches(config: &Config) -> Vec<Chain> {
         plain("suspects_here", "Suspects at this host.", unless("served")),
     ];
     if !config.guard.protect.is_empty() {
-        chains.push(plain("suspects_behind", "Suspects at hosts behind us.", unless("served_behind")));
+        chains.push(plain(
+            "suspects_behind",
+            "Suspects at hosts behind us.",
+            unless("served_behind"),
+        ));
     }
     chains.push(plain("stop", "Counted per suspect, then dropped.", stop));
     chains.push(plain("pace", "Suspects may knock at served ports, but not fast.", pace.to_vec()));
@@ -221,7 +225,11 @@ fn gate(config: &Config, path: Path) -> Vec<Chain> {
         let meter = KernelRate::of(ceiling);
         hand_over.extend(FAMILIES.map(|f| {
             let over = say::update(f, "saddr", "ceiling", Some(say::over(meter)));
-            vec![over, say::count("over_ceiling"), if enforce { say::drop() } else { say::accept() }]
+            vec![
+                over,
+                say::count("over_ceiling"),
+                if enforce { say::drop() } else { say::accept() },
+            ]
         }));
     }
     hand_over.push(vec![say::jump("recognise")]);
@@ -235,11 +243,13 @@ fn gate(config: &Config, path: Path) -> Vec<Chain> {
 
     let mut recognise = vec![vec![say::unmark(marks.all())]];
     recognise.extend(FAMILIES.map(|f| vec![say::source_in(f, "proven"), say::mark(marks.proven)]));
-    recognise.extend(FAMILIES.map(|f| vec![say::source_in(f, "suspect"), say::mark(marks.suspect)]));
+    recognise
+        .extend(FAMILIES.map(|f| vec![say::source_in(f, "suspect"), say::mark(marks.suspect)]));
 
     let mut settle = vec![vec![say::loopback(MetaKey::Iif), say::leave()]];
     settle.extend(
-        say::openings().map(|opens| vec![say::marked(marks.all()), opens, say::unmark(marks.all())]),
+        say::openings()
+            .map(|opens| vec![say::marked(marks.all()), opens, say::unmark(marks.all())]),
     );
     vec![
         Chain {

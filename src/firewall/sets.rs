@@ -174,7 +174,8 @@ pub(super) fn sets(config: &Config) -> Vec<KernelSet> {
     }
     let proven = secs(config.guard.proven_for);
     sets.extend(FAMILIES.map(|f| KernelSet::filled_by_rules(f, "proven", size, proven)));
-    let fixed = |name: &str, elements| KernelSet::fixed(name.into(), SetType::InetService, elements);
+    let fixed =
+        |name: &str, elements| KernelSet::fixed(name.into(), SetType::InetService, elements);
     sets.push(fixed("served", ports(&served(config))));
     if !config.guard.protect.is_empty() {
         let mut any = PortSet::default();

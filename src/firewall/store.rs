@@ -109,7 +109,9 @@ impl Line {
         };
         // Strings and numbers only: this cannot fail.
         let json = serde_json::to_string(&record).unwrap_or_default();
-        out.extend_from_slice(format!("{:08x} {json}\n", crc32fast::hash(json.as_bytes())).as_bytes());
+        out.extend_from_slice(
+            format!("{:08x} {json}\n", crc32fast::hash(json.as_bytes())).as_bytes(),
+        );
     }
 
     fn decode(line: &[u8]) -> Option<Self> {
@@ -232,7 +234,10 @@ impl Store {
 
     /// Writes the file anew, with one line per entry, so that at any moment either the old or the
     /// new one is there.
-    pub fn compact<'a>(&mut self, entries: impl Iterator<Item = &'a Entry>) -> Result<(), StoreError> {
+    pub fn compact<'a>(
+        &mut self,
+        entries: impl Iterator<Item = &'a Entry>,
+    ) -> Result<(), StoreError> {
         let mut bytes = Vec::new();
         let mut lines = 0;
         for entry in entries {

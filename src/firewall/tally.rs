@@ -50,9 +50,14 @@ mod tests {
     fn counters_that_start_anew() {
         let net = "192.0.2.1/32".parse().unwrap();
         let mut tally = Tally::default();
-        for (reading, enough, total) in
-            [(3, false, 3), (4, false, 4), (9, true, 9), (9, false, 9), (2, false, 11), (7, true, 16)]
-        {
+        for (reading, enough, total) in [
+            (3, false, 3),
+            (4, false, 4),
+            (9, true, 9),
+            (9, false, 9),
+            (2, false, 11),
+            (7, true, 16),
+        ] {
             assert_eq!(tally.count(net, reading, 5), enough, "reading {reading}");
             assert_eq!(tally.total(net), total, "reading {reading}");
         }

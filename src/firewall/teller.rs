@@ -47,7 +47,9 @@ impl Teller {
         let lasts = (entry.standing != Standing::Clean).then(|| entry.left(now));
         if is_wide(entry.net) {
             let text = match lasts {
-                Some(lasts) => format!("{} is banned for {} s: {}", entry.net, lasts.as_secs(), entry.reason),
+                Some(lasts) => {
+                    format!("{} is banned for {} s: {}", entry.net, lasts.as_secs(), entry.reason)
+                }
                 None if ended => format!("the ban of {} has ended", entry.net),
                 None => format!("the ban of {} was removed", entry.net),
             };
@@ -89,7 +91,9 @@ impl Teller {
 
     pub(super) fn cannot_save(&mut self, why: &str) {
         self.alarm(Level::Error, "unsaved", || {
-            format!("standings are not saved and would be lost by a restart: {why}. It is tried again")
+            format!(
+                "standings are not saved and would be lost by a restart: {why}. It is tried again"
+            )
         });
     }
 
@@ -102,7 +106,8 @@ impl Teller {
     }
 
     pub(super) fn kernel_works_again(&self, standings: usize) {
-        let text = format!("the kernel's table can be changed again and holds all {standings} standings");
+        let text =
+            format!("the kernel's table can be changed again and holds all {standings} standings");
         self.notice(Level::Notice, "kernel", text);
     }
 
@@ -115,7 +120,9 @@ impl Teller {
     }
 
     pub(super) fn iptables_gone(&self, who: &str) {
-        let text = format!("the iptables rule that hands SYNs to the queue was removed by {who}. It is back");
+        let text = format!(
+            "the iptables rule that hands SYNs to the queue was removed by {who}. It is back"
+        );
         self.notice(Level::Warning, "flushed", text);
     }
 }

@@ -91,7 +91,9 @@ fn statement(statement: &Value) -> String {
     };
     match kind.as_str() {
         "match" => matching(body),
-        "counter" => body.as_str().map_or("counter".into(), |name| format!("counter name \"{name}\"")),
+        "counter" => {
+            body.as_str().map_or("counter".into(), |name| format!("counter name \"{name}\""))
+        }
         "mangle" => format!("{} set {}", expression(&body["key"]), expression(&body["value"])),
         "limit" => limit(body),
         "set" => set_update(body),
@@ -146,7 +148,12 @@ fn limit(body: &Value) -> String {
 fn set_update(body: &Value) -> String {
     let carried = body["stmt"].as_array().into_iter().flatten();
     let carried: String = carried.map(|s| format!(" {}", statement(s))).collect();
-    format!("{} {} {{ {}{carried} }}", word(&body["op"]), word(&body["set"]), expression(&body["elem"]))
+    format!(
+        "{} {} {{ {}{carried} }}",
+        word(&body["op"]),
+        word(&body["set"]),
+        expression(&body["elem"])
+    )
 }
 
 fn expression(expression_: &Value) -> String {

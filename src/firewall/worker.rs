@@ -160,7 +160,9 @@ impl Worker {
             }
             Order::Remove { net, reply } => match self.ledger.remove(net) {
                 Some(change) if change.before != Standing::Clean => {
-                    batch.removed.push((reply, Entry { standing: change.before, ..change.entry.clone() }));
+                    batch
+                        .removed
+                        .push((reply, Entry { standing: change.before, ..change.entry.clone() }));
                     self.note(change, batch, false);
                 }
                 Some(change) => {
@@ -174,7 +176,9 @@ impl Worker {
                 self.state.asking.push(reply);
                 self.count();
             }
-            Order::Get { address, reply } => drop(reply.send(self.ledger.get(address, now).cloned())),
+            Order::Get { address, reply } => {
+                drop(reply.send(self.ledger.get(address, now).cloned()))
+            }
             Order::Served { ports } => batch.served = Some(ports),
             Order::Configure { config, protected, reply } => {
                 drop(reply.send(self.configure(config, protected, batch)));
@@ -234,7 +238,11 @@ impl Worker {
         let elements: Vec<Elem> = batch
             .elements
             .iter()
-            .map(|((stem, net), until)| Elem { stem, net: *net, lasts: until.map(|end| secs(end, now)) })
+            .map(|((stem, net), until)| Elem {
+                stem,
+                net: *net,
+                lasts: until.map(|end| secs(end, now)),
+            })
             .collect();
         if let Some(ports) = &batch.served {
             self.kernel.set_served(ports);
@@ -380,7 +388,12 @@ impl Worker {
         }
     }
 
-    fn counted(&mut self, now: SystemTime, elements: &[super::transaction::Listed], batch: &mut Batch) {
+    fn counted(
+        &mut self,
+        now: SystemTime,
+        elements: &[super::transaction::Listed],
+        batch: &mut Batch,
+    ) {
         self.state.counting = false;
         self.state.counted = Some(Instant::now());
         let after = u64::from(self.config.policy.offences.after.max(1));

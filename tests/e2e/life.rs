@@ -123,7 +123,7 @@ in_lab! {
         let reload = gate.ask(&["reload"]);
         assert!(!reload.status.success());
         let said = text(&reload);
-        for place in ["1:8", "2:2", "5:10", "7:8", "10:9"] {
+        for place in ["1:8", "2:2", "5:10", "7:8", "9:9"] {
             assert!(said.contains(place), "no message for {place}: {said}");
         }
         assert_eq!(world.visit_within(MALLORY, 80, HASTE), Visit::TimedOut, "the old policy stays");

@@ -184,10 +184,10 @@ impl Play<'_> {
         }
         let seconds = begun.elapsed().as_secs_f32();
         self.narrator.say(&format!(
-            "   All as it should be, in {seconds:.0} s. Gate, hosts and rules are gone now; nothing on this"
+            "   All as it should be, in {seconds:.0} s. Gate, hosts and rules are gone now; nothing"
         ))?;
         self.narrator
-            .say("   machine was changed. README.md tells how to put the gate on a server.")
+            .say("   on this machine was changed. README.md tells how to put it on a server.")
     }
 
     /// Someone visits their service, while the log is told.

@@ -72,7 +72,11 @@ fn standings_escalate_rise_and_are_remembered() {
 fn who_is_spared() {
     let mut ledger = Ledger::new(rules());
     for spared in ["192.0.2.3", "198.51.100.7", "2001:db8:1:0:5::5"] {
-        assert_eq!(offend(&mut ledger, spared, Standing::Banned, 0), Err(Spared::Never), "{spared}");
+        assert_eq!(
+            offend(&mut ledger, spared, Standing::Banned, 0),
+            Err(Spared::Never),
+            "{spared}"
+        );
     }
     for (net, why) in [
         ("192.0.0.0/8", Spared::Never),
