@@ -1,8 +1,8 @@
 //! One Portcullis per state folder.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{Read, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
@@ -36,6 +36,8 @@ impl Lock {
     pub(super) fn take(folder: &Path) -> Result<Self, LockError> {
         let path = folder.join("lock");
         let fail = |source| LockError::Open { path: path.clone(), source };
+        // Standings tell who visited: nobody else's business.
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(fail)?;
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
