@@ -194,8 +194,10 @@ impl Start<'_> {
         let config = Arc::new(config);
         let shared = Shared::new(&config);
 
-        // Before the kernel's table is touched: if another gate has the queue, its table stays as
-        // it is.
+        // Before the kernel's table is touched: if another gate has the state or a queue, the table
+        // is its own and stays as it is.
+        let alone =
+            firewall::Lock::take(&config.bans.state_dir).map_err(firewall::StartError::from)?;
         let settings = |number| Settings {
             number,
             length: config.queue.length,
@@ -209,11 +211,12 @@ impl Start<'_> {
 
         let indispensable = host::indispensable();
         let (teller, lost) = (self.teller.clone(), Arc::clone(&shared));
-        let firewall = Firewall::start(&config, indispensable.clone(), move |event| {
-            if !teller.tell(event) {
-                lost.counters.block(0).events_lost.add(1);
-            }
-        })?;
+        let firewall =
+            Firewall::start_alone(alone, &config, indispensable.clone(), move |event| {
+                if !teller.tell(event) {
+                    lost.counters.block(0).events_lost.add(1);
+                }
+            })?;
 
         let (report, broken) = channel();
         let mut gates = Vec::new();
