@@ -9,9 +9,10 @@
 //!  control   the socket that the command line talks to
 //! ```
 //!
-//! Start: the queues are bound (nobody else's gate is in the way), then ledger and kernel table (bans
-//! act), and only then the redirect hands packets to the queues. Stop is the reverse: the redirect is removed, the
-//! queues are emptied, and what stays are the table and its sets, so that bans outlive the daemon.
+//! Start: the state folder and the queues first (no other gate is in the way), then ledger and
+//! kernel table (bans act), and only then the redirect hands packets to the queues. Stop is the
+//! reverse: the redirect is removed, the queues are emptied, and what stays are the table and its
+//! sets, so that bans outlive the daemon.
 
 mod answers;
 mod gate;

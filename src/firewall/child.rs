@@ -3,10 +3,12 @@
 //! Input and output go through anonymous files instead of pipes: nobody can block on a full pipe,
 //! so one thread is enough.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -54,17 +56,53 @@ pub enum ToolError {
 /// The longest that a tool may take.
 pub(super) const LIMIT: Duration = Duration::from_secs(10);
 
+/// The process ids of our own latest tools, so that what they change is not taken for the work of
+/// others.
+#[derive(Clone, Debug, Default)]
+pub(super) struct OwnTools(Arc<Mutex<VecDeque<u32>>>);
+
+impl OwnTools {
+    const KEPT: usize = 64;
+
+    /// Starts a process of ours. Nobody is told whether a process is ours meanwhile, so its
+    /// changes cannot be seen before its number is known.
+    fn start(&self, command: &mut Command) -> std::io::Result<Child> {
+        let mut pids = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let child = command.spawn()?;
+        pids.push_back(child.id());
+        while pids.len() > Self::KEPT {
+            pids.pop_front();
+        }
+        Ok(child)
+    }
+
+    #[cfg(test)]
+    pub(super) fn pretend(&self, pid: u32) {
+        self.0.lock().unwrap().push_back(pid);
+    }
+
+    /// Is it one of ours?
+    pub(super) fn has(&self, pid: u32) -> bool {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).contains(&pid)
+    }
+}
+
 /// One of the tools that Portcullis calls.
 #[derive(Clone, Debug)]
 pub(super) struct Tool {
     name: &'static str,
     program: PathBuf,
     environment: Vec<(&'static str, PathBuf)>,
+    own: OwnTools,
 }
 
 impl Tool {
     /// Finds a tool in PATH, then where Debian keeps it, which an ordinary PATH lacks.
-    pub(super) fn find(name: &'static str, package: &'static str) -> Result<Self, ToolError> {
+    pub(super) fn find(
+        name: &'static str,
+        package: &'static str,
+        own: OwnTools,
+    ) -> Result<Self, ToolError> {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let usual = ["/usr/sbin", "/sbin", "/usr/local/sbin"].map(PathBuf::from);
         std::env::split_paths(&path)
@@ -72,7 +110,7 @@ impl Tool {
             .chain(usual)
             .map(|folder| folder.join(name))
             .find(|program| program.is_file())
-            .map(|program| Self { name, program, environment: Vec::new() })
+            .map(|program| Self { name, program, environment: Vec::new(), own })
             .ok_or(ToolError::Missing { tool: name, package })
     }
 
@@ -82,29 +120,22 @@ impl Tool {
         self
     }
 
-    /// Runs it to its end and returns what it wrote. `started` is told the process id before the
-    /// tool gets to see its input.
-    pub(super) fn run(
-        &self,
-        arguments: &[&str],
-        input: &[u8],
-        started: impl FnOnce(u32),
-    ) -> Result<Vec<u8>, ToolError> {
+    /// Runs it to its end and returns what it wrote.
+    pub(super) fn run(&self, arguments: &[&str], input: &[u8]) -> Result<Vec<u8>, ToolError> {
         let failed = |source: std::io::Error| ToolError::Run { tool: self.name, source };
         let memory = || memfd_create("portcullis", MemfdFlags::CLOEXEC).map(File::from);
         let mut stdin = memory().map_err(|e| failed(e.into()))?;
         let mut stdout = memory().map_err(|e| failed(e.into()))?;
         let mut stderr = memory().map_err(|e| failed(e.into()))?;
         stdin.write_all(input).and_then(|()| stdin.rewind()).map_err(failed)?;
-        let mut child = Command::new(&self.program)
+        let mut command = Command::new(&self.program);
+        command
             .args(arguments)
             .envs(self.environment.iter().map(|(name, value)| (*name, value)))
             .stdin(Stdio::from(stdin))
             .stdout(Stdio::from(stdout.try_clone().map_err(failed)?))
-            .stderr(Stdio::from(stderr.try_clone().map_err(failed)?))
-            .spawn()
-            .map_err(failed)?;
-        started(child.id());
+            .stderr(Stdio::from(stderr.try_clone().map_err(failed)?));
+        let mut child = self.own.start(&mut command).map_err(failed)?;
         if !finished_within(&child, LIMIT).map_err(|e| failed(e.into()))? {
             let _ = child.kill();
             let _ = child.wait();
@@ -158,14 +189,15 @@ mod tests {
 
     #[test]
     fn a_tool_is_fed_read_and_quoted() {
-        let cat = Tool::find("cat", "coreutils").unwrap();
-        let mut pid = 0;
+        let own = OwnTools::default();
+        let cat = Tool::find("cat", "coreutils", own.clone()).unwrap();
         let big = vec![b'x'; 1 << 20];
-        assert_eq!(cat.run(&[], &big, |id| pid = id).unwrap(), big);
-        assert!(pid > 1);
-        let missing = cat.run(&["/nowhere/at all"], b"", |_| {}).unwrap_err().to_string();
+        assert_eq!(cat.run(&[], &big).unwrap(), big);
+        let pid = *own.0.lock().unwrap().front().unwrap();
+        assert!(own.has(pid) && !own.has(1));
+        let missing = cat.run(&["/nowhere/at all"], b"").unwrap_err().to_string();
         assert!(missing.contains("/nowhere/at all"), "{missing}");
-        let unknown = Tool::find("no-such-tool", "some-package").unwrap_err().to_string();
+        let unknown = Tool::find("no-such-tool", "some-package", own).unwrap_err().to_string();
         assert!(unknown.contains("apt-get install some-package"), "{unknown}");
     }
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use super::child::ToolError;
+use super::child::{OwnTools, ToolError};
 use super::names::{COUNTERS, FAMILIES, TABLE, is_wide};
-use super::nft::{Nft, OwnTools};
+use super::nft::Nft;
 use super::redirect::{self, Iptables, RedirectError};
 use super::ruleset::{Path, Stage, ruleset};
 use super::sets;
@@ -125,7 +125,7 @@ impl Kernel {
         if let Some(iptables) = &self.iptables {
             return Ok(iptables.clone());
         }
-        let iptables = Iptables::find(self.own.clone(), &self.config.bans.state_dir)
+        let iptables = Iptables::find(&self.own, &self.config.bans.state_dir)
             .map_err(RedirectError::Iptables)?;
         self.legacy = iptables.variant().contains("legacy");
         self.iptables = Some(iptables.clone());
@@ -161,9 +161,10 @@ impl Kernel {
         self.install()
     }
 
-    /// Changes single elements.
+    /// Changes single elements, fresh ones first, because that is quick.
     pub(super) fn change(&self, changes: &[Elem]) -> Result<(), ToolError> {
-        changes.chunks(BATCH).try_for_each(|some| {
+        let (fresh, others): (Vec<Elem>, Vec<Elem>) = changes.iter().partition(|e| e.fresh);
+        fresh.chunks(BATCH).chain(others.chunks(BATCH)).try_for_each(|some| {
             let commands = transaction::elements(some);
             if commands.is_empty() { Ok(()) } else { self.nft.apply(&commands) }
         })
@@ -188,15 +189,11 @@ impl Kernel {
         for stem in ["banned", "suspect"] {
             for family in FAMILIES {
                 let there = self.nft.list(&["set", "inet", TABLE, &family.set(stem)])?;
-                for element in transaction::listed(&there) {
-                    let key = (stem, element.net);
-                    let lasts = wanted.get(&key).and_then(|e| e.lasts).map(u64::from);
-                    match lasts {
-                        Some(lasts) if lasts.abs_diff(element.left) <= 2 => {
-                            drop(wanted.remove(&key))
-                        }
-                        Some(_) => {}
-                        None => changes.push(Elem { stem, net: element.net, lasts: None }),
+                for Listed { net, left, .. } in transaction::listed(&there) {
+                    match wanted.remove(&(stem, net)) {
+                        Some(elem) if u64::from(elem.lasts.unwrap_or(0)).abs_diff(left) <= 2 => {}
+                        Some(elem) => changes.push(Elem { fresh: false, ..elem }),
+                        None => changes.push(Elem { stem, net, lasts: None, fresh: false }),
                     }
                 }
             }

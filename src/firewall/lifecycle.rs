@@ -8,11 +8,10 @@ use std::time::SystemTime;
 
 use ipnet::IpNet;
 
-use super::child::ToolError;
+use super::child::{OwnTools, ToolError};
 use super::kernel::Kernel;
 use super::ledger::{Ledger, Rules};
 use super::lock::{Lock, LockError};
-use super::nft::OwnTools;
 use super::orders::{Gone, Message, Opened, Order, Orders};
 use super::redirect::RedirectError;
 use super::store::{Line, Store, StoreError};
@@ -95,6 +94,9 @@ impl Firewall {
 
     /// The same, for a caller who has taken the lock of the state folder and then looked whether
     /// there is anything else in the way.
+    ///
+    /// # Errors
+    /// As for [`Self::start`].
     pub fn start_alone(
         lock: Lock,
         config: &Arc<Config>,
@@ -201,8 +203,9 @@ fn start_watcher(
 ) -> std::io::Result<JoinHandle<()>> {
     let watching = move || {
         watch.run(&stop, |sighting| {
-            // If there is no room now, the next change, or the next look, tells it again.
-            let _ = sender.try_send(Message::Seen(sighting));
+            // Waits for room: the kernel's messages wait too, and if they become too many, that is
+            // told as well. An error means that the worker has ended.
+            let _ = sender.send(Message::Seen(sighting));
         });
     };
     std::thread::Builder::new().name("portcullis-watch".into()).spawn(watching)

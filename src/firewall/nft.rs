@@ -1,46 +1,19 @@
 //! Talks to the kernel through the `nft` program: whole transactions of JSON.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
-
 use serde_json::{Value, json};
 
-use super::child::{Tool, ToolError};
+use super::child::{OwnTools, Tool, ToolError};
 use super::names::TABLE;
-
-/// The process ids of our own latest tools, so that what they change is not taken for the work of
-/// others.
-#[derive(Clone, Debug, Default)]
-pub(super) struct OwnTools(Arc<Mutex<VecDeque<u32>>>);
-
-impl OwnTools {
-    const KEPT: usize = 64;
-
-    /// Remembers a process of ours.
-    pub(super) fn started(&self, pid: u32) {
-        let mut pids = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        pids.push_back(pid);
-        while pids.len() > Self::KEPT {
-            pids.pop_front();
-        }
-    }
-
-    /// Is it one of ours?
-    pub(super) fn has(&self, pid: u32) -> bool {
-        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).contains(&pid)
-    }
-}
 
 /// The `nft` program.
 #[derive(Clone, Debug)]
 pub(super) struct Nft {
     tool: Tool,
-    own: OwnTools,
 }
 
 impl Nft {
     pub(super) fn find(own: OwnTools) -> Result<Self, ToolError> {
-        Ok(Self { tool: Tool::find("nft", "nftables")?, own })
+        Ok(Self { tool: Tool::find("nft", "nftables", own)? })
     }
 
     /// One transaction: all commands or none.
@@ -55,13 +28,13 @@ impl Nft {
 
     fn send(&self, arguments: &[&str], commands: &[Value]) -> Result<(), ToolError> {
         let text = json!({ "nftables": commands }).to_string();
-        self.tool.run(arguments, text.as_bytes(), |pid| self.own.started(pid)).map(drop)
+        self.tool.run(arguments, text.as_bytes()).map(drop)
     }
 
     /// `nft -j list …`: the objects that it names.
     pub(super) fn list(&self, what: &[&str]) -> Result<Vec<Value>, ToolError> {
         let arguments: Vec<&str> = ["-j", "list"].into_iter().chain(what.iter().copied()).collect();
-        let answer = self.tool.run(&arguments, b"", |pid| self.own.started(pid))?;
+        let answer = self.tool.run(&arguments, b"")?;
         let mut answer: Value = serde_json::from_slice(&answer)
             .map_err(|e| ToolError::Run { tool: "nft", source: std::io::Error::other(e) })?;
         match answer["nftables"].take() {
@@ -82,7 +55,7 @@ impl Nft {
             return Ok(Vec::new());
         }
         let arguments = ["-j", "-t", "list", "table", "inet", TABLE];
-        let answer = self.tool.run(&arguments, b"", |pid| self.own.started(pid))?;
+        let answer = self.tool.run(&arguments, b"")?;
         let answer: Value = serde_json::from_slice(&answer)
             .map_err(|e| ToolError::Run { tool: "nft", source: std::io::Error::other(e) })?;
         Ok(answer["nftables"].as_array().cloned().unwrap_or_default())

@@ -7,9 +7,9 @@
 
 use std::path::{Path as FilePath, PathBuf};
 
-use super::child::{Tool, ToolError};
+use super::child::{OwnTools, Tool, ToolError};
 use super::names::{FAMILIES, Family};
-use super::nft::{Nft, OwnTools};
+use super::nft::Nft;
 use super::phrases as say;
 use super::ruleset::{Marks, Path, Spread, bypass};
 use super::transaction;
@@ -87,13 +87,12 @@ pub(super) fn choose(config: &Config, nft: &Nft) -> Result<Path, RedirectError> 
 #[derive(Clone, Debug)]
 pub(super) struct Iptables {
     tools: Vec<(Family, Tool)>,
-    own: OwnTools,
 }
 
 impl Iptables {
     /// Finds the tools. Without IPv6 in the kernel, ip6tables is not needed. `folder` is for the
     /// lock file of the legacy variant, where its usual place cannot be written.
-    pub(super) fn find(own: OwnTools, folder: &FilePath) -> Result<Self, ToolError> {
+    pub(super) fn find(own: &OwnTools, folder: &FilePath) -> Result<Self, ToolError> {
         let usual = FilePath::new("/run/xtables.lock");
         let lockable =
             |path| std::fs::OpenOptions::new().append(true).create(true).open(path).is_ok();
@@ -104,28 +103,25 @@ impl Iptables {
             if family == Family::V6 && !FilePath::new("/proc/net/if_inet6").exists() {
                 continue;
             }
-            let mut tool = Tool::find(name, "iptables")?;
+            let mut tool = Tool::find(name, "iptables", own.clone())?;
             if let Some(lock) = &lock {
                 tool = tool.with("XTABLES_LOCKFILE", lock.clone());
             }
             tools.push((family, tool));
         }
-        Ok(Self { tools, own })
+        Ok(Self { tools })
     }
 
     fn run(&self, tool: &Tool, arguments: &[&str]) -> Result<String, ToolError> {
         let arguments: Vec<&str> =
             ["-w", "5", "-t", "mangle"].iter().chain(arguments).copied().collect();
-        let out = tool.run(&arguments, b"", |pid| self.own.started(pid))?;
+        let out = tool.run(&arguments, b"")?;
         Ok(String::from_utf8_lossy(&out).into_owned())
     }
 
     /// `iptables v1.8.9 (nf_tables)`: which variant this is.
     pub(super) fn variant(&self) -> String {
-        let first = self
-            .tools
-            .first()
-            .and_then(|(_, tool)| tool.run(&["--version"], b"", |pid| self.own.started(pid)).ok());
+        let first = self.tools.first().and_then(|(_, tool)| tool.run(&["--version"], b"").ok());
         first.map(|out| String::from_utf8_lossy(&out).trim().to_owned()).unwrap_or_default()
     }
 

@@ -58,14 +58,21 @@ impl Present {
         let Some(there) = self.sets.get(&set.name) else { return false };
         let wanted = set.declaration();
         let flags = |set: &Value| {
-            let flags = set["flags"].as_array().cloned().unwrap_or_default();
-            let mut flags: Vec<String> = flags.iter().map(Value::to_string).collect();
+            // Newer nft writes a single flag without brackets, and names "dynamic", which 1.0.6
+            // leaves out.
+            let mut flags: Vec<String> = match &set["flags"] {
+                Value::Array(flags) => flags.iter().map(Value::to_string).collect(),
+                Value::Null => Vec::new(),
+                flag => vec![flag.to_string()],
+            };
             flags.retain(|flag| flag != "\"dynamic\"");
             flags.sort();
             flags
         };
-        ["type", "size", "timeout", "stmt"].iter().all(|key| there.get(*key) == wanted.get(*key))
+        let counts = |set: &Value| set["stmt"].pointer("/0/counter").is_some();
+        ["type", "size", "timeout"].iter().all(|key| there.get(*key) == wanted.get(*key))
             && flags(there) == flags(&wanted)
+            && counts(there) == counts(&wanted)
     }
 }
 
@@ -179,33 +186,46 @@ pub(super) struct Elem {
     pub(super) net: IpNet,
     /// For how many more seconds it is in; `None` takes it out.
     pub(super) lasts: Option<u32>,
+    /// It is surely not in yet.
+    pub(super) fresh: bool,
 }
 
 /// The commands for changes of hash sets, one transaction.
 ///
-/// Every element is added, deleted and, if it is to be in, added again: a plain delete fails for
-/// an element that has just ended, and before Linux 6.12 or so a plain add of one that is there
-/// keeps its old end.
+/// What is fresh is simply added: a transaction that deletes nothing is several times as quick.
+/// Every other element is added, deleted and, if it is to be in, added again: a plain delete fails
+/// for an element that has just ended, and older kernels (6.1) leave the end of an element as it
+/// was when it is added once more.
 pub(super) fn elements(changes: &[Elem]) -> Vec<Value> {
-    let mut by_set: HashMap<String, (Vec<Value>, Vec<Value>, Vec<Value>)> = HashMap::new();
+    #[derive(Default)]
+    struct OfSet {
+        before: Vec<Value>,
+        gone: Vec<Value>,
+        after: Vec<Value>,
+    }
+    let mut by_set: HashMap<String, OfSet> = HashMap::new();
     for change in changes.iter().filter(|change| !is_wide(change.net)) {
-        let set = Family::of(change.net.addr()).set(change.stem);
-        let (before, gone, after) = by_set.entry(set).or_default();
+        let of_set = by_set.entry(Family::of(change.net.addr()).set(change.stem)).or_default();
         let address = change.net.network().to_string();
         let lasting = json!({ "elem": { "val": address, "timeout": change.lasts.unwrap_or(1) } });
-        before.push(lasting.clone());
-        gone.push(address.into());
+        if !change.fresh {
+            of_set.before.push(lasting.clone());
+            of_set.gone.push(address.into());
+        }
         if change.lasts.is_some() {
-            after.push(lasting);
+            of_set.after.push(lasting);
         }
     }
     let mut commands = Vec::new();
-    for (set, (before, gone, after)) in by_set {
-        commands.push(json!({ "add": element(&set, &before) }));
-        commands.push(json!({ "delete": element(&set, &gone) }));
-        if !after.is_empty() {
-            commands.push(json!({ "add": element(&set, &after) }));
-        }
+    for (set, OfSet { before, gone, after }) in by_set {
+        let mut then = |command: &str, elements: &[Value]| {
+            if !elements.is_empty() {
+                commands.push(json!({ command: element(&set, elements) }));
+            }
+        };
+        then("add", &before);
+        then("delete", &gone);
+        then("add", &after);
     }
     commands
 }
@@ -276,4 +296,87 @@ fn listed_element(element: &Value) -> Option<Listed> {
         left: number("/expires").unwrap_or(0),
         packets: number("/counter/packets").unwrap_or(0),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::firewall::{Stage, ruleset};
+
+    #[test]
+    fn sets_are_known_again_however_nft_writes_them() {
+        let program = ruleset(&Config::default(), Stage::Closed);
+        let proven = program.sets.iter().find(|set| set.name == "proven4").unwrap();
+        let banned = program.sets.iter().find(|set| set.name == "banned4").unwrap();
+        for (set, listed, keeps) in [
+            (
+                proven,
+                json!({"name": "proven4", "type": "ipv4_addr", "size": 262_144, "timeout": 86_400, "flags": ["timeout"]}),
+                true,
+            ),
+            (
+                proven,
+                json!({"name": "proven4", "type": "ipv4_addr", "size": 262_144, "timeout": 86_400, "flags": ["dynamic", "timeout"]}),
+                true,
+            ),
+            (
+                proven,
+                json!({"name": "proven4", "type": "ipv4_addr", "size": 262_144, "timeout": 60, "flags": "timeout"}),
+                false,
+            ),
+            (
+                banned,
+                json!({"name": "banned4", "type": "ipv4_addr", "size": 262_144, "flags": "timeout", "stmt": [{"counter": null}]}),
+                true,
+            ),
+            (
+                banned,
+                json!({"name": "banned4", "type": "ipv4_addr", "size": 262_144, "flags": "timeout"}),
+                false,
+            ),
+            (
+                banned,
+                json!({"name": "banned4", "type": "ipv4_addr", "size": 1, "flags": "timeout", "stmt": [{"counter": null}]}),
+                false,
+            ),
+        ] {
+            let present = Present::read(&[json!({ "set": listed })]);
+            assert_eq!(present.keeps(set), keeps, "{listed}");
+        }
+    }
+
+    #[test]
+    fn elements_of_a_listing() {
+        let listing = json!({ "set": { "elem": [
+            "192.0.2.1",
+            { "elem": { "val": "2001:db8::", "timeout": 60, "expires": 59, "counter": { "packets": 7, "bytes": 1 } } },
+            { "elem": { "val": { "prefix": { "addr": "10.0.0.0", "len": 8 } }, "expires": 3 } },
+            { "strange": 1 },
+        ] } });
+        let read: Vec<_> =
+            listed(&[listing]).iter().map(|e| (e.net.to_string(), e.left, e.packets)).collect();
+        let expected = [("192.0.2.1/32", 0, 0), ("2001:db8::/64", 59, 7), ("10.0.0.0/8", 3, 0)];
+        assert_eq!(read, expected.map(|(net, left, packets)| (net.to_owned(), left, packets)));
+    }
+
+    #[test]
+    fn changes_of_elements() {
+        let elem = |net: &str, lasts, fresh| Elem {
+            stem: "banned",
+            net: net.parse().unwrap(),
+            lasts,
+            fresh,
+        };
+        for (change, verbs) in [
+            (elem("192.0.2.1/32", Some(5), true), &["add"][..]),
+            (elem("192.0.2.1/32", Some(5), false), &["add", "delete", "add"]),
+            (elem("2001:db8::/64", None, false), &["add", "delete"]),
+            (elem("10.0.0.0/8", Some(5), true), &[]),
+        ] {
+            let commands = elements(&[change]);
+            let said = commands.iter().flat_map(|c| c.as_object().unwrap().keys());
+            assert!(said.eq(verbs), "{change:?}: {commands:?}");
+        }
+    }
 }

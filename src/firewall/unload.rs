@@ -2,9 +2,9 @@
 
 use crate::config::Config;
 
-use super::child::ToolError;
+use super::child::{OwnTools, ToolError};
 use super::names::TABLE;
-use super::nft::{Nft, OwnTools};
+use super::nft::Nft;
 use super::redirect::Iptables;
 use super::transaction;
 
@@ -14,7 +14,7 @@ pub fn unload(config: &Config) -> Result<Vec<String>, ToolError> {
     let own = OwnTools::default();
     let mut removed = Vec::new();
     // The redirect first, so that nothing waits for a verdict that does not come.
-    match Iptables::find(own.clone(), &config.bans.state_dir).and_then(|tools| tools.remove()) {
+    match Iptables::find(&own, &config.bans.state_dir).and_then(|tools| tools.remove()) {
         Ok(0) | Err(ToolError::Missing { .. }) => {}
         Ok(count) => removed.push(format!("{count} iptables rules (mangle PREROUTING)")),
         Err(error) => return Err(error),

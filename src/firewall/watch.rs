@@ -17,8 +17,8 @@ use rustix::net::{
     AddressFamily, RecvFlags, SocketFlags, SocketType, bind, netlink, recv, socket_with, sockopt,
 };
 
+use super::child::OwnTools;
 use super::names::TABLE;
-use super::nft::OwnTools;
 
 /// What happened to our table, or to that of iptables' mangle rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -137,6 +137,9 @@ impl Reader {
         sighted: &mut impl FnMut(Sighting),
     ) {
         if kind != NEWGEN {
+            if own.has(port) {
+                return;
+            }
             let table = attribute(attributes, TABLE_NAME).map(text);
             let ours = family == INET && table.as_deref() == Some(TABLE);
             // iptables keeps its rules in tables of its own names.
@@ -219,7 +222,7 @@ mod tests {
     #[test]
     fn who_did_what() {
         let own = OwnTools::default();
-        own.started(42);
+        own.pretend(42);
         let ours = attr(TABLE_NAME, b"portcullis\0");
         let other = attr(TABLE_NAME, b"filter\0");
         let mangle = attr(TABLE_NAME, b"mangle\0");

@@ -1,6 +1,8 @@
 //! The firewall's thread: takes orders in batches, keeps the ledger and its file, and has the
 //! kernel follow.
 
+mod house;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender};
@@ -9,9 +11,9 @@ use std::time::{Duration, Instant, SystemTime};
 use ipnet::IpNet;
 
 use super::entry::Entry;
-use super::kernel::{self, Kernel};
+use super::kernel::Kernel;
 use super::latency::Histogram;
-use super::ledger::{Change, Ledger, Rules, Spared, as_counted};
+use super::ledger::{Change, Ledger, Rules, Spared};
 use super::names::{is_wide, stem_of};
 use super::orders::{Counters, Message, Offence, Opened, Order, Told};
 use super::redirect::RedirectError;
@@ -25,8 +27,6 @@ use crate::policy::{PortSet, Standing};
 
 /// The most messages that are worked on together.
 const TOGETHER: usize = 20_000;
-/// How often the kernel's element counters are read without being asked.
-const COUNT_EVERY: Duration = Duration::from_secs(60);
 /// How often there is housekeeping.
 const TICK: Duration = Duration::from_secs(1);
 /// Between two repairs, so that a quarrel with another tool does not fill the processor.
@@ -64,6 +64,10 @@ pub(super) struct State {
     /// The table has to be looked at; with what was heard of it.
     repair: Option<Option<String>>,
     unsaved: bool,
+    /// Elements whose standing has ended, but which the kernel may hold for a moment longer.
+    lingering: HashMap<(&'static str, IpNet), Instant>,
+    /// Both clocks at the last tick: when the wall clock jumps, ends move.
+    clocks: Option<(Instant, SystemTime)>,
 }
 
 struct Failing {
@@ -75,12 +79,18 @@ struct Failing {
 #[derive(Default)]
 struct Batch {
     lines: Vec<Line>,
-    elements: HashMap<(&'static str, IpNet), Option<SystemTime>>,
+    elements: HashMap<(&'static str, IpNet), Put>,
     wide: bool,
     served: Option<PortSet>,
     decided: Vec<Instant>,
     added: Vec<(Sender<Result<Told, Spared>>, Entry)>,
     removed: Vec<(Sender<Option<Told>>, Entry)>,
+}
+
+/// What becomes of an element: in until then, or out.
+struct Put {
+    until: Option<SystemTime>,
+    fresh: bool,
 }
 
 impl Worker {
@@ -215,10 +225,17 @@ impl Worker {
             batch.wide |= was.is_some() || is.is_some();
         } else {
             if let Some(stem) = was.filter(|stem| Some(*stem) != is && !ended) {
-                batch.elements.insert((stem, entry.net), None);
+                batch.elements.insert((stem, entry.net), Put { until: None, fresh: false });
+            }
+            if let Some(stem) = was.filter(|_| ended) {
+                self.state.lingering.insert((stem, entry.net), Instant::now());
             }
             if let Some(stem) = is {
-                batch.elements.insert((stem, entry.net), Some(entry.until));
+                let key = (stem, entry.net);
+                let fresh = was != is
+                    && !batch.elements.contains_key(&key)
+                    && !self.state.lingering.contains_key(&key);
+                batch.elements.insert(key, Put { until: Some(entry.until), fresh });
             }
         }
         if before != entry.standing {
@@ -240,11 +257,10 @@ impl Worker {
         let elements: Vec<Elem> = batch
             .elements
             .iter()
-            .filter(|(_, until)| enforced || until.is_none())
-            .map(|((stem, net), until)| Elem {
-                stem,
-                net: *net,
-                lasts: until.map(|end| secs(end, now)),
+            .filter(|(_, put)| enforced || put.until.is_none())
+            .map(|((stem, net), put)| {
+                let lasts = put.until.map(|end| secs(end, now));
+                Elem { stem, net: *net, lasts, fresh: put.fresh }
             })
             .collect();
         if let Some(ports) = &batch.served {
@@ -278,6 +294,10 @@ impl Worker {
     }
 
     fn write(&mut self, lines: &[Line]) {
+        if self.state.unsaved {
+            // All of it is written at the next tick, if the disk takes it then.
+            return;
+        }
         let mut written = self.store.append(lines);
         if written.is_err() {
             // The disk may have been full for a moment only.
@@ -323,7 +343,8 @@ impl Worker {
         let live = self.ledger.entries().filter(|entry| entry.is_live(now));
         live.filter_map(|entry| {
             let stem = stem_of(entry.net, entry.standing)?;
-            Some(Elem { stem, net: entry.net, lasts: Some(secs(entry.until, now)) })
+            let lasts = Some(secs(entry.until, now));
+            Some(Elem { stem, net: entry.net, lasts, fresh: true })
         })
         .collect()
     }
@@ -379,123 +400,6 @@ impl Worker {
             path: self.kernel.path(),
             repairs: self.state.repairs,
         }
-    }
-
-    /// Has the elements' counters read, on a thread of its own: large sets take their time.
-    fn count(&mut self) {
-        if self.state.counting {
-            return;
-        }
-        let (nft, back) = (self.kernel.nft.clone(), self.itself.clone());
-        let read = move || {
-            let elements = kernel::stopped(&nft);
-            // If nobody is there any more, nobody wants to know.
-            let _ = back.send(Message::Counted(SystemTime::now(), elements));
-        };
-        let reader = std::thread::Builder::new().name("portcullis-count".into());
-        self.state.counting = reader.spawn(read).is_ok();
-        if !self.state.counting {
-            self.answer_lists();
-        }
-    }
-
-    fn counted(
-        &mut self,
-        now: SystemTime,
-        elements: &[super::transaction::Listed],
-        batch: &mut Batch,
-    ) {
-        self.state.counting = false;
-        self.state.counted = Some(Instant::now());
-        let after = u64::from(self.config.policy.offences.after.max(1));
-        for element in elements {
-            let net = as_counted(element.net);
-            if self.ledger.entry(net).is_some_and(|entry| entry.is_live(now)) {
-                let probing = self.state.tally.count(net, element.packets, after);
-                let prolonged = if probing { self.ledger.prolong(net, now) } else { None };
-                if let Some(change) = prolonged {
-                    self.note(change, batch, false);
-                }
-            }
-        }
-        self.answer_lists();
-    }
-
-    fn answer_lists(&mut self) {
-        let asking = std::mem::take(&mut self.state.asking);
-        if asking.is_empty() {
-            return;
-        }
-        let now = SystemTime::now();
-        let in_kernel = self.state.failing.is_none();
-        let live = self.ledger.entries().filter(|entry| entry.is_live(now));
-        let mut all: Vec<Told> = live
-            .map(|entry| Told {
-                stopped: self.state.tally.total(entry.net),
-                entry: entry.clone(),
-                in_kernel,
-            })
-            .collect();
-        all.sort_by_key(|told| (told.entry.until, told.entry.net));
-        for reply in asking {
-            drop(reply.send(all.clone()));
-        }
-    }
-
-    fn check_iptables(&mut self, who: &str) {
-        match self.kernel.repair_iptables() {
-            Ok(false) => {}
-            Ok(true) => {
-                self.state.repairs += 1;
-                self.teller.iptables_gone(who);
-            }
-            Err(error) => self.failed(&error.to_string()),
-        }
-    }
-
-    fn keep_house(&mut self) {
-        let now = Instant::now();
-        let since = |at: Option<Instant>| at.map_or(Duration::MAX, |at| now.duration_since(at));
-        if self.state.failing.as_ref().is_some_and(|failing| failing.again <= now) {
-            match self.rebuild() {
-                Ok(_) => {
-                    self.state.failing = None;
-                    self.state.repair = None;
-                    self.teller.kernel_works_again(self.ledger.live());
-                }
-                Err(error) => self.failed(&error.to_string()),
-            }
-        } else if self.state.failing.is_none()
-            && since(self.state.repaired) >= REPAIR_PAUSE
-            && let Some(what) = self.state.repair.take()
-        {
-            self.state.repaired = Some(now);
-            match self.rebuild() {
-                Ok(0) if what.is_none() => {}
-                Ok(elements) => {
-                    self.state.repairs += 1;
-                    self.teller.repaired(&what.unwrap_or_else(|| "changed".into()), elements);
-                }
-                Err(error) => self.failed(&error.to_string()),
-            }
-        }
-        if since(self.state.ticked) < TICK {
-            return;
-        }
-        self.state.ticked = Some(now);
-        if !self.watched && !matches!(self.kernel.is_whole(), Ok(true)) {
-            self.state.repair = Some(Some("changed by somebody".into()));
-        }
-        if self.kernel.must_poll_iptables() {
-            self.check_iptables("somebody");
-        }
-        if self.ledger.live() > 0 && since(self.state.counted) >= COUNT_EVERY {
-            self.count();
-        }
-        if self.state.unsaved || self.store.is_bloated(self.ledger.len()) {
-            self.state.unsaved = self.store.compact(self.ledger.entries()).is_err();
-        }
-        self.store.sync_aside();
     }
 
     fn save(&mut self) {

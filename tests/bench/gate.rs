@@ -1,5 +1,6 @@
 //! CPU time per verdict on a real kernel: Portcullis with every check on and 100,000 live
-//! sources, beside a loop that accepts everything on the same nfq crate, in one run.
+//! sources, beside a loop that accepts everything on the same nfq crate and behind the same kernel
+//! table, in one run.
 //!
 //!     cargo bench --bench gate [-- ROUNDS]
 //!
@@ -9,6 +10,7 @@
 //! (/proc/PID/task/*/schedstat). Rounds alternate; the ratio is taken pair by pair.
 
 use std::error::Error;
+use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -21,6 +23,7 @@ const SOURCES: u32 = 100_000;
 const PACKETS: u32 = 600_000;
 const PER_SECOND: u32 = 60_000;
 const QUEUE: u16 = 7;
+const PORTCULLIS: &str = env!("CARGO_BIN_EXE_portcullis");
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -39,18 +42,18 @@ fn main() -> Outcome<()> {
     // The router, which is this namespace, has the first address of the network.
     let target = Ipv4Addr::new(10, 77, 0, 1);
     nft(
-        "table inet behind { chain drop { type filter hook prerouting priority 10; iifname \"load\" tcp dport 80 drop; } }",
+        "table inet behind { chain unheard { type filter hook prerouting priority 10; iifname \"load\" tcp dport 80-81 drop; }; }",
     )?;
 
     let folder = tempfile::tempdir()?;
-    let policy = folder.path().join("portcullis.toml");
-    std::fs::write(&policy, policy_text(folder.path()))?;
+    std::fs::write(folder.path().join("portcullis.toml"), policy_text(folder.path()))?;
+    let bench = Bench { load: &load, target, folder: folder.path() };
 
     println!("{:<8}{:>16}{:>16}{:>10}", "round", "no-op, us", "portcullis, us", "ratio");
     let mut ratios = Vec::new();
     for round in 1..=rounds {
-        let noop = with_noop(&load, target)?;
-        let ours = with_portcullis(&load, target, &policy, folder.path())?;
+        let noop = with_noop(&bench)?;
+        let ours = with_portcullis(&bench)?;
         ratios.push(ours / noop);
         println!("{round:<8}{noop:>16.3}{ours:>16.3}{:>10.3}", ours / noop);
     }
@@ -64,95 +67,111 @@ fn main() -> Outcome<()> {
     Ok(())
 }
 
-/// The rival: what the nfq crate's documentation shows.
+/// The rival: what the nfq crate's documentation shows. A SYN to port 81 makes it say how many it
+/// has answered.
 fn accept_everything() -> Outcome<()> {
     let mut queue = nfq::Queue::open()?;
     queue.bind(QUEUE)?;
-    println!("ready");
+    println!("0");
+    let mut answered = 0u64;
     loop {
         let mut message = queue.recv()?;
+        let asked = message.get_payload().get(22..24) == Some(&81u16.to_be_bytes());
         message.set_verdict(nfq::Verdict::Accept);
         queue.verdict(message)?;
+        answered += 1;
+        if asked {
+            println!("{answered}");
+        }
     }
 }
 
-fn with_noop(load: &lab::Host, target: Ipv4Addr) -> Outcome<f64> {
-    let rule = format!(
-        "-t mangle -A PREROUTING -i load -p tcp --syn -j NFQUEUE --queue-num {QUEUE} --queue-bypass"
-    );
-    iptables(&rule)?;
+/// The rival behind the same kernel table: the daemon is killed, its table stays, and the loop
+/// takes its place at the queue.
+fn with_noop(bench: &Bench<'_>) -> Outcome<f64> {
+    let mut daemon = bench.daemon()?;
+    daemon.0.kill()?;
+    daemon.0.wait()?;
     let child = Command::new(std::env::current_exe()?)
         .arg("accept-everything")
         .stdout(Stdio::piped())
         .spawn()?;
     let mut child = Guarded(child);
-    let mut ready = [0; 6];
-    std::io::Read::read_exact(child.0.stdout.as_mut().ok_or("no output")?, &mut ready)?;
-    let cpu = measure(child.0.id(), load, target);
-    iptables(&rule.replace("-A PREROUTING", "-D PREROUTING"))?;
-    cpu
+    let mut lines = BufReader::new(child.0.stdout.take().ok_or("no output")?).lines();
+    lines.next().ok_or("the no-op loop did not start")??;
+    let answered = || -> Outcome<u64> {
+        bench.load.run(|| send(bench.target, 81, 1))??;
+        Ok(lines.next().ok_or("the no-op loop has ended")??.parse()?)
+    };
+    bench.measure(child.0.id(), answered)
 }
 
-fn with_portcullis(
-    load: &lab::Host,
-    target: Ipv4Addr,
-    policy: &Path,
-    folder: &Path,
-) -> Outcome<f64> {
-    let program = env!("CARGO_BIN_EXE_portcullis");
-    let log = std::fs::File::create(folder.join("log"))?;
-    let child = Command::new(program)
-        .args(["run", "--config"])
-        .arg(policy)
-        .stderr(log)
-        .stdout(Stdio::null())
-        .spawn()?;
-    let mut child = Guarded(child);
-    let status = || -> Option<serde_json::Value> {
-        let socket = folder.join("control.sock");
-        let output = Command::new(program)
-            .args(["status", "--json", "--socket"])
-            .arg(socket)
-            .output()
-            .ok()?;
-        serde_json::from_slice(&output.stdout).ok()
-    };
-    let begun = Instant::now();
-    while status().is_none() {
-        if begun.elapsed() > Duration::from_secs(10) || child.0.try_wait()?.is_some() {
-            return Err(std::fs::read_to_string(folder.join("log"))?.into());
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    let received =
-        |status: &serde_json::Value| status["counters"]["received"].as_u64().unwrap_or(0);
-    let cpu = measure(child.0.id(), load, target)?;
-    let judged = status().map_or(0, |status| received(&status));
-    // The warm-up and the measured packets.
-    let sent = u64::from(PACKETS + SOURCES);
-    if judged < sent * 99 / 100 {
-        return Err(format!("only {judged} of {sent} SYNs were judged").into());
-    }
-    rustix::process::kill_process(
-        rustix::process::Pid::from_child(&child.0),
-        rustix::process::Signal::TERM,
-    )?;
-    child.0.wait()?;
+fn with_portcullis(bench: &Bench<'_>) -> Outcome<f64> {
+    let mut daemon = bench.daemon()?;
+    let id = daemon.0.id();
+    let cpu = bench.measure(id, || {
+        let status = bench.status().ok_or("no status")?;
+        status["counters"]["received"].as_u64().ok_or_else(|| "no counter".into())
+    })?;
+    let pid = rustix::process::Pid::from_child(&daemon.0);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
+    daemon.0.wait()?;
     Ok(cpu)
 }
 
-/// Microseconds of CPU per packet of process `id`, after a warm-up that makes the sources known.
-fn measure(id: u32, load: &lab::Host, target: Ipv4Addr) -> Outcome<f64> {
-    load.run(|| send(target, SOURCES))??;
-    let before = cpu(id)?;
-    load.run(|| send(target, PACKETS))??;
-    Ok((cpu(id)? - before).as_secs_f64() * 1e6 / f64::from(PACKETS))
+struct Bench<'a> {
+    load: &'a lab::Host,
+    target: Ipv4Addr,
+    folder: &'a Path,
+}
+
+impl Bench<'_> {
+    /// Starts the real program, and waits until it judges.
+    fn daemon(&self) -> Outcome<Guarded> {
+        let log = std::fs::File::create(self.folder.join("log"))?;
+        let child = Command::new(PORTCULLIS)
+            .args(["run", "--config"])
+            .arg(self.folder.join("portcullis.toml"))
+            .stderr(log)
+            .stdout(Stdio::null())
+            .spawn()?;
+        let mut child = Guarded(child);
+        let begun = Instant::now();
+        while self.status().is_none() {
+            if begun.elapsed() > Duration::from_secs(10) || child.0.try_wait()?.is_some() {
+                return Err(std::fs::read_to_string(self.folder.join("log"))?.into());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(child)
+    }
+
+    fn status(&self) -> Option<serde_json::Value> {
+        let socket = self.folder.join("control.sock");
+        let asked =
+            Command::new(PORTCULLIS).args(["status", "--json", "--socket"]).arg(socket).output();
+        serde_json::from_slice(&asked.ok()?.stdout).ok()
+    }
+
+    /// Microseconds of CPU per answered packet of process `id`, after a warm-up that makes the
+    /// sources known.
+    fn measure(&self, id: u32, mut answered: impl FnMut() -> Outcome<u64>) -> Outcome<f64> {
+        self.load.run(|| send(self.target, 80, SOURCES))??;
+        let before = (answered()?, cpu(id)?);
+        self.load.run(|| send(self.target, 80, PACKETS))??;
+        let (after, spent) = (answered()?, cpu(id)? - before.1);
+        let packets = after - before.0;
+        if packets < u64::from(PACKETS) / 2 {
+            return Err(format!("only {packets} of {PACKETS} SYNs were answered").into());
+        }
+        Ok(spent.as_secs_f64() * 1e6 / packets as f64)
+    }
 }
 
 /// Sends SYNs from forged sources, in small bursts that keep to the rate.
-fn send(target: Ipv4Addr, count: u32) -> std::io::Result<()> {
+fn send(target: Ipv4Addr, port: u16, count: u32) -> std::io::Result<()> {
     let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(255)))?;
-    let to = SocketAddr::new(target.into(), 80);
+    let to = SocketAddr::new(target.into(), port);
     let template = Probe::syn("192.0.2.1:1024".parse().map_err(std::io::Error::other)?, to);
     let mut bytes = template.bytes().ok_or(std::io::ErrorKind::InvalidInput)?;
     let begun = Instant::now();
@@ -206,7 +225,7 @@ from = ["loopback", "198.51.100.0/24"]
 [denylist]
 files = ["{folder}/denied.txt"]
 [ports]
-open = "80"
+open = "80, 81"
 [ports.only_from]
 "22" = ["198.51.100.0/24"]
 [rate]
@@ -226,10 +245,6 @@ socket = "{folder}/control.sock"
 
 fn nft(text: &str) -> Outcome<()> {
     run(Command::new("nft").arg(text))
-}
-
-fn iptables(rule: &str) -> Outcome<()> {
-    run(Command::new("iptables").arg("-w").args(rule.split_whitespace()))
 }
 
 fn run(command: &mut Command) -> Outcome<()> {

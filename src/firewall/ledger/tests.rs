@@ -45,6 +45,11 @@ fn standings_escalate_rise_and_are_remembered() {
     let again = offend(&mut ledger, "203.0.113.1", Standing::Suspect, 100).unwrap();
     assert_eq!((again.entry.offences, again.entry.until), (1, at(700)));
 
+    // The kernel saw it go on probing.
+    let net = key("203.0.113.1").prefix();
+    assert_eq!(ledger.prolong(net, at(150)).unwrap().entry.until, at(750));
+    assert_eq!(ledger.prolong(net, at(750)), None, "over is over");
+
     // It rises, and a lesser offence does not lower it.
     let risen = offend(&mut ledger, "203.0.113.1", Standing::Banned, 200).unwrap();
     assert_eq!((risen.before, risen.entry.offences), (Standing::Suspect, 2));

@@ -1,0 +1,144 @@
+//! What the worker does between orders: repairs, retries, counts, saves.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use super::super::kernel;
+use super::super::ledger::as_counted;
+use super::super::orders::{Message, Told};
+use super::super::transaction::Listed;
+use super::{Batch, REPAIR_PAUSE, TICK, Worker};
+
+/// How often the kernel's element counters are read without being asked.
+const COUNT_EVERY: Duration = Duration::from_secs(60);
+/// The kernel is told whole seconds, so an element may outlast its standing by one.
+const LINGER: Duration = Duration::from_secs(3);
+
+impl Worker {
+    /// Has the elements' counters read, on a thread of its own: large sets take their time.
+    pub(super) fn count(&mut self) {
+        if self.state.counting {
+            return;
+        }
+        let (nft, back) = (self.kernel.nft.clone(), self.itself.clone());
+        let read = move || {
+            let elements = kernel::stopped(&nft);
+            // If nobody is there any more, nobody wants to know.
+            let _ = back.send(Message::Counted(SystemTime::now(), elements));
+        };
+        let reader = std::thread::Builder::new().name("portcullis-count".into());
+        self.state.counting = reader.spawn(read).is_ok();
+        if !self.state.counting {
+            self.answer_lists();
+        }
+    }
+
+    pub(super) fn counted(&mut self, now: SystemTime, elements: &[Listed], batch: &mut Batch) {
+        self.state.counting = false;
+        self.state.counted = Some(Instant::now());
+        let after = u64::from(self.config.policy.offences.after.max(1));
+        for element in elements {
+            let net = as_counted(element.net);
+            if self.ledger.entry(net).is_some_and(|entry| entry.is_live(now)) {
+                let probing = self.state.tally.count(net, element.packets, after);
+                let prolonged = if probing { self.ledger.prolong(net, now) } else { None };
+                if let Some(change) = prolonged {
+                    self.note(change, batch, false);
+                }
+            }
+        }
+        self.answer_lists();
+    }
+
+    pub(super) fn answer_lists(&mut self) {
+        let asking = std::mem::take(&mut self.state.asking);
+        if asking.is_empty() {
+            return;
+        }
+        let now = SystemTime::now();
+        let in_kernel = self.state.failing.is_none();
+        let live = self.ledger.entries().filter(|entry| entry.is_live(now));
+        let mut all: Vec<Told> = live
+            .map(|entry| Told {
+                stopped: self.state.tally.total(entry.net),
+                entry: entry.clone(),
+                in_kernel,
+            })
+            .collect();
+        all.sort_by_key(|told| (told.entry.until, told.entry.net));
+        for reply in asking {
+            drop(reply.send(all.clone()));
+        }
+    }
+
+    pub(super) fn check_iptables(&mut self, who: &str) {
+        match self.kernel.repair_iptables() {
+            Ok(false) => {}
+            Ok(true) => {
+                self.state.repairs += 1;
+                self.teller.iptables_gone(who);
+            }
+            Err(error) => self.failed(&error.to_string()),
+        }
+    }
+
+    pub(super) fn keep_house(&mut self) {
+        let now = Instant::now();
+        let since = |at: Option<Instant>| at.map_or(Duration::MAX, |at| now.duration_since(at));
+        if self.state.failing.as_ref().is_some_and(|failing| failing.again <= now) {
+            match self.rebuild() {
+                Ok(_) => {
+                    self.state.failing = None;
+                    self.state.repair = None;
+                    self.teller.kernel_works_again(self.ledger.live());
+                }
+                Err(error) => self.failed(&error.to_string()),
+            }
+        } else if self.state.failing.is_none()
+            && since(self.state.repaired) >= REPAIR_PAUSE
+            && let Some(what) = self.state.repair.take()
+        {
+            self.state.repaired = Some(now);
+            match self.rebuild() {
+                Ok(0) if what.is_none() => {}
+                Ok(elements) => {
+                    self.state.repairs += 1;
+                    self.teller.repaired(&what.unwrap_or_else(|| "changed".into()), elements);
+                }
+                Err(error) => self.failed(&error.to_string()),
+            }
+        }
+        if since(self.state.ticked) < TICK {
+            return;
+        }
+        self.state.ticked = Some(now);
+        self.state.lingering.retain(|_, since| now.duration_since(*since) < LINGER);
+        self.watch_clock(now);
+        if !self.watched && !matches!(self.kernel.is_whole(), Ok(true)) {
+            self.state.repair = Some(Some("changed by somebody".into()));
+        }
+        if self.kernel.must_poll_iptables() {
+            self.check_iptables("somebody");
+        }
+        if self.ledger.live() > 0 && since(self.state.counted) >= COUNT_EVERY {
+            self.count();
+        }
+        if self.state.unsaved || self.store.is_bloated(self.ledger.len()) {
+            self.state.unsaved = self.store.compact(self.ledger.entries()).is_err();
+        }
+        self.store.sync_aside();
+    }
+
+    /// After a jump of the wall clock the kernel's elements end at other times than the ledger's.
+    pub(super) fn watch_clock(&mut self, now: Instant) {
+        let wall = SystemTime::now();
+        if let Some((then, wall_then)) = self.state.clocks.replace((now, wall)) {
+            let expected = wall_then + now.duration_since(then);
+            let off = wall.duration_since(expected).unwrap_or_else(|ahead| ahead.duration());
+            if off > Duration::from_secs(2) {
+                self.state
+                    .repair
+                    .get_or_insert(Some("out of step after a jump of the clock".into()));
+            }
+        }
+    }
+}
