@@ -121,10 +121,11 @@ fn output(command: &mut Command, what: &str) -> Result<String, Stop> {
     Err(Stop::Broken(format!("{what}: {}", said.trim_end())))
 }
 
-/// Laid over the policy: where the daemon keeps its things.
+/// Laid over the policy: where the daemon keeps its things, and a queue that an ordinary user's
+/// socket buffer has room for.
 fn places() -> String {
     format!(
-        "[bans]\nstate_dir = \"{HOME}/state\"\n[events]\njson = \"{HOME}/events.json\"\n\
+        "[queue]\nlength = 128\n[bans]\nstate_dir = \"{HOME}/state\"\n[events]\njson = \"{HOME}/events.json\"\n\
          lines = 1000\n\
          [control]\nsocket = \"{HOME}/control.sock\"\n"
     )
