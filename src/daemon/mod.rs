@@ -9,9 +9,10 @@
 //!  control   the socket that the command line talks to
 //! ```
 //!
-//! Start: ledger and kernel table first (bans act at once), then the queues are bound, and only
-//! then the redirect hands packets to them. Stop is the reverse: the redirect is removed, the
-//! queues are emptied, and what stays are the table and its sets, so that bans outlive the daemon.
+//! Start: the state folder and the queues first (no other gate is in the way), then ledger and
+//! kernel table (bans act), and only then the redirect hands packets to the queues. Stop is the
+//! reverse: the redirect is removed, the queues are emptied, and what stays are the table and its
+//! sets, so that bans outlive the daemon.
 
 mod answers;
 mod gate;
@@ -194,14 +195,10 @@ impl Start<'_> {
         let config = Arc::new(config);
         let shared = Shared::new(&config);
 
-        let indispensable = host::indispensable();
-        let (teller, lost) = (self.teller.clone(), Arc::clone(&shared));
-        let firewall = Firewall::start(&config, indispensable.clone(), move |event| {
-            if !teller.tell(event) {
-                lost.counters.block(0).events_lost.add(1);
-            }
-        })?;
-
+        // Before the kernel's table is touched: if another gate has the state or a queue, the table
+        // is its own and stays as it is.
+        let alone =
+            firewall::Lock::take(&config.bans.state_dir).map_err(firewall::StartError::from)?;
         let settings = |number| Settings {
             number,
             length: config.queue.length,
@@ -212,6 +209,15 @@ impl Start<'_> {
         let queues: Vec<Queue> =
             numbers.map(|number| Queue::open(settings(number))).collect::<Result<_, _>>()?;
         let facts = queues.iter().map(|queue| (queue.number(), queue.holds())).collect();
+
+        let indispensable = host::indispensable();
+        let (teller, lost) = (self.teller.clone(), Arc::clone(&shared));
+        let firewall =
+            Firewall::start_alone(alone, &config, indispensable.clone(), move |event| {
+                if !teller.tell(event) {
+                    lost.counters.block(0).events_lost.add(1);
+                }
+            })?;
 
         let (report, broken) = channel();
         let mut gates = Vec::new();

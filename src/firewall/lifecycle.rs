@@ -88,8 +88,22 @@ impl Firewall {
         protected: Vec<IpNet>,
         events: impl Fn(Event) + Send + 'static,
     ) -> Result<Self, StartError> {
+        let lock = Lock::take(&config.bans.state_dir)?;
+        Self::start_alone(lock, config, protected, events)
+    }
+
+    /// The same, for a caller who has taken the lock of the state folder and then looked whether
+    /// there is anything else in the way.
+    ///
+    /// # Errors
+    /// As for [`Self::start`].
+    pub fn start_alone(
+        lock: Lock,
+        config: &Arc<Config>,
+        protected: Vec<IpNet>,
+        events: impl Fn(Event) + Send + 'static,
+    ) -> Result<Self, StartError> {
         let folder = &config.bans.state_dir;
-        let lock = Lock::take(folder)?;
         let now = SystemTime::now();
         let (mut store, loaded) = Store::open(folder, now)?;
         let teller = Teller::new(events);

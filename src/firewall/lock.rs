@@ -30,10 +30,14 @@ pub enum LockError {
 
 /// Held as long as it lives; the kernel lets go of it when the process ends, however it ends.
 #[derive(Debug)]
-pub(super) struct Lock(#[expect(dead_code, reason = "held, not used")] File);
+pub struct Lock(#[expect(dead_code, reason = "held, not used")] File);
 
 impl Lock {
-    pub(super) fn take(folder: &Path) -> Result<Self, LockError> {
+    /// Takes the lock of a state folder, which is made if it is missing.
+    ///
+    /// # Errors
+    /// Somebody has it, or the folder cannot be used.
+    pub fn take(folder: &Path) -> Result<Self, LockError> {
         let path = folder.join("lock");
         let fail = |source| LockError::Open { path: path.clone(), source };
         // Standings tell who visited: nobody else's business.

@@ -39,7 +39,7 @@ pub use child::ToolError;
 pub use entry::{By, Entry};
 pub use ledger::{Change, Ledger, Rules, Spared, as_counted};
 pub use lifecycle::{Firewall, OrderError, StartError};
-pub use lock::LockError;
+pub use lock::{Lock, LockError};
 pub use names::{COUNTERS, TABLE};
 pub use orders::{Counters, Gone, Offence, Opened, Order, Orders, Told};
 pub use redirect::{RedirectError, iptables_commands};

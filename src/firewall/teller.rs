@@ -44,7 +44,9 @@ impl Teller {
     /// A standing began, rose or ended.
     pub(super) fn standing(&self, entry: &Entry, ended: bool, enforced: bool) {
         let now = SystemTime::now();
-        let lasts = (entry.standing != Standing::Clean).then(|| entry.left(now));
+        // Whole seconds: some microseconds have passed since the standing began.
+        let left = Duration::from_secs(entry.left(now).as_secs_f64().round() as u64);
+        let lasts = (entry.standing != Standing::Clean).then_some(left);
         if is_wide(entry.net) {
             let text = match lasts {
                 Some(lasts) => {

@@ -252,9 +252,12 @@ impl Worker {
     fn finish(&mut self, batch: Batch) {
         self.write(&batch.lines);
         let now = SystemTime::now();
+        // Whoever only observes keeps the kernel's sets empty.
+        let enforced = self.config.mode == Mode::Enforce;
         let elements: Vec<Elem> = batch
             .elements
             .iter()
+            .filter(|(_, put)| enforced || put.until.is_none())
             .map(|((stem, net), put)| {
                 let lasts = put.until.map(|end| secs(end, now));
                 Elem { stem, net: *net, lasts, fresh: put.fresh }
@@ -332,7 +335,11 @@ impl Worker {
         self.kernel.refuse(&self.wide(now)).map_err(RedirectError::Table)
     }
 
+    /// The sources that belong into the kernel's sets: in observe mode, none.
     fn live(&self, now: SystemTime) -> Vec<Elem> {
+        if self.config.mode == Mode::Observe {
+            return Vec::new();
+        }
         let live = self.ledger.entries().filter(|entry| entry.is_live(now));
         live.filter_map(|entry| {
             let stem = stem_of(entry.net, entry.standing)?;
@@ -342,7 +349,11 @@ impl Worker {
         .collect()
     }
 
+    /// The same for prefixes wider than a source.
     fn wide(&self, now: SystemTime) -> Vec<(IpNet, u32)> {
+        if self.config.mode == Mode::Observe {
+            return Vec::new();
+        }
         let live = self.ledger.wide().filter(|entry| entry.is_live(now));
         live.map(|entry| (entry.net, secs(entry.until, now))).collect()
     }

@@ -12,6 +12,9 @@ use super::probe::Probe;
 /// the same (net/ipv6/raw.c: `hdrincl`).
 const WHOLE_PACKET: i32 = 255;
 
+/// Sleeping is not more exact than this.
+const COARSE: Duration = Duration::from_millis(2);
+
 /// Raw sockets of both families, on the host whose thread opened them.
 #[derive(Debug)]
 pub struct Forge {
@@ -40,20 +43,23 @@ impl Forge {
         socket.send_to(&bytes, &SocketAddr::new(probe.to.ip(), 0).into()).map(drop)
     }
 
-    /// Sends packets at so many a second, at most, in small bursts; says how many were sent.
+    /// Sends packets at so many a second, at most, evenly but for bursts of a few milliseconds;
+    /// says how many were sent. A sender who was held up does not catch up: that would be a
+    /// burst which the network itself drops.
     pub fn flood(
         &self,
         probes: impl IntoIterator<Item = Probe>,
         per_second: u32,
     ) -> io::Result<u64> {
-        let begun = Instant::now();
+        let gap = Duration::from_secs(1) / per_second.max(1);
+        let mut due = Instant::now();
         let mut sent = 0_u64;
         for probe in probes {
-            let due = Duration::from_secs_f64(sent as f64 / f64::from(per_second.max(1)));
-            // Sleeping is coarse: catch up in bursts rather than fall behind.
-            if due > begun.elapsed() + Duration::from_millis(1) {
-                std::thread::sleep(due - begun.elapsed());
+            let now = Instant::now();
+            if due > now + COARSE {
+                std::thread::sleep(due - now);
             }
+            due = (due + gap).max(now.checked_sub(COARSE).unwrap_or(now));
             self.send(&probe)?;
             sent += 1;
         }

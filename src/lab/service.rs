@@ -86,10 +86,10 @@ fn serve(listener: &TcpListener, trade: Trade, stop: &AtomicBool, accepted: &Ato
     }
 }
 
-/// One conversation. Whoever says nothing for two seconds is hung up on.
+/// One conversation. Whoever says nothing for ten seconds is hung up on.
 fn answer(mut stream: TcpStream, trade: Trade) -> io::Result<()> {
     stream.set_nonblocking(false)?;
-    stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     let mut request = [0; 1024];
     match trade {
         Trade::Web => {

@@ -23,7 +23,7 @@ fn the_demo_shows_what_it_promises() {
     }
     // What the story ends with: the gate's word on each, and the kernel's sets.
     let row = |name: &str, words: &[&str]| {
-        let row = said.lines().rfind(|line| line.trim_start().starts_with(name));
+        let row = said.lines().rfind(|line| line.starts_with(&format!("   {name} ")));
         let row = row.unwrap_or_else(|| panic!("no row of {name}: {said}"));
         for word in words {
             assert!(row.contains(word), "{word} in {row}\n{said}");

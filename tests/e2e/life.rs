@@ -61,8 +61,10 @@ in_lab! {
         assert!(world.visit_within(ANNA, 80, HASTE).is_served(), "even where a crash shuts the door");
         assert_eq!(world.visit(ANNA, 81), Visit::Refused, "nothing is judged any more");
         assert_eq!(world.visit_within(MALLORY, 80, HASTE), Visit::TimedOut);
-        let rules = [nft(&world.server, &["list", "ruleset"]), iptables_save(&world)].map(|o| text(&o));
-        assert!(!rules.concat().to_lowercase().contains("queue"), "{rules:?}");
+        for rules in [nft(&world.server, &["list", "ruleset"]), iptables_save(&world)] {
+            let rules = text(&rules);
+            assert!(!rules.contains("NFQUEUE") && !rules.contains("queue to"), "{rules}");
+        }
     }
 
     fn unload_removes_everything_and_nothing_else() {
@@ -78,18 +80,31 @@ in_lab! {
         let unload = unload.unwrap();
         assert!(unload.status.success(), "{}", text(&unload));
         let after = [nft(&world.server, &["list", "ruleset"]), iptables_save(&world)].map(|o| rules(&o));
-        assert_eq!(before, after);
+        for (before, after) in before.iter().zip(&after) {
+            assert!(before.iter().all(|line| after.contains(line)), "{before:?}\n{after:?}");
+            // What is new are empty chains that iptables needs to look for rules.
+            let ours = |line: &String| line.contains("portcullis") || line.contains("QUEUE");
+            assert!(!after.iter().any(ours), "{after:?}");
+        }
         assert!(world.visit(MALLORY, 80).is_served());
     }
 
-    fn a_second_gate_is_refused() {
+    fn a_second_gate_is_refused_and_does_no_harm() {
         let world = World::new();
         let gate = Gate::start(&world.server, "");
-        let second = Gate::try_start(&world.server, "second", "").err().expect("a refusal");
-        assert!(second.code.is_some_and(|code| code != 0), "{second:?}");
-        assert!(second.said.contains("already"), "{second:?}");
-        assert!(world.visit(ANNA, 80).is_served(), "the first goes on");
-        assert_eq!(world.visit_within(ANNA, 81, HASTE), Visit::TimedOut, "{}", gate.said());
+        ban(&gate, MALLORY);
+        // The same state and socket; then others, but the same queue.
+        for (name, word) in [("gate", "already"), ("other", "queue 7 is taken")] {
+            let second = Gate::try_start(&world.server, name, "").err().expect("a refusal");
+            assert_eq!(second.code, Some(69), "{second:?}");
+            assert!(second.said.contains(word), "{second:?}");
+            assert_eq!(gate.set("banned4"), [MALLORY], "the first one's bans stay");
+            assert_eq!(world.visit_within(MALLORY, 80, HASTE), Visit::TimedOut);
+            assert!(world.visit(ANNA, 80).is_served(), "the first goes on");
+            assert_eq!(world.visit_within(ANNA, 81, HASTE), Visit::TimedOut, "{}", gate.said());
+        }
+        let events = gate.events();
+        assert!(events.iter().all(|event| event["what"] != "flushed"), "{events:?}");
     }
 
     fn a_reload_takes_the_new_policy_and_keeps_the_memory() {
@@ -123,7 +138,7 @@ in_lab! {
         let reload = gate.ask(&["reload"]);
         assert!(!reload.status.success());
         let said = text(&reload);
-        for place in ["1:8", "2:2", "5:10", "7:8", "10:9"] {
+        for place in ["1:8", "2:2", "5:10", "7:8", "9:9"] {
             assert!(said.contains(place), "no message for {place}: {said}");
         }
         assert_eq!(world.visit_within(MALLORY, 80, HASTE), Visit::TimedOut, "the old policy stays");

@@ -7,6 +7,7 @@
 mod stage;
 
 mod admitting;
+mod crowds;
 mod demo;
 mod forwarding;
 mod lab;

@@ -104,9 +104,9 @@ impl Person {
         self.address.parse().unwrap_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED))
     }
 
-    /// What they want, in a word.
+    /// What they want, in words.
     pub(super) fn wants(self) -> &'static str {
-        if self.port == 22 { "ssh" } else { "web" }
+        if self.port == 22 { "ssh" } else { "the web page" }
     }
 }
 

@@ -40,7 +40,9 @@ impl<'a> Gate<'a> {
         fs::create_dir_all(home).map_err(|e| cannot(HOME, e))?;
         let (config, said) = (home.join("policy.toml"), home.join("said"));
         let overlay = home.join("conf.d/demo.toml");
-        fs::create_dir_all(home.join("conf.d")).map_err(|e| cannot(HOME, e))?;
+        for folder in ["conf.d", "state"] {
+            fs::create_dir_all(home.join(folder)).map_err(|e| cannot(HOME, e))?;
+        }
         fs::write(&config, POLICY).map_err(|e| cannot("writing the policy", e))?;
         fs::write(&overlay, places()).map_err(|e| cannot("writing the policy", e))?;
         let output = File::create(&said).map_err(|e| cannot("creating a log", e))?;
@@ -119,10 +121,12 @@ fn output(command: &mut Command, what: &str) -> Result<String, Stop> {
     Err(Stop::Broken(format!("{what}: {}", said.trim_end())))
 }
 
-/// Laid over the policy: where the daemon keeps its things.
+/// Laid over the policy: where the daemon keeps its things, and a queue that an ordinary user's
+/// socket buffer has room for.
 fn places() -> String {
     format!(
-        "[bans]\nstate_dir = \"{HOME}/state\"\n[events]\njson = \"{HOME}/events.json\"\n\
+        "[queue]\nlength = 128\n[bans]\nstate_dir = \"{HOME}/state\"\n[events]\njson = \"{HOME}/events.json\"\n\
+         lines = 1000\n\
          [control]\nsocket = \"{HOME}/control.sock\"\n"
     )
 }
@@ -217,8 +221,8 @@ fn entry(event: &Value) -> Entry {
             Value::String(text) if text.contains(' ') => format!("{text:?}"),
             Value::String(text) => text.clone(),
             Value::Number(span) if name == "for" => {
-                let seconds = span.as_u64().unwrap_or_default();
-                format!("{:#}", Span(Duration::from_secs(seconds)))
+                let seconds = span.as_f64().unwrap_or_default().round().max(0.0);
+                format!("{:#}", Span(Duration::from_secs(seconds as u64)))
             }
             // What a list or a port check measured says nothing that is not said already.
             Value::Number(_)
@@ -253,7 +257,7 @@ mod tests {
                 "DROP SRC=192.0.2.140 DPT=22 reason=rate what=login seen=4 limit=3",
             ),
             (
-                json!({"event": "ban", "src": "192.0.2.140", "reason": "rate", "offence": 1, "for": 600}),
+                json!({"event": "ban", "src": "192.0.2.140", "reason": "rate", "offence": 1, "for": 599.98}),
                 "BAN SRC=192.0.2.140 reason=rate offence=1 for=10m",
             ),
         ] {

@@ -14,6 +14,8 @@ use super::gate::Log;
 
 /// How often the log is looked at while something goes on.
 const LOOK: Duration = Duration::from_millis(20);
+/// Characters of a log line; with its margin, 80.
+const WIDTH: usize = 73;
 /// Log lines shown of one kind about one source in one scene.
 const SHOWN: usize = 2;
 
@@ -100,7 +102,7 @@ impl Narrator {
     /// A line, then time to read it, during which the log goes on.
     pub(super) fn tell(&mut self, line: &str) -> Result<(), Stop> {
         self.say(&format!("   {line}"))?;
-        self.rest(Duration::from_millis(600))
+        self.rest(Duration::from_millis(350))
     }
 
     /// Time for the reader; the log goes on.
@@ -122,7 +124,7 @@ impl Narrator {
             std::thread::sleep(LOOK);
         }
         // What the work brought about is on its way to the log.
-        let settle = Instant::now() + Duration::from_millis(150);
+        let settle = Instant::now() + Duration::from_millis(120);
         while Instant::now() < settle {
             self.hear()?;
             std::thread::sleep(LOOK);
@@ -135,7 +137,7 @@ impl Narrator {
 
     /// Tells what happened and whether it is what should have happened.
     pub(super) fn result(&mut self, expected: bool, tone: Tone, line: &str) -> Result<(), Stop> {
-        self.rest(Duration::from_millis(250))?;
+        self.rest(Duration::from_millis(150))?;
         if expected {
             return self.tell(&self.paint(tone, line));
         }
@@ -167,8 +169,28 @@ impl Narrator {
                 n if n == SHOWN + 1 => "…".to_owned(),
                 _ => continue,
             };
-            self.say(&self.paint(Tone::Faint, &format!("     │ {line}")))?;
+            self.say(&self.paint(Tone::Faint, &format!("     │ {}", shortened(&line))))?;
         }
         Ok(())
+    }
+}
+
+/// As much of a log line as fits beside the story.
+fn shortened(line: &str) -> String {
+    if line.chars().count() <= WIDTH {
+        return line.to_owned();
+    }
+    line.chars().take(WIDTH - 1).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_lines_end_in_an_ellipsis() {
+        assert_eq!(shortened("DROP SRC=192.0.2.1"), "DROP SRC=192.0.2.1");
+        let short = shortened(&"ä".repeat(200));
+        assert_eq!((short.chars().count(), short.ends_with('…')), (WIDTH, true));
     }
 }

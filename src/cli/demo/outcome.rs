@@ -24,8 +24,8 @@ pub(super) struct Tally {
 pub(super) fn table(narrator: &Narrator, gate: &Gate<'_>, tallies: &[Tally]) -> Result<(), Stop> {
     let standings = gate.bans()?;
     let head = format!(
-        "{:<8} {:<15} {:<5} {:<9} {:<25} {}",
-        "who", "address", "for", "let in", "refused because of", "standing"
+        "{:<8} {:<15} {:<4} {:<9} {:<24} {}",
+        "who", "address", "for", "let in", "SYNs dropped because of", "standing"
     );
     narrator.say(&narrator.paint(Tone::Bold, &format!("   {head}")))?;
     for person in CAST {
@@ -33,11 +33,7 @@ pub(super) fn table(narrator: &Narrator, gate: &Gate<'_>, tallies: &[Tally]) -> 
         let (tries, served) =
             of_them.fold((0, 0), |(tries, served), t| (tries + t.tries, served + t.served));
         let refusals = narrator.refusals(person.address);
-        let why = match refusals.first() {
-            Some((why, count)) if refusals.len() == 1 => format!("{why} ({count}×)"),
-            Some((why, count)) => format!("{why} ({count}×), …"),
-            None => "–".to_owned(),
-        };
+        let why = refusals.first().map_or("–", |(why, _)| why);
         let standing = standing(&standings, person);
         let now = gate.explain(person.ip(), person.port)?;
         let tone = match standing {
@@ -47,10 +43,10 @@ pub(super) fn table(narrator: &Narrator, gate: &Gate<'_>, tallies: &[Tally]) -> 
             Standing::Clean => Tone::Bad,
         };
         let row = format!(
-            "   {:<8} {:<15} {:<5} {:<9} {:<25} {}",
+            "   {:<8} {:<15} {:<4} {:<9} {:<24} {}",
             person.name,
             person.address,
-            person.wants(),
+            if person.port == 22 { "ssh" } else { "web" },
             format!("{served} of {tries}"),
             why,
             standing.word()
@@ -79,8 +75,29 @@ pub(super) fn sets(narrator: &Narrator, gate: &Gate<'_>) -> Result<(), Stop> {
         let label = narrator.paint(Tone::Bold, &format!("{name:<9}"));
         narrator.say(&format!("   {label} {}", narrator.paint(Tone::Faint, meaning)))?;
         for element in elements {
-            narrator.say(&format!("             {element}"))?;
+            narrator.say(&format!("             {:<8} {element}", whose(&element)))?;
         }
     }
     Ok(())
+}
+
+/// The name behind an element of a set: its first word is an address, or the base of a /64.
+fn whose(element: &str) -> &'static str {
+    let address = element.split(' ').next().and_then(|address| address.parse().ok());
+    let source = address.map(SourceKey::of);
+    let person = CAST.iter().find(|person| source == Some(SourceKey::of(person.ip())));
+    person.map_or("", |person| person.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn elements_have_names() {
+        assert_eq!(whose("192.0.2.140 (9m 55s left)"), "Gus");
+        assert_eq!(whose("2001:db8:7:: (1d left)"), "Ben");
+        assert_eq!(whose("198.51.100.1"), "");
+        assert_eq!(whose("junk"), "");
+    }
 }

@@ -29,10 +29,11 @@ pub(super) fn play(args: DemoArgs) -> Result<(), Stop> {
     let mut narrator = Narrator::new(args.fast)?;
     let begun = Instant::now();
     prologue(&mut narrator)?;
+    let building = Instant::now();
     let stage = Stage::build()?;
     let (gate, log) = Gate::start(&stage.server)?;
     narrator.follow(log);
-    let up = format!("The gate is up, after {:.1} s.", begun.elapsed().as_secs_f32());
+    let up = format!("Hosts and gate are up after {:.1} s.", building.elapsed().as_secs_f32());
     narrator.tell(&up)?;
 
     let mut play = Play { narrator, stage: &stage, gate, tallies: Vec::new() };
@@ -117,7 +118,7 @@ impl Play<'_> {
         self.narrator.tell("Trudy sends a raw SYN to each port from 1 to 200 and listens.")?;
         let broken = |e: std::io::Error| Stop::Broken(format!("scanning: {e}"));
         let ears = Overheard::start(&self.stage.attackers).map_err(broken)?;
-        self.send(TRUDY, Manner::Scanner, 100, (1..=200).collect())?;
+        self.send(TRUDY, Manner::Scanner, 150, (1..=200).collect())?;
         let heard = ears.stop(Duration::from_millis(300)).len();
         self.tallies.push(Tally { person: TRUDY, tries: 200, served: heard });
         let line = format!("She learnt {heard} of the 2 open ports.");
@@ -146,7 +147,7 @@ impl Play<'_> {
     fn guesser(&mut self) -> Result<(), Stop> {
         self.narrator.scene("A password guesser")?;
         self.narrator.tell("Gus tries one ssh password after the other, twelve times.")?;
-        let seen = self.visit(GUS, 12, HASTE)?;
+        let seen = self.visit(GUS, 12, Duration::from_millis(200))?;
         let line = format!("{} of his 12 attempts reached ssh.", served(&seen));
         self.narrator.result(served(&seen) <= 3, Tone::Bad, &line)?;
         let standing = outcome::standing(&self.gate.bans()?, GUS);
@@ -184,10 +185,10 @@ impl Play<'_> {
         }
         let seconds = begun.elapsed().as_secs_f32();
         self.narrator.say(&format!(
-            "   All as it should be, in {seconds:.0} s. Gate, hosts and rules are gone now; nothing on this"
+            "   All as it should be, in {seconds:.0} s. Gate, hosts and rules are gone now; nothing"
         ))?;
         self.narrator
-            .say("   machine was changed. README.md tells how to put the gate on a server.")
+            .say("   on this machine was changed. README.md tells how to put it on a server.")
     }
 
     /// Someone visits their service, while the log is told.

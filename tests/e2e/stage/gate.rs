@@ -46,9 +46,11 @@ impl<'a> Gate<'a> {
     pub(crate) fn try_start(host: &'a Host, name: &str, policy: &str) -> Result<Self, Refused> {
         static STARTS: AtomicU32 = AtomicU32::new(0);
         let home = PathBuf::from("/run").join(name);
-        fs::create_dir_all(home.join("conf.d")).expect("a directory");
+        for folder in ["conf.d", "state"] {
+            fs::create_dir_all(home.join(folder)).expect("a directory");
+        }
         fs::write(home.join("conf.d/places.toml"), places(&home)).expect("a file");
-        fs::write(home.join("policy.toml"), policy).expect("a file");
+        fs::write(home.join("policy.toml"), written(policy)).expect("a file");
         let start = STARTS.fetch_add(1, Ordering::Relaxed);
         let socket = home.join(format!("notify{start}"));
         let notify = UnixDatagram::bind(&socket).expect("a notify socket");
@@ -187,7 +189,7 @@ impl<'a> Gate<'a> {
 
     /// Replaces the policy file.
     pub(crate) fn write_policy(&self, policy: &str) {
-        fs::write(self.home.join("policy.toml"), policy).expect("a file");
+        fs::write(self.home.join("policy.toml"), written(policy)).expect("a file");
     }
 
     /// Sends a signal.
@@ -207,6 +209,11 @@ impl<'a> Gate<'a> {
         self.signal(Signal::KILL);
         assert!(self.process.wait(LIMIT).expect("a child can be waited for").is_some());
     }
+}
+
+/// An empty file is a mistake; a test's empty policy stands for the defaults.
+fn written(policy: &str) -> &str {
+    if policy.is_empty() { "mode = \"enforce\"\n" } else { policy }
 }
 
 /// The paths of a test's gate, to be laid over its policy.
@@ -232,7 +239,9 @@ pub(crate) fn nft_json(host: &Host, args: &[&str]) -> Value {
 
 /// Loads nft rules on a host.
 pub(crate) fn nft_load(host: &Host, rules: &str) {
-    let output = nft(host, &[rules]);
+    let file = PathBuf::from("/run/rules.nft");
+    fs::write(&file, rules.replace("} ", "}\n")).expect("a file");
+    let output = nft(host, &["-f", "/run/rules.nft"]);
     assert!(output.status.success(), "nft {rules}: {}", text(&output));
 }
 

@@ -1,0 +1,71 @@
+//! Many at once: floods that must not crowd out visitors, and thousands of standings.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use portcullis::lab::{Forge, Probe, visit};
+
+use crate::stage::{ANNA, Gate, PATIENCE, TRUDY, World, address, eventually, in_lab};
+
+in_lab! {
+    fn one_sources_flood_does_not_keep_others_waiting() {
+        let world = World::new();
+        let gate = Gate::start(&world.server, "[guard]\nceiling = \"100/s\"\nceiling_burst = 200\n");
+        let before = gate.judged();
+        let flood = world.forged(TRUDY, std::iter::repeat_n(80, 20_000)).into_iter();
+        // Every SYN another attempt: the source ports repeat, the sequence numbers do not.
+        let flood: Vec<Probe> = flood.enumerate().map(|(n, syn)| Probe { seq: n as u32, ..syn }).collect();
+        let flooding = world.rogues.spawn(move || Forge::open()?.flood(flood, 20_000)).unwrap();
+        let mut slowest = Duration::ZERO;
+        while !flooding.is_finished() {
+            let seen = world.visit(ANNA, 80);
+            slowest = slowest.max(seen.connected().unwrap_or_else(|| panic!("{seen:?}")));
+            // She stays below the ceiling herself.
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        flooding.join().unwrap().unwrap().unwrap();
+        assert!(slowest < Duration::from_millis(500), "a visitor waited {slowest:?}");
+        let judged = gate.judged() - before;
+        assert!(judged < 5000, "the kernel should have kept the flood away: {judged} were judged");
+    }
+
+    fn ten_thousand_standings_in_a_second_are_all_in_the_kernel() {
+        const SOURCES: u32 = 10_000;
+        let world = World::new();
+        let gate = Gate::start(
+            &world.server,
+            "[bans]\nafter = 1\nevidence = \"any\"\nbudget = 1_000_000\nbudget_network = 1_000_000\n\
+             [rate]\nsource = \"unlimited\"\nnetwork = \"unlimited\"\n",
+        );
+        let to = SocketAddr::new(world.server.v4().unwrap(), 81);
+        let from = |n: u32| std::net::IpAddr::from(std::net::Ipv4Addr::from_bits(0x0a09_0000 + n));
+        let syns: Vec<Probe> =
+            (0..SOURCES).map(|n| Probe::syn(SocketAddr::new(from(n), 40_000), to)).collect();
+        let done = AtomicBool::new(false);
+        let slowest = std::thread::scope(|scope| {
+            let visitor = scope.spawn(|| {
+                let (from, to) = (address(ANNA), SocketAddr::new(to.ip(), 80));
+                let mut slowest = Duration::ZERO;
+                while !done.load(Ordering::Relaxed) {
+                    let seen = world.people.run(|| visit(from, to, PATIENCE)).unwrap();
+                    slowest = slowest.max(seen.connected().unwrap_or(Duration::MAX));
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                slowest
+            });
+            let begun = Instant::now();
+            world.send(&world.rogues, syns, 10_000);
+            eventually(Duration::from_secs(10), "set of ten thousand", || {
+                let count = gate.set("banned4").len();
+                if count == SOURCES as usize { Ok(()) } else { Err(format!("{count} {}", gate.status())) }
+            });
+            println!("all in the kernel {:?} after the first SYN", begun.elapsed());
+            done.store(true, Ordering::Relaxed);
+            visitor.join().unwrap()
+        });
+        println!("slowest visit {slowest:?}; {}", gate.status()["kernel_sets"]);
+        assert!(slowest < Duration::from_millis(800), "a visitor waited {slowest:?}");
+        assert_eq!(gate.lost(), 0, "{}", gate.status());
+    }
+}
