@@ -29,3 +29,4 @@ pub mod memory;
 pub mod packet;
 pub mod policy;
 pub mod queue;
+pub mod replay;

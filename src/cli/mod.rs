@@ -7,6 +7,7 @@ pub mod demo;
 pub mod explain;
 mod layout;
 pub mod reload;
+pub mod replay;
 pub mod rules;
 pub mod run;
 pub mod status;
@@ -53,6 +54,8 @@ enum Verb {
     Bans(Ask<bans::Args>),
     /// Say what the gate thinks of an address, check by check
     Explain(Ask<explain::Args>),
+    /// Judge the connections of captures as the gate would have
+    Replay(replay::Args),
     /// Read the policy again; if it has a mistake, nothing changes
     Reload(Ask<reload::Args>),
     /// Remove everything that Portcullis put into the kernel
@@ -95,6 +98,7 @@ pub fn main() -> ExitCode {
         Verb::Status(Ask { args, socket, json }) => status::run(&args, &socket, json),
         Verb::Bans(Ask { args, socket, json }) => bans::run(&args, &socket, json),
         Verb::Explain(Ask { args, socket, json }) => explain::run(&args, &socket, json),
+        Verb::Replay(args) => replay::run(&args),
         Verb::Reload(Ask { args, socket, json }) => reload::run(&args, &socket, json),
         Verb::Unload(policy) => unload::run(&policy.config),
     }

@@ -43,6 +43,6 @@ pub use lock::{Lock, LockError};
 pub use names::{COUNTERS, TABLE};
 pub use orders::{Counters, Gone, Offence, Opened, Order, Orders, Told};
 pub use redirect::{RedirectError, iptables_commands};
-pub use ruleset::{Marks, Path, Ruleset, Spread, Stage, ruleset};
+pub use ruleset::{Marks, PACE, Path, Ruleset, Spread, Stage, ruleset};
 pub use store::{Line, Loaded, Store, StoreError};
 pub use unload::unload;

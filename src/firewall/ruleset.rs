@@ -83,7 +83,7 @@ const SETTLE: Option<(&str, i32, &str)> = Some(("prerouting", -149, "mangle + 1"
 const PROVE: Option<(&str, i32, &str)> = Some(("postrouting", 101, "srcnat + 1"));
 
 /// How often a suspect may knock at served ports.
-pub(super) const PACE: Rate = Rate { count: 10, per: Duration::from_secs(1), burst: 20 };
+pub const PACE: Rate = Rate { count: 10, per: Duration::from_secs(1), burst: 20 };
 
 /// The three packet mark bits, from the lowest, [`crate::config::Guard::mark_bit`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

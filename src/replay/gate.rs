@@ -1,0 +1,97 @@
+//! One policy at work on one capture: kernel, judge, ledger.
+
+use super::kernel::{Early, Kernel};
+use super::segment::Segment;
+use super::served::Serving;
+use super::track::Tracks;
+use crate::config::Config;
+use crate::memory::{Bounds, Memory, Moment, SourceKey};
+use crate::packet::Syn;
+use crate::policy::{Decision, Ruling, Standing, judge};
+
+/// A gate that was just built and knows nobody.
+#[derive(Debug)]
+pub struct Gate {
+    serving: Serving,
+    memory: Memory,
+    kernel: Kernel,
+    tracks: Tracks,
+}
+
+impl Gate {
+    /// A gate with this policy. It enforces, even where the policy only observes.
+    pub fn new(config: &Config, serving: Serving) -> Self {
+        let bounds = Bounds { sources: config.memory.sources, networks: config.memory.networks };
+        Self {
+            serving,
+            memory: Memory::new(bounds),
+            kernel: Kernel::new(config),
+            tracks: Tracks::default(),
+        }
+    }
+
+    /// An opening, or a stealth probe.
+    pub(super) fn opening(&mut self, syn: Syn, now: Moment) {
+        let (policy, served) = self.serving.of(&syn);
+        let source = SourceKey::of(syn.src);
+        let track = self.tracks.opening(source, now);
+        let (proven, suspect) = match self.kernel.opening(&syn, served, now) {
+            Early::Judge { proven, suspect } => (proven, suspect),
+            Early::Drop(why) => {
+                track.drop_it(why, "stopped by the kernel");
+                if why == "ceiling" {
+                    track.flag(why, "stopped by the kernel", now);
+                }
+                return;
+            }
+        };
+        let decision = judge(policy, &self.memory, &Syn { proven, suspect, ..syn }, now);
+        let (check, what) = (decision.check.name(), decision.evidence.what);
+        match decision.ruling {
+            Ruling::Accept => {
+                track.accepted += 1;
+                if syn.opens() {
+                    self.kernel.connects(&syn);
+                }
+            }
+            Ruling::Drop => {
+                track.drop_it(check, what);
+                if accuses(&decision) {
+                    track.flag(check, what, now);
+                }
+            }
+        }
+        if decision.earned == Standing::Clean {
+            return;
+        }
+        if let Some(change) = self.kernel.offence(source, &decision, now) {
+            let place = match change.entry.standing {
+                Standing::Suspect => &mut track.suspect_at,
+                Standing::Banned => &mut track.banned_at,
+                Standing::Clean => return,
+            };
+            place.get_or_insert(track.syns);
+            track.flag(check, what, now);
+        }
+    }
+
+    /// Any other TCP packet.
+    pub(super) fn other(&mut self, segment: Segment, now: Moment) {
+        self.kernel.passes(segment, now);
+    }
+
+    /// What became of everybody.
+    pub fn into_tracks(self) -> Tracks {
+        self.tracks
+    }
+}
+
+/// Was the source refused for what it is or does? Not for being on a list, for a port that is
+/// closed, for the crowd that it came in, nor for a standing that it had already.
+fn accuses(decision: &Decision) -> bool {
+    match decision.check.name() {
+        "allowlist" | "denylist" | "ports" | "standing" | "flood" | "none" => false,
+        "rate" => !matches!(decision.evidence.what, "network" | "total"),
+        _ => true,
+    }
+}

@@ -1,0 +1,148 @@
+//! What the kernel program would do: who is proven, who is dropped before the judge is asked.
+//!
+//! Follows [`crate::firewall::ruleset()`], with one difference: in a capture there is no "this
+//! host", so every destination is one that the gate guards.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::num::NonZeroUsize;
+use std::time::{Duration, SystemTime};
+
+use foldhash::quality::RandomState;
+use lru::LruCache;
+
+use super::segment::Segment;
+use crate::config::Config;
+use crate::firewall::{Change, Ledger, PACE, Rules};
+use crate::memory::{Bucket, Limit, Moment, SourceKey};
+use crate::packet::Syn;
+use crate::policy::{Decision, Rate, Standing};
+
+/// As many connections as Linux tracks on a machine with some memory.
+const CONNECTIONS: NonZeroUsize = NonZeroUsize::new(262_144).unwrap();
+
+/// Client and server of a connection.
+type Ends = ((IpAddr, u16), (IpAddr, u16));
+
+/// The table's state.
+#[derive(Debug)]
+pub(super) struct Kernel {
+    ledger: Ledger,
+    /// Connections whose opening was let through.
+    connections: LruCache<Ends, (), RandomState>,
+    /// Proven sources, until when.
+    proven: HashMap<SourceKey, Moment, RandomState>,
+    proven_for: Duration,
+    /// Meters per source: the pace of suspects, the ceiling of everybody.
+    meters: HashMap<SourceKey, [Bucket; 2], RandomState>,
+    ceiling: Option<Limit>,
+    size: usize,
+}
+
+/// What becomes of an opening before the judge sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Early {
+    /// Dropped, in the word for why.
+    Drop(&'static str),
+    /// Handed over, with the marks.
+    Judge { proven: bool, suspect: bool },
+}
+
+impl Kernel {
+    pub(super) fn new(config: &Config) -> Self {
+        Self {
+            ledger: Ledger::new(Rules::new(config, &[])),
+            connections: LruCache::with_hasher(CONNECTIONS, RandomState::default()),
+            proven: HashMap::default(),
+            proven_for: config.guard.proven_for,
+            meters: HashMap::default(),
+            ceiling: config.guard.ceiling.map(limit),
+            size: config.guard.set_size as usize,
+        }
+    }
+
+    /// An opening arrives.
+    pub(super) fn opening(&mut self, syn: &Syn, served: bool, now: Moment) -> Early {
+        let key = SourceKey::of(syn.src);
+        let clock = clock(now);
+        // Standings end by themselves; what ended needs no telling here.
+        self.ledger.expire(clock);
+        let standing = self.ledger.get(syn.src, clock).filter(|entry| entry.is_live(clock));
+        let standing = standing.map_or(Standing::Clean, |entry| entry.standing);
+        match standing {
+            Standing::Banned => return Early::Drop("banned"),
+            Standing::Suspect if !served => {
+                // It goes on probing, so it stays a suspect.
+                self.ledger.prolong(key.prefix(), clock);
+                return Early::Drop("suspect");
+            }
+            Standing::Suspect if self.over(key, 0, limit(PACE), now) => {
+                return Early::Drop("suspect");
+            }
+            Standing::Suspect | Standing::Clean => {}
+        }
+        if self.ceiling.is_some_and(|ceiling| self.over(key, 1, ceiling, now)) {
+            return Early::Drop("ceiling");
+        }
+        let proven = self.proven.get(&key).is_some_and(|until| now < *until);
+        Early::Judge { proven, suspect: standing == Standing::Suspect }
+    }
+
+    /// Is a source over a meter? It is not while there is no room for its meter.
+    fn over(&mut self, key: SourceKey, which: usize, limit: Limit, now: Moment) -> bool {
+        if self.meters.len() >= self.size && !self.meters.contains_key(&key) {
+            // As the kernel's elements do, a meter ends when it is empty.
+            self.meters
+                .retain(|_, meters| meters.iter().any(|bucket| bucket.level(limit, now) > 0));
+            if self.meters.len() >= self.size {
+                return false;
+            }
+        }
+        let bucket = &mut self.meters.entry(key).or_default()[which];
+        let over = bucket.test(limit, now).is_err();
+        bucket.charge(limit, now);
+        over
+    }
+
+    /// An opening was let through.
+    pub(super) fn connects(&mut self, syn: &Syn) {
+        self.connections.put(((syn.src, syn.sport), (syn.dst, syn.dport)), ());
+    }
+
+    /// Any other packet passes. Data from the side that was connected to proves the other one.
+    pub(super) fn passes(&mut self, segment: Segment, now: Moment) {
+        if !segment.pushes_data() || self.connections.get(&(segment.dst, segment.src)).is_none() {
+            return;
+        }
+        let key = SourceKey::of(segment.dst.0);
+        if self.proven.len() >= self.size && !self.proven.contains_key(&key) {
+            self.proven.retain(|_, until| now < *until);
+            if self.proven.len() >= self.size {
+                return;
+            }
+        }
+        self.proven.insert(key, now + self.proven_for);
+    }
+
+    /// A source has earned a standing. `None` if that changes nothing (it is spared, or has it).
+    pub(super) fn offence(
+        &mut self,
+        source: SourceKey,
+        decision: &Decision,
+        now: Moment,
+    ) -> Option<Change> {
+        let evidence = decision.evidence.what.to_owned();
+        let check = decision.check.name();
+        self.ledger.offence(source, decision.earned, check, evidence, clock(now)).ok()
+    }
+}
+
+/// The ledger's clock, at a moment of the capture.
+fn clock(now: Moment) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_nanos(now.0)
+}
+
+fn limit(rate: Rate) -> Limit {
+    let per = u64::try_from(rate.per.as_nanos()).unwrap_or(u64::MAX);
+    Limit::new(rate.count, per, rate.burst)
+}

@@ -1,0 +1,98 @@
+//! Which targets count as served.
+
+use std::collections::HashSet;
+use std::io::Read;
+use std::net::IpAddr;
+
+use super::capture::{Capture, Packet};
+use super::link::ip_of;
+use super::segment::Segment;
+use crate::packet::Syn;
+use crate::policy::{Policy, PortSet, Ports, PrefixSet};
+
+/// Addresses and ports that accepted a connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Targets(HashSet<(IpAddr, u16)>);
+
+impl Targets {
+    /// Every address and port that sends a SYN-ACK anywhere in a capture. `watch` hears how far
+    /// it has been read, in bytes.
+    pub fn of<R: Read>(capture: &mut Capture<R>, mut watch: impl FnMut(u64)) -> Self {
+        let mut targets = Self::default();
+        let mut count = 0u64;
+        while let Some(Packet { link, bytes, .. }) = capture.next_packet() {
+            let segment = ip_of(link, bytes).and_then(Segment::of);
+            if let Some(segment) = segment.filter(|segment| segment.answers()) {
+                targets.0.insert(segment.src);
+            }
+            count += 1;
+            if count.is_multiple_of(super::run::WATCH_EVERY) {
+                watch(capture.position());
+            }
+        }
+        targets
+    }
+}
+
+/// How the judge is told whether a target is served.
+///
+/// A policy knows ports, not hosts; in a capture each host serves others. So there are two
+/// policies, one that serves every port and one that serves none, and each SYN is judged by the
+/// one that is right for its target: a check sees no other difference.
+#[derive(Clone, Debug)]
+pub enum Serving {
+    /// By the policy's own ports.
+    Policy(Box<Policy>),
+    /// By what answered in the capture.
+    Capture {
+        /// For targets that answered.
+        open: Box<Policy>,
+        /// For all others.
+        closed: Box<Policy>,
+        /// Those that answered.
+        targets: Targets,
+    },
+}
+
+impl Serving {
+    /// The policy's own served ports; where it says `listening`, these do.
+    pub fn by_policy(policy: &Policy, listening: &PortSet) -> Self {
+        let mut policy = policy.clone();
+        policy.ports.serve(listening, &PortSet::default());
+        Self::Policy(Box::new(policy))
+    }
+
+    /// What answered in the capture, whatever the policy's `ports.open` says. Its other rules for
+    /// ports (`only_from`, `suspicious`) hold as they are.
+    pub fn by_capture(policy: &Policy, targets: Targets) -> Self {
+        let serving = |served: PortSet| {
+            let ports = Ports {
+                served,
+                any: false,
+                closing: PortSet::default(),
+                protect: PrefixSet::default(),
+                open_behind: None,
+                ..policy.ports.clone()
+            };
+            Box::new(Policy { ports, ..policy.clone() })
+        };
+        let mut all = PortSet::default();
+        all.insert_range(0..=u16::MAX);
+        Self::Capture { open: serving(all), closed: serving(PortSet::default()), targets }
+    }
+
+    /// The policy to judge this SYN by, and whether its target is served.
+    pub(super) fn of(&self, syn: &Syn) -> (&Policy, bool) {
+        match self {
+            Self::Policy(policy) => {
+                let ports = &policy.ports;
+                let behind = !ports.protect.is_empty() && ports.protect.find(syn.dst).is_some();
+                (policy, ports.serves(syn.dport, behind))
+            }
+            Self::Capture { open, closed, targets } => {
+                let served = targets.0.contains(&(syn.dst, syn.dport));
+                (if served { open } else { closed }, served)
+            }
+        }
+    }
+}
