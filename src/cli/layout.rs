@@ -15,11 +15,12 @@ pub(super) enum Align {
 }
 
 /// Aligned columns, two spaces between them, each as wide as its widest cell. A last column of
-/// words that would go beyond the terminal is cut off with `…`.
+/// words that would go beyond 80 columns is cut off with `…`.
 pub(super) struct Table {
     aligns: Vec<Align>,
     rows: Vec<Vec<String>>,
     indent: usize,
+    width: usize,
 }
 
 impl Table {
@@ -27,7 +28,12 @@ impl Table {
     pub(super) fn new(indent: usize, columns: &[(&str, Align)]) -> Self {
         let (heads, aligns): (Vec<String>, Vec<Align>) =
             columns.iter().map(|(head, align)| ((*head).to_owned(), *align)).unzip();
-        Self { aligns, rows: vec![heads], indent }
+        Self { aligns, rows: vec![heads], indent, width: WIDTH }
+    }
+
+    /// The same table for more columns than a terminal surely has.
+    pub(super) fn within(self, width: usize) -> Self {
+        Self { width, ..self }
     }
 
     /// Adds a row; missing cells are empty.
@@ -52,19 +58,19 @@ impl Table {
                     Align::Right => _ = write!(line, "{gap}{cell:>width$}"),
                 }
             }
-            text.push_str(&cut(line.trim_end()));
+            text.push_str(&cut(line.trim_end(), self.width));
             text.push('\n');
         }
         text
     }
 }
 
-/// Cut to the terminal's width.
-fn cut(line: &str) -> String {
-    if columns(line) <= WIDTH {
+/// Cut to so many columns.
+fn cut(line: &str, width: usize) -> String {
+    if columns(line) <= width {
         return line.to_owned();
     }
-    let mut kept: String = line.chars().take(WIDTH - 1).collect();
+    let mut kept: String = line.chars().take(width.saturating_sub(1)).collect();
     kept.truncate(kept.trim_end().len());
     kept + "…"
 }
@@ -117,6 +123,10 @@ mod tests {
         table.row(["é".into()]);
         let expected = format!("  A       NUMBER\n  longer       7  {}…\n  é\n", "x".repeat(61));
         assert_eq!(table.text(), expected);
+        let wider = table.within(82).text();
+        assert!(
+            wider.contains(&format!("{}…", "x".repeat(63))) && !wider.contains(&"x".repeat(64))
+        );
     }
 
     #[test]

@@ -46,16 +46,12 @@ mod tests {
             // Set back by a minute: goes on from here.
             (41 * S, 101 * S),
             (42 * S, 102 * S),
-            (u64::MAX, 61 * S - 2),
-        ]
-        .into_iter()
-        .take(6)
-        {
+        ] {
             assert_eq!(clock.at(stamp), Moment(moment), "{stamp}");
         }
         let mut clock = Clock::default();
         assert_eq!(clock.at(u64::MAX), Moment(u64::MAX));
         assert_eq!(clock.at(5), Moment(u64::MAX), "and nothing overflows");
-        let _ = clock.at(6);
+        assert!(clock.at(6) <= clock.at(7));
     }
 }

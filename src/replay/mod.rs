@@ -33,8 +33,3 @@ pub use run::{Report, Rivals, ServedFrom, replay};
 pub use score::{Score, Scores};
 pub use served::{Serving, Targets};
 pub use track::{Line, Track, Tracks};
-
-#[cfg(test)]
-mod forge;
-#[cfg(test)]
-mod tests;

@@ -1,4 +1,4 @@
-//! The answer as people read it, in 80 columns.
+//! The answer as people read it, in 80 columns, or 100 where numbers and words stand together.
 
 use std::cmp::Reverse;
 use std::fmt::{self, Write as _};
@@ -10,7 +10,10 @@ use crate::replay::against::{Difference, Fate};
 use crate::replay::{Report, Scores, Track};
 
 /// Rows of one file that are shown; `--json` has all of them.
-const ROWS: usize = 40;
+const ROWS: usize = 20;
+
+/// Columns of the tables of sources.
+const WIDTH: usize = 100;
 
 /// A file in one line.
 fn heading(name: &str, report: &Report) -> String {
@@ -45,7 +48,7 @@ pub(super) fn sources(name: &str, report: &Report) -> String {
         ("FLAGGED", Align::Right),
         ("REASON", Align::Left),
     ];
-    let mut table = Table::new(2, &columns);
+    let mut table = Table::new(2, &columns).within(WIDTH);
     let number = |n: Option<u64>| n.map_or("-".to_owned(), |n| Grouped(n).to_string());
     for row in rows.iter().take(ROWS) {
         table.row([
@@ -159,7 +162,7 @@ pub(super) fn changes(name: &str, report: &Report, found: &[Difference<'_>]) -> 
         ("NOW", Align::Right),
         ("CHANGE", Align::Left),
     ];
-    let mut table = Table::new(2, &columns);
+    let mut table = Table::new(2, &columns).within(WIDTH);
     for change in found.iter().take(ROWS) {
         let Difference { newly, no_longer, old, new } = change;
         let words = |fates: &[Fate]| fates.iter().map(|f| f.word()).collect::<Vec<_>>().join(", ");
