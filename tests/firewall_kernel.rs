@@ -13,7 +13,7 @@ use portcullis::config::{Config, FailMode, Mode, Redirect};
 use portcullis::events::{Event, Level};
 use portcullis::firewall::{Firewall, Offence, Order, Path, Spread, Stage, ruleset, unload};
 use portcullis::memory::SourceKey;
-use portcullis::policy::{Evidence, Standing};
+use portcullis::policy::{Allowlist, Evidence, Standing};
 use serde_json::Value;
 
 fn config(folder: &tempfile::TempDir) -> Config {
@@ -98,10 +98,15 @@ fn text_and_json_are_the_same_program() {
         gateway.guard.protect =
             ["10.7.0.0/16", "2001:db8:7::/48"].map(|net| net.parse().unwrap()).into();
         gateway.policy.ports.open_behind = Some([25, 80].into_iter().collect());
+        let trusted = ["10.0.0.0/8", "10.1.0.0/16", "192.0.2.7/32", "2001:db8:1::/48"];
+        gateway.policy.allowlist =
+            Allowlist::new(trusted.map(|net| net.parse().unwrap()).into()).into();
         gateway.bans.drop_established = true;
         gateway.queue.threads = 3;
         gateway.guard.ceiling.as_mut().unwrap().per = Duration::from_secs(3600);
-        let observe = Config { mode: Mode::Observe, ..Config::default() };
+        let mut observe = Config { mode: Mode::Observe, ..Config::default() };
+        let everybody = ["0.0.0.0/0", "::/0"].map(|net| net.parse().unwrap());
+        observe.policy.allowlist = Allowlist::new(everybody.into()).into();
         let folder = tempfile::tempdir().unwrap();
         let (json, text) = (folder.path().join("json"), folder.path().join("text"));
         for config in [Config::default(), gateway, observe] {

@@ -18,9 +18,7 @@ fn rules() -> Rules {
         budget_network: 3,
         network: (24, 48),
         never: vec!["192.0.2.0/28".parse().unwrap(), "2001:db8:1::1/128".parse().unwrap()],
-        allowed: Arc::new(Allowlist {
-            prefixes: PrefixSet::new(vec![("198.51.100.7/32".parse().unwrap(), 0)]),
-        }),
+        allowed: Arc::new(Allowlist::new(vec!["198.51.100.7/32".parse().unwrap()])),
         capacity: 8,
     }
 }
