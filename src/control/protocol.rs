@@ -203,7 +203,7 @@ pub struct MemoryFacts {
     pub sources: u64,
     /// Sources that can be remembered.
     pub sources_bound: u64,
-    /// Networks remembered; 0 if that is not counted.
+    /// Networks remembered; one with proven and other sources counts twice.
     pub networks: u64,
     /// Networks that can be remembered.
     pub networks_bound: u64,
