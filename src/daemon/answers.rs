@@ -1,6 +1,7 @@
 //! What the daemon answers to the command line.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::mpsc::channel;
 use std::time::{Duration, SystemTime};
 
 use ipnet::IpNet;
@@ -15,7 +16,7 @@ use crate::control::{
 use crate::firewall::{By, Gone, Order, Told};
 use crate::memory::{Source, SourceKey};
 use crate::packet::{Flags, Options, Syn};
-use crate::policy::{Finding, Row, Ruling, Standing, explain};
+use crate::policy::{Evidence, Finding, Row, Ruling, Standing, explain};
 
 impl Daemon {
     /// Answers one request. Called from the threads of the control socket.
@@ -77,7 +78,7 @@ impl Daemon {
             memory: MemoryFacts {
                 sources: (newcomers + proven) as u64,
                 sources_bound: state.config.memory.sources as u64,
-                networks: 0,
+                networks: self.shared.memory.networks() as u64,
                 networks_bound: state.config.memory.networks as u64,
             },
             standings: StandingCounts {
@@ -140,16 +141,27 @@ impl Daemon {
         let covered = |told: &&Told| net.is_none_or(|net| covers(net, told.entry.net));
         let mut changed = 0;
         let mut last = String::new();
-        for told in listed.iter().filter(covered) {
+        // All are sent before the first answer is waited for, so that the kernel is told of many at
+        // once and not of one after the other.
+        let removing = listed.iter().filter(covered).map(|told| {
+            let (reply, answer) = channel();
             let net = told.entry.net;
-            if self.orders.ask(|reply| Order::Remove { net, reply }).map_err(gone)?.is_some() {
+            self.orders.send(Order::Remove { net, reply }).map(|()| (net, answer))
+        });
+        for (net, answer) in removing.collect::<Result<Vec<_>, Gone>>().map_err(gone)? {
+            if answer.recv().map_err(|_| gone(Gone))?.is_some() {
                 changed += 1;
                 last = format!("{net} is clean");
             }
         }
         let text = match (changed, net) {
             (0, Some(net)) => {
-                return Err(Refusal::new(Trouble::Usage, format!("{net} has no standing")));
+                let around = listed.iter().find(|told| told.entry.net.contains(&net));
+                let more = around.map_or_else(String::new, |told| {
+                    let wide = told.entry.net;
+                    format!(" of its own, but {wide} around it: portcullis bans remove {wide}")
+                });
+                return Err(Refusal::new(Trouble::Usage, format!("{net} has no standing{more}")));
             }
             (1, _) => last,
             (n, _) => format!("{n} sources are clean"),
@@ -185,9 +197,9 @@ impl Daemon {
             standing_left: entry.as_ref().and_then(|entry| entry.until.duration_since(now).ok()),
             accepted: ruling == Ruling::Accept && !banned,
             settled_by,
-            checks: rows.iter().map(check_row).collect(),
+            checks: rows.iter().map(|row| check_row(row, banned)).collect(),
             memory: source.map(|source| source_facts(&source, known)),
-            advice: advice(address, banned, denied),
+            advice: advice(address, entry.as_ref().map(|entry| entry.net), banned, denied),
         })
     }
 }
@@ -227,8 +239,11 @@ fn ban_row(told: &Told) -> BanRow {
     }
 }
 
-fn check_row(row: &Row) -> CheckRow {
+fn check_row(row: &Row, banned: bool) -> CheckRow {
     let (finding, evidence) = match row.finding {
+        _ if banned && row.check.name() == "standing" => {
+            (FindingWord::Deny, Evidence { what: "banned", ..Evidence::default() })
+        }
         None => (FindingWord::NotAsked, Default::default()),
         Some(Finding::Pass) => (FindingWord::Pass, Default::default()),
         Some(Finding::Allow(evidence)) => (FindingWord::Allow, evidence),
@@ -254,9 +269,19 @@ fn source_facts(source: &Source, proven: bool) -> SourceFacts {
 }
 
 /// What would have to happen for the connection to be let in.
-fn advice(address: IpAddr, banned: bool, denied: Option<&Row>) -> Vec<String> {
+fn advice(
+    address: IpAddr,
+    standing: Option<IpNet>,
+    banned: bool,
+    denied: Option<&Row>,
+) -> Vec<String> {
     let trust = format!("To trust it whatever it does, add it to [allowlist] from: \"{address}\"");
-    let pardon = format!("To lift it now: portcullis bans remove {address}");
+    // The ban may be of a wider prefix.
+    let whom = match standing {
+        Some(net) if net.prefix_len() < net.max_prefix_len() => net.to_string(),
+        _ => address.to_string(),
+    };
+    let pardon = format!("To lift it now: portcullis bans remove {whom}");
     if banned {
         return vec!["It is let in when the ban ends.".to_owned(), pardon, trust];
     }

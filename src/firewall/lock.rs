@@ -74,7 +74,10 @@ mod tests {
         assert!(second.contains(&format!("process {}", std::process::id())), "{second}");
         drop(first);
         Lock::take(folder.path()).unwrap();
-        let nowhere = Lock::take(&folder.path().join("none")).unwrap_err().to_string();
+        assert!(Lock::take(&folder.path().join("new/folder")).is_ok(), "it is made");
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let nowhere = Lock::take(&file.join("none")).unwrap_err().to_string();
         assert!(nowhere.contains("mkdir -p"), "{nowhere}");
     }
 }
