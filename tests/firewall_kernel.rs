@@ -601,6 +601,45 @@ fn while_nft_fails_standings_are_kept() {
 }
 
 #[test]
+fn a_reload_that_the_kernel_refuses_changes_nothing() {
+    alone("a_reload_that_the_kernel_refuses_changes_nothing", || {
+        let folder = tempfile::tempdir().unwrap();
+        let broken = folder.path().join("broken");
+        let real = run("command -v nft");
+        let (broken_, real) = (broken.display(), real.trim());
+        instead_of("nft", &format!("[ -e {broken_} ] && exit 1; exec {real} \"$@\""));
+        let config = config(&folder);
+        let (firewall, _told) = start(&config);
+        firewall.open().unwrap();
+        let whole = table_lines();
+        add(&firewall, "203.0.113.5/32", Standing::Banned);
+        std::fs::write(&broken, "").unwrap();
+        let mut other = config.clone();
+        other.guard.mark_bit = 4;
+        other.bans.never = vec!["203.0.113.5/32".parse().unwrap()];
+        let configure = |config: Config| {
+            let config = Arc::new(config);
+            let order = |reply| Order::Configure { config, protected: None, reply };
+            firewall.orders().ask(order).unwrap()
+        };
+        assert!(configure(other.clone()).is_err());
+        std::fs::remove_file(&broken).unwrap();
+        let in_step = || {
+            let counters = firewall.orders().ask(|reply| Order::Counters { reply }).unwrap();
+            counters.in_step
+        };
+        wait("the all-clear", in_step);
+        assert_eq!(elements("banned4"), 1, "nobody was pardoned by it");
+        let kept: Vec<String> =
+            table_lines().into_iter().filter(|line| !line.contains("203.0.113.5")).collect();
+        assert_eq!(kept, whole, "the old rules stand");
+        configure(other).unwrap();
+        assert!(table_text().contains("meta mark | 0x00000040"));
+        assert_eq!(elements("banned4"), 0);
+    });
+}
+
+#[test]
 fn a_standing_ends_and_comes_back() {
     alone("a_standing_ends_and_comes_back", || {
         let folder = tempfile::tempdir().unwrap();

@@ -37,7 +37,11 @@ impl Daemon {
     }
 
     fn status(&self) -> Result<StatusReport, Refusal> {
-        let firewall = self.orders.ask(|reply| Order::Counters { reply }).map_err(gone)?;
+        // The admin asks because something hangs: the rest is told without the firewall then.
+        let counters = self.orders.ask_within(PATIENCE, |reply| Order::Counters { reply });
+        let counters = counters.map_err(gone)?;
+        let busy = counters.is_none();
+        let firewall = counters.unwrap_or_default();
         let counters = self.shared.counters.sum();
         let now = self.shared.now();
         let state = lock(&self.state);
@@ -93,6 +97,9 @@ impl Daemon {
             firewall: FirewallFacts {
                 healthy: firewall.in_step && firewall.path.is_some(),
                 text: match (firewall.in_step, firewall.path.is_some()) {
+                    _ if busy => {
+                        "unknown: nft keeps the firewall thread waiting; standings wait too".into()
+                    }
                     (false, _) => {
                         "the kernel does not hold all standings; it is tried again".into()
                     }
@@ -108,8 +115,13 @@ impl Daemon {
         })
     }
 
+    fn list(&self) -> Result<Vec<Told>, Refusal> {
+        let order = |reply| Order::List { reply };
+        self.orders.ask_within(LIST_PATIENCE, order).map_err(gone)?.ok_or_else(busy)
+    }
+
     fn bans(&self) -> Result<Vec<BanRow>, Refusal> {
-        let told = self.orders.ask(|reply| Order::List { reply }).map_err(gone)?;
+        let told = self.list()?;
         let mut rows: Vec<BanRow> = told.iter().map(ban_row).collect();
         rows.sort_by_key(|row| std::cmp::Reverse(row.since));
         Ok(rows)
@@ -137,7 +149,7 @@ impl Daemon {
     }
 
     fn remove(&self, net: Option<IpNet>) -> Result<Done, Refusal> {
-        let listed = self.orders.ask(|reply| Order::List { reply }).map_err(gone)?;
+        let listed = self.list()?;
         let covered = |told: &&Told| net.is_none_or(|net| covers(net, told.entry.net));
         let mut changed = 0;
         let mut last = String::new();
@@ -171,7 +183,8 @@ impl Daemon {
 
     /// What would become of an ordinary SYN from `address` to `port` at this moment?
     fn explain(&self, address: IpAddr, port: u16) -> Result<ExplainReport, Refusal> {
-        let entry = self.orders.ask(|reply| Order::Get { address, reply }).map_err(gone)?;
+        let get = |reply| Order::Get { address, reply };
+        let entry = self.orders.ask_within(PATIENCE, get).map_err(gone)?.ok_or_else(busy)?;
         let now = SystemTime::now();
         let entry = entry.filter(|entry| entry.until > now);
         let standing = entry.as_ref().map_or(Standing::Clean, |entry| entry.standing);
@@ -202,6 +215,17 @@ impl Daemon {
             advice: advice(address, entry.as_ref().map(|entry| entry.net), banned, denied),
         })
     }
+}
+
+/// How long the firewall's thread has for an answer. It works on nothing else for longer, unless
+/// nft hangs.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The same for a list of everybody, with the kernel's counters: some seconds for large sets.
+const LIST_PATIENCE: Duration = Duration::from_secs(25);
+
+fn busy() -> Refusal {
+    let text = "nft keeps the firewall thread waiting; try again, or see: journalctl -u portcullis";
+    Refusal::new(Trouble::Unavailable, text)
 }
 
 fn gone(gone: Gone) -> Refusal {

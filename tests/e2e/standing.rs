@@ -64,7 +64,7 @@ in_lab! {
             [(MALLORY, "banned4", MALLORY), (MALLORY6, "banned6", "2001:db8:bad::")]
         {
             assert!(world.visit(from, 80).is_served());
-            let mut open = established(&world, from);
+            let mut open = established(&world, from, 80);
             for port in CLOSED {
                 assert_eq!(world.visit_within(from, port, HASTE), Visit::TimedOut);
             }
@@ -127,6 +127,42 @@ in_lab! {
         assert!(world.visit(CARLA, 80).is_served());
     }
 
+    fn ssh_sessions_spare_those_who_had_them_at_the_start_and_nobody_else() {
+        let world = World::new();
+        let _admin = established(&world, BEN, 22);
+        let gate = Gate::start(&world.server, "");
+        let ban = |who: &str| gate.ask(&["bans", "add", who, "--for", "10m"]);
+        let refused = ban(BEN);
+        assert_eq!(refused.status.code(), Some(64), "{}", crate::stage::text(&refused));
+        // Whoever guesses passwords has a session too, as long as sshd lets him try.
+        let _guesser = established(&world, MALLORY, 22);
+        assert!(ban(MALLORY).status.success());
+        assert!(gate.ask(&["reload"]).status.success());
+        assert_eq!(gate.standing(MALLORY).as_deref(), Some("banned"));
+        assert_eq!(gate.set("banned4"), [MALLORY]);
+        assert_eq!(ban(BEN).status.code(), Some(64));
+    }
+
+    fn a_ban_of_a_whole_prefix_says_how_to_lift_it() {
+        let world = World::new();
+        let gate = Gate::start(&world.server, "");
+        assert!(gate.ask(&["bans", "add", "192.0.2.0/24"]).status.success());
+        let explained = gate.explain(MALLORY, 80);
+        assert_eq!((&explained["accepted"], &explained["settled_by"]), (&false.into(), &"standing".into()));
+        let command = "portcullis bans remove 192.0.2.0/24";
+        assert!(explained["advice"].to_string().contains(command), "{explained}");
+        let inner = gate.ask(&["bans", "remove", MALLORY]);
+        assert_eq!(inner.status.code(), Some(64));
+        assert!(crate::stage::text(&inner).contains(command), "{}", crate::stage::text(&inner));
+        for n in 1..40 {
+            assert!(gate.ask(&["bans", "add", &format!("203.0.113.{n}"), "--suspect"]).status.success());
+        }
+        let all = gate.ask(&["bans", "remove", "all"]);
+        assert!(crate::stage::text(&all).contains("40 sources are clean"), "{}", crate::stage::text(&all));
+        assert_eq!((gate.set("suspect4"), gate.set("refused4")), (vec![], vec![]));
+        assert_eq!(gate.ask(&["bans", "ad"]).status.code(), Some(64), "a mistyped verb");
+    }
+
     fn trusted_networks_and_own_addresses_are_never_banned() {
         let world = World::new();
         let gate = Gate::start(
@@ -150,10 +186,10 @@ fn named(from: &str) -> String {
     portcullis::memory::SourceKey::of(address(from)).to_string()
 }
 
-/// An open connection to the web service, with nothing said yet.
-fn established(world: &World, from: &str) -> TcpStream {
+/// An open connection to a service, with nothing said yet.
+fn established(world: &World, from: &str, port: u16) -> TcpStream {
     let from = address(from);
-    let to = SocketAddr::new(world.server_for(from), 80);
+    let to = SocketAddr::new(world.server_for(from), port);
     let connect = || {
         let socket =
             socket2::Socket::new(socket2::Domain::for_address(to), socket2::Type::STREAM, None)?;
