@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
 use serde_json::Value;
 
 use super::Stop;
@@ -22,13 +23,15 @@ pub(super) const POLICY: &str = include_str!("policy.toml");
 /// Where the gate keeps its things: inside the lab's own /run, which vanishes with it.
 const HOME: &str = "/run/portcullis";
 
+/// How long a stop may take, before the daemon is killed.
+const STOP: Duration = Duration::from_secs(2);
 /// How long a start may take.
 const START: Duration = Duration::from_secs(10);
 
 /// The running daemon. It ends when this is dropped.
 pub(super) struct Gate<'a> {
     server: &'a Host,
-    _daemon: Process,
+    daemon: Process,
 }
 
 impl<'a> Gate<'a> {
@@ -62,7 +65,7 @@ impl<'a> Gate<'a> {
             }
             std::thread::sleep(Duration::from_millis(10));
         }
-        Ok((Self { server, _daemon: daemon }, log))
+        Ok((Self { server, daemon }, log))
     }
 
     /// Every standing, as `portcullis bans list` gets them: over the control socket.
@@ -96,6 +99,14 @@ impl<'a> Gate<'a> {
         let set = objects.into_iter().flatten().find_map(|object| object.get("set"));
         let elements = set.and_then(|set| set["elem"].as_array()).cloned().unwrap_or_default();
         Ok(elements.iter().map(element).collect())
+    }
+}
+
+impl Drop for Gate<'_> {
+    fn drop(&mut self) {
+        // Gently, so that no tool which it has called is left behind.
+        let _ = self.daemon.signal(Signal::TERM);
+        let _ = self.daemon.wait(STOP);
     }
 }
 
