@@ -60,6 +60,8 @@ impl<'a> Gate<'a> {
         let mut command = host.command(PORTCULLIS);
         command.args(["run", "--config"]).arg(home.join("policy.toml"));
         command.env("NOTIFY_SOCKET", &socket).stdin(Stdio::null());
+        // As systemd's WatchdogSec=1 would have it.
+        command.env("WATCHDOG_USEC", "1000000");
         command.stdout(said.try_clone().expect("a file")).stderr(said);
         let process = Process::start(&mut command).expect("nsenter starts");
         let mut gate = Self { host, process, home, notify };
