@@ -41,7 +41,7 @@ impl Gate {
         let mut drained_by: Option<Instant> = None;
         loop {
             progress.waiting();
-            match self.queue.next()? {
+            match self.queue.receive()? {
                 Some(held) => {
                     let lost = self.queue.lost() - counters.lost.get();
                     if lost > 0 {
