@@ -284,8 +284,10 @@ pub struct ExplainReport {
     /// How much longer the standing lasts.
     #[serde(default, with = "seconds::optional")]
     pub standing_left: Option<Duration>,
-    /// Would it be let in at this moment?
+    /// Does the gate find nothing against letting it in at this moment?
     pub accepted: bool,
+    /// Does the gate act on that? False in observe mode: everything is let in.
+    pub enforced: bool,
     /// What settles it: a check's name, `standing`, or empty where nothing speaks against it.
     pub settled_by: String,
     /// Every check in order.

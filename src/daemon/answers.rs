@@ -213,6 +213,7 @@ impl Daemon {
             standing,
             standing_left: entry.as_ref().and_then(|entry| entry.until.duration_since(now).ok()),
             accepted: ruling == Ruling::Accept && !banned,
+            enforced: rules.enforce,
             settled_by,
             checks: rows.iter().map(|row| check_row(row, banned)).collect(),
             memory: source.map(|source| source_facts(&source, known)),
