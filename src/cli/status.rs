@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
@@ -41,7 +42,7 @@ fn head(report: &StatusReport, zone: &TimeZone) -> String {
     };
     let facts = [
         ("mode", mode.to_owned()),
-        ("up", format!("{}, since {}", Span(*uptime), local(*started, zone))),
+        ("up", format!("{}, since {}", Span(whole_seconds(*uptime)), local(*started, zone))),
         ("policy", format!("{}, read {}", report.config, local(report.config_loaded, zone))),
         ("redirect", redirect.clone()),
         ("served", report.served.clone()),
@@ -152,6 +153,7 @@ fn losses(report: &StatusReport) -> String {
     let Snapshot { events_lost, orders_lost, lost, .. } = report.counters;
     let losses: Vec<String> = [
         (lost, "packets on their way to the gate"),
+        (report.firewall.over_rate, "packets over the maximal rate"),
         (orders_lost, "changes of standing"),
         (events_lost, "events"),
         (report.lines_lost, "log lines"),
@@ -203,9 +205,13 @@ fn lines<const N: usize>(title: &str, facts: [(&str, String); N]) -> String {
     std::iter::once(format!("{title}\n")).chain(facts).collect()
 }
 
+/// Nobody wants milliseconds of a time that is told while it passes.
+fn whole_seconds(span: Duration) -> Duration {
+    Duration::from_secs(span.as_secs())
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
 
     use super::*;
     use crate::control::protocol::{FirewallFacts, Latency, MemoryFacts, QueueRow, StandingCounts};
@@ -258,6 +264,7 @@ mod tests {
             firewall: FirewallFacts {
                 healthy: true,
                 stopped_packets: 98_765,
+                over_rate: 0,
                 ..FirewallFacts::default()
             },
             served: "22, 80, 443".into(),

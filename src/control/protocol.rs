@@ -240,8 +240,11 @@ pub struct FirewallFacts {
     pub text: String,
     /// How often it had to be rebuilt because somebody removed it.
     pub repaired: u64,
-    /// Packets that the kernel dropped by itself because of a standing.
+    /// Packets that the kernel dropped by itself: banned, suspect, or over the ceiling.
     pub stopped_packets: u64,
+    /// Packets over `[queue] max_rate`: accepted or dropped without a judgement, as `when_over` says.
+    #[serde(default)]
+    pub over_rate: u64,
 }
 
 /// One source with a standing.

@@ -99,7 +99,11 @@ impl Daemon {
                     (true, true) => String::new(),
                 },
                 repaired: firewall.repairs,
-                stopped_packets: kernel("banned") + kernel("suspect"),
+                stopped_packets: ["banned", "suspect_stopped", "suspect_paced", "over_ceiling"]
+                    .iter()
+                    .map(|name| kernel(name))
+                    .sum(),
+                over_rate: kernel("over_rate"),
             },
             served: self.served(),
             counters,

@@ -38,7 +38,7 @@ impl Gate {
         let mut draining = false;
         loop {
             progress.waiting();
-            match self.queue.next()? {
+            match self.queue.receive()? {
                 Some(held) => {
                     let lost = self.queue.lost() - counters.lost.get();
                     if lost > 0 {

@@ -11,7 +11,7 @@ use sd_notify::NotifyState;
 use super::shared::Rules;
 use super::{Daemon, State, notify};
 use crate::config::Config;
-use crate::events::Level;
+use crate::events::{Grouped, Level};
 use crate::firewall::Order;
 use crate::host;
 
@@ -19,6 +19,8 @@ use crate::host;
 const STEP: Duration = Duration::from_millis(250);
 /// How often own addresses, gateways and resolvers are read again: networks come and go.
 const INDISPENSABLE: Duration = Duration::from_secs(60);
+/// The same alarm is not raised more often.
+const ALARM_EVERY: Duration = Duration::from_secs(60);
 /// A verdict takes microseconds; a thread that is at one for this long is stuck.
 const STUCK: Duration = Duration::from_secs(2);
 
@@ -57,13 +59,25 @@ struct Ticks {
     unreadable: bool,
     /// The kernel has not been told of the last change of served ports.
     untold: bool,
+    /// Losses that were told.
+    lost: u64,
+    alarmed: Option<Instant>,
 }
 
 impl Ticks {
     fn new() -> Self {
         let now = Instant::now();
         let watchdog = sd_notify::watchdog_enabled().map(|limit| limit / 2);
-        Self { watchdog, fed: now, refreshed: now, stuck: false, unreadable: false, untold: false }
+        Self {
+            watchdog,
+            fed: now,
+            refreshed: now,
+            stuck: false,
+            unreadable: false,
+            untold: false,
+            lost: 0,
+            alarmed: None,
+        }
     }
 
     fn tick(&mut self, daemon: &Daemon) {
@@ -71,7 +85,9 @@ impl Ticks {
         // A reload may hold the state while it waits for nft; the watchdog must not wait with it.
         let Ok(mut state) = daemon.state.try_lock() else { return };
         self.look_at_ports(daemon, &mut state);
-        state.rates.note(daemon.shared.now(), &daemon.shared.counters.sum());
+        let counters = daemon.shared.counters.sum();
+        state.rates.note(daemon.shared.now(), &counters);
+        self.look_at_losses(daemon, counters.lost);
         if self.refreshed.elapsed() >= INDISPENSABLE {
             self.refreshed = Instant::now();
             look_at_addresses(daemon, &mut state);
@@ -90,6 +106,20 @@ impl Ticks {
         if self.watchdog.is_some_and(|every| self.fed.elapsed() >= every) && !stuck {
             notify(&[NotifyState::Watchdog]);
             self.fed = Instant::now();
+        }
+    }
+
+    /// Raises an alarm, at most once a minute, when packets passed the gate unjudged.
+    fn look_at_losses(&mut self, daemon: &Daemon, lost: u64) {
+        if lost > self.lost && self.alarmed.is_none_or(|at| at.elapsed() >= ALARM_EVERY) {
+            let text = format!(
+                "{} SYNs found no room in the queue's buffer and were not judged (when_full says \
+                 what became of them); raise [queue] length or threads, or net.core.rmem_max",
+                Grouped(lost - self.lost)
+            );
+            daemon.say(Level::Warning, "lost", text);
+            self.alarmed = Some(Instant::now());
+            self.lost = lost;
         }
     }
 

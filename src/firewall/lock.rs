@@ -19,7 +19,7 @@ pub enum LockError {
         folder: PathBuf,
     },
     /// The lock file cannot be opened.
-    #[error("cannot open {}: {source}. The state folder must exist and be writable: mkdir -p {}", path.display(), path.parent().unwrap_or(path).display())]
+    #[error("cannot open {}: {source}. [bans] state_dir must be a folder that the daemon's user may write", path.display())]
     Open {
         /// The lock file.
         path: PathBuf,
@@ -64,6 +64,8 @@ impl Lock {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]
@@ -74,7 +76,10 @@ mod tests {
         assert!(second.contains(&format!("process {}", std::process::id())), "{second}");
         drop(first);
         Lock::take(folder.path()).unwrap();
-        let nowhere = Lock::take(&folder.path().join("none")).unwrap_err().to_string();
-        assert!(nowhere.contains("mkdir -p"), "{nowhere}");
+        let fresh = folder.path().join("none/yet");
+        Lock::take(&fresh).unwrap();
+        assert_eq!(fresh.metadata().unwrap().permissions().mode() & 0o777, 0o700);
+        let barred = Lock::take(&fresh.join("lock/below")).unwrap_err().to_string();
+        assert!(barred.contains("must be a folder that the daemon's user may write"), "{barred}");
     }
 }

@@ -7,7 +7,7 @@
 //!            └── watch ◀──────────── somebody else's changes
 //! ```
 //!
-//! [`ruleset`], the ledger and the transactions are pure; `kernel`, `nft`, `redirect`, `store` and
+//! [`ruleset()`], the ledger and the transactions are pure; `kernel`, `nft`, `redirect`, `store` and
 //! `watch` do the I/O; `worker` is the thread that owns them all.
 
 mod budget;

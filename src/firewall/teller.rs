@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::entry::Entry;
 use super::names::is_wide;
-use crate::events::{Event, Level, Notice, StandingChange};
+use crate::events::{Event, Level, Notice, Span, StandingChange};
 use crate::memory::SourceKey;
 use crate::policy::Standing;
 
@@ -50,7 +50,7 @@ impl Teller {
         if is_wide(entry.net) {
             let text = match lasts {
                 Some(lasts) => {
-                    format!("{} is banned for {} s: {}", entry.net, lasts.as_secs(), entry.reason)
+                    format!("{} is banned for {:#}: {}", entry.net, Span(lasts), entry.reason)
                 }
                 None if ended => format!("the ban of {} has ended", entry.net),
                 None => format!("the ban of {} was removed", entry.net),

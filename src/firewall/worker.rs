@@ -23,7 +23,8 @@ use super::teller::Teller;
 use super::transaction::Elem;
 use super::watch::Sighting;
 use crate::config::{Config, Mode};
-use crate::policy::{PortSet, Standing};
+use crate::events::Measured;
+use crate::policy::{Evidence, PortSet, Standing};
 
 /// The most messages that are worked on together.
 const TOGETHER: usize = 20_000;
@@ -204,8 +205,11 @@ impl Worker {
     }
 
     fn offence(&mut self, offence: &Offence, now: SystemTime, batch: &mut Batch) {
-        let seen = &offence.evidence;
-        let evidence = format!("{} seen={} limit={}", seen.what, seen.seen, seen.limit);
+        let Evidence { what, seen, limit } = offence.evidence;
+        let evidence = match (seen, limit) {
+            (0.0, 0.0) => what.to_owned(),
+            _ => format!("{what}: {} of {}", Measured(seen), Measured(limit)),
+        };
         match self.ledger.offence(offence.source, offence.earned, offence.check, evidence, now) {
             Ok(change) => {
                 batch.decided.push(offence.decided);

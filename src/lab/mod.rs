@@ -1,7 +1,7 @@
 //! A private network on this machine: hosts, links and real traffic, in namespaces that vanish
 //! with the process. `portcullis demo` and the end-to-end tests run in it, as root or not.
 //!
-//! [`enter`] starts the current program again inside fresh namespaces (`unshare`); there,
+//! [`enter()`] starts the current program again inside fresh namespaces (`unshare`); there,
 //! [`Lab::open`] turns the empty network into a router with [`Host`]s around it:
 //!
 //! ```text

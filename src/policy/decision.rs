@@ -2,7 +2,8 @@
 
 use super::CheckId;
 
-/// What a check saw and what it would have tolerated. The pair is printed as `seen=… limit=…`.
+/// What a check saw and what it would have tolerated. The pair is printed as `seen=… limit=…`;
+/// both are 0 where nothing is measured, and then left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Evidence {
     /// What it was, in a few words: `"SYN+FIN"`, `"login"`, `"unserved"`. Never empty on a denial.

@@ -57,7 +57,7 @@ pub struct Settings {
     pub length: u32,
     /// Accept (true) or drop what finds no room.
     pub fail_open: bool,
-    /// How long [`Queue::next`] waits for a packet.
+    /// How long [`Queue::receive`] waits for a packet.
     pub patience: Duration,
 }
 
@@ -113,7 +113,7 @@ impl Queue {
     ///
     /// # Errors
     /// What the kernel says; the queue is then of no more use.
-    pub fn next(&mut self) -> io::Result<Option<Held>> {
+    pub fn receive(&mut self) -> io::Result<Option<Held>> {
         match self.inner.recv() {
             Ok(message) => {
                 // The kernel numbers packets before it puts them into the socket: a gap is what
@@ -147,7 +147,7 @@ impl Queue {
         self.inner.verdict(message)
     }
 
-    /// From now on [`Queue::next`] does not wait: for draining.
+    /// From now on [`Queue::receive`] does not wait: for draining.
     pub fn stop_waiting(&mut self) {
         self.inner.set_nonblocking(true);
     }

@@ -8,7 +8,7 @@ use portcullis::lab::{Manner, Overheard, Visit};
 
 use crate::stage::{
     ANNA, BEN, CARLA, CARLAS_PHONE, DORA, Gate, HASTE, MALLORY, MALLORY6, TRUDY, World, address,
-    in_lab,
+    eventually, in_lab, text,
 };
 
 /// Ports that nobody serves.
@@ -113,18 +113,65 @@ in_lab! {
         let world = World::new();
         let gate = Gate::start(&world.server, "");
         let added = gate.ask(&["bans", "add", CARLA, "--for", "10m", "--reason", "test"]);
-        assert!(added.status.success(), "{}", crate::stage::text(&added));
+        assert!(added.status.success(), "{}", text(&added));
         gate.await_set("banned6", "2001:db8:7:1::");
         for banned in [CARLA, CARLAS_PHONE] {
             assert_eq!(world.visit_within(banned, 80, HASTE), Visit::TimedOut, "{banned}");
         }
         assert!(world.visit(DORA, 80).is_served());
         let removed = gate.ask(&["bans", "remove", CARLAS_PHONE]);
-        assert!(removed.status.success(), "{}", crate::stage::text(&removed));
-        crate::stage::eventually(Duration::from_secs(5), "empty set", || {
+        assert!(removed.status.success(), "{}", text(&removed));
+        eventually(Duration::from_secs(5), "empty set", || {
             if gate.set("banned6").is_empty() { Ok(()) } else { Err(format!("{:?}", gate.set("banned6"))) }
         });
         assert!(world.visit(CARLA, 80).is_served());
+    }
+
+    fn a_ban_ends_by_itself() {
+        let world = World::new();
+        let gate = Gate::start(&world.server, "");
+        let added = gate.ask(&["bans", "add", MALLORY, "--for", "2s", "--reason", "test"]);
+        assert!(added.status.success(), "{}", text(&added));
+        gate.await_set("banned4", MALLORY);
+        assert_eq!(world.visit_within(MALLORY, 80, HASTE), Visit::TimedOut);
+        eventually(Duration::from_secs(5), "end of the ban", || {
+            match world.visit_within(MALLORY, 80, HASTE) {
+                seen if seen.is_served() => Ok(()),
+                seen => Err(format!("{seen:?} {:?}", gate.set("banned4"))),
+            }
+        });
+        assert_eq!(gate.await_event("clear", MALLORY)["reason"], "expired");
+        assert_eq!(gate.standing(MALLORY), None);
+    }
+
+    fn a_whole_network_can_be_banned_by_hand() {
+        let world = World::new();
+        let gate = Gate::start(&world.server, "");
+        let added = gate.ask(&["bans", "add", "192.0.2.0/24", "--for", "10m", "--reason", "test"]);
+        assert!(added.status.success(), "{}", text(&added));
+        for from in [MALLORY, TRUDY] {
+            assert_eq!(world.visit_within(from, 80, HASTE), Visit::TimedOut, "{from}");
+        }
+        assert!(world.visit(ANNA, 80).is_served());
+        let removed = gate.ask(&["bans", "remove", "192.0.2.0/24"]);
+        assert!(removed.status.success(), "{}", text(&removed));
+        assert!(world.visit(MALLORY, 80).is_served() && world.visit(TRUDY, 80).is_served());
+    }
+
+    fn established_connections_are_cut_where_the_policy_says_so() {
+        let world = World::new();
+        let gate = Gate::start(&world.server, "[bans]\nestablished = \"drop\"\n");
+        for (from, set, element) in
+            [(MALLORY, "banned4", MALLORY), (MALLORY6, "banned6", "2001:db8:bad::")]
+        {
+            let mut open = established(&world, from);
+            let added = gate.ask(&["bans", "add", from, "--for", "10m", "--reason", "test"]);
+            assert!(added.status.success(), "{}", text(&added));
+            gate.await_set(set, element);
+            open.set_read_timeout(Some(HASTE)).unwrap();
+            open.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+            assert!(open.read(&mut [0; 64]).is_err(), "{from} is still served");
+        }
     }
 
     fn trusted_networks_and_own_addresses_are_never_banned() {

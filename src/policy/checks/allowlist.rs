@@ -8,7 +8,7 @@ pub(super) const CHECK: Check = Check { name: "allowlist", about: "trusted sourc
 #[inline]
 fn look(case: &mut Case<'_>) -> Finding {
     match case.policy.allowlist.prefixes.find(case.syn.src) {
-        Some(_) => Finding::Allow(Evidence { what: "trusted", seen: 1.0, limit: 1.0 }),
+        Some(_) => Finding::Allow(Evidence { what: "trusted", ..Evidence::default() }),
         None => Finding::Pass,
     }
 }

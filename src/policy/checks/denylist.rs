@@ -11,7 +11,7 @@ fn look(case: &mut Case<'_>) -> Finding {
     match denylist.prefixes.find(case.syn.src) {
         Some(list) => {
             let what = denylist.lists.get(usize::from(list)).copied().unwrap_or("policy");
-            Finding::Deny { evidence: Evidence { what, seen: 1.0, limit: 0.0 }, weight: 1 }
+            Finding::Deny { evidence: Evidence { what, ..Evidence::default() }, weight: 1 }
         }
         None => Finding::Pass,
     }

@@ -13,10 +13,8 @@ const SUSPICIOUS: u8 = 3;
 fn look(case: &mut Case<'_>) -> Finding {
     let ports = &case.policy.ports;
     let port = case.syn.dport;
-    let deny = |what, weight| Finding::Deny {
-        evidence: Evidence { what, seen: port.into(), limit: 0.0 },
-        weight,
-    };
+    let deny =
+        |what, weight| Finding::Deny { evidence: Evidence { what, ..Evidence::default() }, weight };
     let barred = ports
         .only_from
         .iter()
