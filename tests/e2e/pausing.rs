@@ -6,7 +6,7 @@ use std::time::Duration;
 use portcullis::lab::{Forge, Probe};
 use rustix::process::Signal;
 
-use crate::stage::{Gate, World, address, eventually, in_lab};
+use crate::stage::{ANNA, Gate, TRUDY, World, address, eventually, in_lab};
 
 /// What a gate with all rights must be able to hold. An ordinary user's socket buffer may be
 /// bounded below that (net.core.rmem_max): then the gate has to say so, and hold what it says.
@@ -47,6 +47,35 @@ in_lab! {
         assert_eq!((after.0 - before.0, after.1 - before.1), (judged, judged), "{}", gate.status());
         assert_eq!(gate.lost(), 0, "{}", gate.status());
         println!("{judged} SYNs waited and were judged; there is room for {holds}");
+    }
+
+    fn what_finds_no_room_is_counted() {
+        const SENT: u16 = 400;
+        let world = World::new();
+        for when_full in ["accept", "drop"] {
+            let mut gate = Gate::start(
+                &world.server,
+                &format!("[queue]\nlength = 64\nwhen_full = \"{when_full}\"\n[guard]\nceiling = \"unlimited\"\n"),
+            );
+            let before = (gate.judged(), gate.kernel_count("queued"), gate.lost());
+            let syns = world.forged(TRUDY, std::iter::repeat_n(80, usize::from(SENT)));
+            gate.signal(Signal::STOP);
+            world.send(&world.rogues, syns, 20_000);
+            gate.signal(Signal::CONT);
+            // A gap is seen when the next one comes.
+            eventually(Duration::from_secs(5), "empty queue", || {
+                if gate.judged() - before.0 >= 64 { Ok(()) } else { Err(gate.status().to_string()) }
+            });
+            assert!(world.visit(ANNA, 80).is_served());
+            let (judged, lost) = eventually(Duration::from_secs(5), "count of all", || {
+                let (judged, queued) = (gate.judged() - before.0, gate.kernel_count("queued") - before.1);
+                let lost = gate.status()["counters"]["lost"].as_u64().unwrap() - before.2;
+                if judged + lost == queued { Ok((judged, lost)) } else { Err(gate.status().to_string()) }
+            });
+            assert!((65..200).contains(&judged), "{when_full}: {judged} were judged, {lost} were lost");
+            assert_eq!(judged + lost, u64::from(SENT) + 1);
+            assert_eq!(gate.stop(), Some(0));
+        }
     }
 }
 
