@@ -9,6 +9,7 @@ mod stage;
 mod admitting;
 mod crowds;
 mod demo;
+mod dying;
 mod forwarding;
 mod lab;
 mod life;
