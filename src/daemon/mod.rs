@@ -345,7 +345,7 @@ impl Daemon {
             Level::Notice,
             "start",
             format!(
-                "portcullis {} is {mode}, packets come by {}, served ports: {served}",
+                "portcullis {} is {mode}, packets come {}, served ports: {served}",
                 env!("CARGO_PKG_VERSION"),
                 self.redirect
             ),
