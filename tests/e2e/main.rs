@@ -15,5 +15,6 @@ mod lab;
 mod life;
 mod mending;
 mod pausing;
+mod queues;
 mod refusing;
 mod standing;

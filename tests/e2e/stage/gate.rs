@@ -229,11 +229,15 @@ fn written(policy: &str) -> &str {
     if policy.is_empty() { "mode = \"enforce\"\n" } else { policy }
 }
 
+/// Which way packets must take, where the machine offers several: `nft` or `iptables`.
+const REDIRECT: &str = "PORTCULLIS_TEST_REDIRECT";
+
 /// The paths of a test's gate, to be laid over its policy.
 fn places(home: &std::path::Path) -> String {
     let home = home.display();
+    let redirect = std::env::var(REDIRECT).unwrap_or_else(|_| "auto".into());
     format!(
-        "[bans]\nstate_dir = \"{home}/state\"\n[events]\njson = \"{home}/events.json\"\n\
+        "[guard]\nredirect = \"{redirect}\"\n[bans]\nstate_dir = \"{home}/state\"\n[events]\njson = \"{home}/events.json\"\n\
          [control]\nsocket = \"{home}/control.sock\"\n"
     )
 }
