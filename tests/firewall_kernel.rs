@@ -13,7 +13,7 @@ use portcullis::config::{Config, FailMode, Mode, Redirect};
 use portcullis::events::{Event, Level};
 use portcullis::firewall::{Firewall, Offence, Order, Path, Spread, Stage, ruleset, unload};
 use portcullis::memory::SourceKey;
-use portcullis::policy::{Evidence, Standing};
+use portcullis::policy::{Allowlist, Evidence, Standing};
 use serde_json::Value;
 
 fn config(folder: &tempfile::TempDir) -> Config {
@@ -98,10 +98,15 @@ fn text_and_json_are_the_same_program() {
         gateway.guard.protect =
             ["10.7.0.0/16", "2001:db8:7::/48"].map(|net| net.parse().unwrap()).into();
         gateway.policy.ports.open_behind = Some([25, 80].into_iter().collect());
+        let trusted = ["10.0.0.0/8", "10.1.0.0/16", "192.0.2.7/32", "2001:db8:1::/48"];
+        gateway.policy.allowlist =
+            Allowlist::new(trusted.map(|net| net.parse().unwrap()).into()).into();
         gateway.bans.drop_established = true;
         gateway.queue.threads = 3;
         gateway.guard.ceiling.as_mut().unwrap().per = Duration::from_secs(3600);
-        let observe = Config { mode: Mode::Observe, ..Config::default() };
+        let mut observe = Config { mode: Mode::Observe, ..Config::default() };
+        let everybody = ["0.0.0.0/0", "::/0"].map(|net| net.parse().unwrap());
+        observe.policy.allowlist = Allowlist::new(everybody.into()).into();
         let folder = tempfile::tempdir().unwrap();
         let (json, text) = (folder.path().join("json"), folder.path().join("text"));
         for config in [Config::default(), gateway, observe] {
@@ -592,6 +597,45 @@ fn while_nft_fails_standings_are_kept() {
         let (firewall, _told) = start(&config(&copy));
         assert_eq!(elements("banned4"), 20);
         firewall.stop();
+    });
+}
+
+#[test]
+fn a_reload_that_the_kernel_refuses_changes_nothing() {
+    alone("a_reload_that_the_kernel_refuses_changes_nothing", || {
+        let folder = tempfile::tempdir().unwrap();
+        let broken = folder.path().join("broken");
+        let real = run("command -v nft");
+        let (broken_, real) = (broken.display(), real.trim());
+        instead_of("nft", &format!("[ -e {broken_} ] && exit 1; exec {real} \"$@\""));
+        let config = config(&folder);
+        let (firewall, _told) = start(&config);
+        firewall.open().unwrap();
+        let whole = table_lines();
+        add(&firewall, "203.0.113.5/32", Standing::Banned);
+        std::fs::write(&broken, "").unwrap();
+        let mut other = config.clone();
+        other.guard.mark_bit = 4;
+        other.bans.never = vec!["203.0.113.5/32".parse().unwrap()];
+        let configure = |config: Config| {
+            let config = Arc::new(config);
+            let order = |reply| Order::Configure { config, protected: None, reply };
+            firewall.orders().ask(order).unwrap()
+        };
+        assert!(configure(other.clone()).is_err());
+        std::fs::remove_file(&broken).unwrap();
+        let in_step = || {
+            let counters = firewall.orders().ask(|reply| Order::Counters { reply }).unwrap();
+            counters.in_step
+        };
+        wait("the all-clear", in_step);
+        assert_eq!(elements("banned4"), 1, "nobody was pardoned by it");
+        let kept: Vec<String> =
+            table_lines().into_iter().filter(|line| !line.contains("203.0.113.5")).collect();
+        assert_eq!(kept, whole, "the old rules stand");
+        configure(other).unwrap();
+        assert!(table_text().contains("meta mark | 0x00000040"));
+        assert_eq!(elements("banned4"), 0);
     });
 }
 

@@ -1,10 +1,13 @@
 //! The kernel program for three policies, as text, compared with files that people can read.
 //! `UPDATE_GOLDEN=1 cargo test --test rules_golden` writes them anew.
 
+use std::net::IpAddr;
 use std::path::Path;
 
+use ipnet::IpNet;
 use portcullis::cli::rules::as_text;
 use portcullis::config::{Config, Mode, Redirect};
+use portcullis::policy::Allowlist;
 
 fn compare(name: &str, config: &Config) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/rules/{name}.txt"));
@@ -21,6 +24,11 @@ fn compare(name: &str, config: &Config) {
     );
 }
 
+fn allowlist(nets: &[&str]) -> Allowlist {
+    let net = |text: &&str| text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+    Allowlist::new(nets.iter().map(net).collect::<Result<_, _>>().unwrap())
+}
+
 #[test]
 fn default() {
     let mut config = Config::default();
@@ -32,6 +40,8 @@ fn default() {
 fn gateway() {
     let mut config = Config::default();
     config.guard.redirect = Redirect::Iptables;
+    let trusted = ["192.0.2.0/24", "192.0.2.7", "2001:db8:1::/48"];
+    config.policy.allowlist = allowlist(&trusted).into();
     config.guard.protect =
         ["10.7.0.0/16", "10.7.1.0/24", "2001:db8:7::/48"].map(|net| net.parse().unwrap()).into();
     config.policy.ports.served = [22].into_iter().collect();

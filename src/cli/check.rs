@@ -11,10 +11,12 @@ const NO_INPUT: u8 = 66;
 /// EX_CONFIG of sysexits: the policy has mistakes.
 const BAD_CONFIG: u8 = 78;
 
-/// Checks the policy at `path`. A good one is summed up on standard output; the exit code is 0.
+/// Checks the policy at `path`. A good one is summed up on standard output, unless that is to be
+/// `quiet`; the exit code is 0.
 /// All mistakes of a bad one go to standard error; the exit code is 78, or 66 if there is no file.
-pub fn run(path: &Path) -> ExitCode {
+pub fn run(path: &Path, quiet: bool) -> ExitCode {
     match config::load(path) {
+        Ok(_) if quiet => ExitCode::SUCCESS,
         Ok(loaded) => {
             print!("{}", Summary { path, loaded: &loaded });
             ExitCode::SUCCESS

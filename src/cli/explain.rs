@@ -63,7 +63,11 @@ fn screen(report: &ExplainReport) -> String {
     } else {
         format!(" (settled by: {})", report.settled_by)
     };
-    let outcome = if *accepted { "would be LET IN now" } else { "would be REFUSED now" };
+    let outcome = match (*accepted, report.enforced) {
+        (true, _) => "would be LET IN now",
+        (false, true) => "would be REFUSED now",
+        (false, false) => "would be REFUSED, but the gate only observes: it is LET IN now",
+    };
     text += &wrap("Outcome: ", &format!("it {outcome}{by}"));
     text.push('\n');
 
@@ -137,6 +141,7 @@ mod tests {
             standing: Standing::Suspect,
             standing_left: Some(Duration::from_secs(200)),
             accepted: false,
+            enforced: true,
             settled_by: "rate".into(),
             checks: vec![
                 row("allowlist", FindingWord::Pass, "", 0.0, 0.0),
@@ -179,6 +184,24 @@ What would change it
     }
 
     #[test]
+    fn refused_in_words_only() {
+        let report = ExplainReport {
+            address: "203.0.113.7".parse().unwrap(),
+            port: 23,
+            standing: Standing::Clean,
+            standing_left: None,
+            accepted: false,
+            enforced: false,
+            settled_by: "ports".into(),
+            checks: vec![],
+            memory: None,
+            advice: vec![],
+        };
+        let text = screen(&report);
+        assert!(text.contains("only observes: it is LET IN now"), "{text}");
+    }
+
+    #[test]
     fn let_in() {
         let report = ExplainReport {
             address: "2001:db8::7".parse().unwrap(),
@@ -186,6 +209,7 @@ What would change it
             standing: Standing::Clean,
             standing_left: None,
             accepted: true,
+            enforced: true,
             settled_by: String::new(),
             checks: vec![row("denylist", FindingWord::Pass, "", 0.0, 0.0)],
             memory: None,

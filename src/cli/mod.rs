@@ -39,7 +39,13 @@ enum Verb {
     /// Run the gate in the foreground, as the systemd unit does
     Run(Policy),
     /// Check a policy: all mistakes at once, with line and column
-    Check(Policy),
+    Check {
+        #[command(flatten)]
+        policy: Policy,
+        /// Say nothing of a policy that is good
+        #[arg(long)]
+        quiet: bool,
+    },
     /// Print the kernel rules that a policy leads to, without touching anything
     Rules {
         #[command(flatten)]
@@ -88,12 +94,19 @@ struct Ask<A: Args> {
     json: bool,
 }
 
+/// EX_USAGE of sysexits: what was typed makes no sense.
+const USAGE: u8 = 64;
+
 /// The whole program: reads the arguments, runs the verb, says how it went (sysexits).
 pub fn main() -> ExitCode {
-    match Cli::parse().verb {
+    let typed = match Cli::try_parse() {
+        Ok(typed) => typed,
+        Err(error) => return misused(&error),
+    };
+    match typed.verb {
         Verb::Demo(args) => demo::run(args),
         Verb::Run(policy) => run::run(&policy.config),
-        Verb::Check(policy) => check::run(&policy.config),
+        Verb::Check { policy, quiet } => check::run(&policy.config, quiet),
         Verb::Rules { policy, json } => rules::run(&policy.config, json),
         Verb::Status(Ask { args, socket, json }) => status::run(&args, &socket, json),
         Verb::Bans(Ask { args, socket, json }) => bans::run(&args, &socket, json),
@@ -101,5 +114,33 @@ pub fn main() -> ExitCode {
         Verb::Replay(args) => replay::run(&args),
         Verb::Reload(Ask { args, socket, json }) => reload::run(&args, &socket, json),
         Verb::Unload(policy) => unload::run(&policy.config),
+    }
+}
+
+/// Prints what clap has to say: help on standard output, mistakes on standard error.
+fn misused(error: &clap::Error) -> ExitCode {
+    // If nobody reads it, there is nobody to tell.
+    let _ = error.print();
+    ExitCode::from(if error.use_stderr() { USAGE } else { 0 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_systemd_unit_types_what_the_program_reads() {
+        let unit = include_str!("../../systemd/portcullis.service");
+        let commands = unit.lines().filter_map(|line| {
+            let (key, command) = line.split_once('=')?;
+            key.starts_with("Exec").then_some(command)
+        });
+        let mut count = 0;
+        for command in commands {
+            let typed = Cli::try_parse_from(command.split_whitespace());
+            assert!(typed.is_ok(), "{command}: {}", typed.err().unwrap());
+            count += 1;
+        }
+        assert_eq!(count, 3);
     }
 }

@@ -146,7 +146,7 @@ pub struct StatusReport {
     pub pid: u32,
     /// `enforce` or `observe`.
     pub mode: String,
-    /// How packets come to the gate: `nft`, `iptables` or `manual`.
+    /// How packets come to the gate, in words: `by nft's queue statement`.
     pub redirect: String,
     /// When the daemon started.
     pub started: Timestamp,
@@ -203,7 +203,7 @@ pub struct MemoryFacts {
     pub sources: u64,
     /// Sources that can be remembered.
     pub sources_bound: u64,
-    /// Networks remembered; 0 if that is not counted.
+    /// Networks remembered; one with proven and other sources counts twice.
     pub networks: u64,
     /// Networks that can be remembered.
     pub networks_bound: u64,
@@ -284,8 +284,10 @@ pub struct ExplainReport {
     /// How much longer the standing lasts.
     #[serde(default, with = "seconds::optional")]
     pub standing_left: Option<Duration>,
-    /// Would it be let in at this moment?
+    /// Does the gate find nothing against letting it in at this moment?
     pub accepted: bool,
+    /// Does the gate act on that? False in observe mode: everything is let in.
+    pub enforced: bool,
     /// What settles it: a check's name, `standing`, or empty where nothing speaks against it.
     pub settled_by: String,
     /// Every check in order.

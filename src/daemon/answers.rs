@@ -1,6 +1,7 @@
 //! What the daemon answers to the command line.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::mpsc::channel;
 use std::time::{Duration, SystemTime};
 
 use ipnet::IpNet;
@@ -15,7 +16,7 @@ use crate::control::{
 use crate::firewall::{By, Gone, Order, Told};
 use crate::memory::{Source, SourceKey};
 use crate::packet::{Flags, Options, Syn};
-use crate::policy::{Finding, Row, Ruling, Standing, explain};
+use crate::policy::{Evidence, Finding, Row, Ruling, Standing, explain};
 
 impl Daemon {
     /// Answers one request. Called from the threads of the control socket.
@@ -36,7 +37,11 @@ impl Daemon {
     }
 
     fn status(&self) -> Result<StatusReport, Refusal> {
-        let firewall = self.orders.ask(|reply| Order::Counters { reply }).map_err(gone)?;
+        // The admin asks because something hangs: the rest is told without the firewall then.
+        let counters = self.orders.ask_within(PATIENCE, |reply| Order::Counters { reply });
+        let counters = counters.map_err(gone)?;
+        let busy = counters.is_none();
+        let firewall = counters.unwrap_or_default();
         let counters = self.shared.counters.sum();
         let now = self.shared.now();
         let state = lock(&self.state);
@@ -77,7 +82,7 @@ impl Daemon {
             memory: MemoryFacts {
                 sources: (newcomers + proven) as u64,
                 sources_bound: state.config.memory.sources as u64,
-                networks: 0,
+                networks: self.shared.memory.networks() as u64,
                 networks_bound: state.config.memory.networks as u64,
             },
             standings: StandingCounts {
@@ -92,6 +97,9 @@ impl Daemon {
             firewall: FirewallFacts {
                 healthy: firewall.in_step && firewall.path.is_some(),
                 text: match (firewall.in_step, firewall.path.is_some()) {
+                    _ if busy => {
+                        "unknown: nft keeps the firewall thread waiting; standings wait too".into()
+                    }
                     (false, _) => {
                         "the kernel does not hold all standings; it is tried again".into()
                     }
@@ -111,8 +119,13 @@ impl Daemon {
         })
     }
 
+    fn list(&self) -> Result<Vec<Told>, Refusal> {
+        let order = |reply| Order::List { reply };
+        self.orders.ask_within(LIST_PATIENCE, order).map_err(gone)?.ok_or_else(busy)
+    }
+
     fn bans(&self) -> Result<Vec<BanRow>, Refusal> {
-        let told = self.orders.ask(|reply| Order::List { reply }).map_err(gone)?;
+        let told = self.list()?;
         let mut rows: Vec<BanRow> = told.iter().map(ban_row).collect();
         rows.sort_by_key(|row| std::cmp::Reverse(row.since));
         Ok(rows)
@@ -140,20 +153,31 @@ impl Daemon {
     }
 
     fn remove(&self, net: Option<IpNet>) -> Result<Done, Refusal> {
-        let listed = self.orders.ask(|reply| Order::List { reply }).map_err(gone)?;
+        let listed = self.list()?;
         let covered = |told: &&Told| net.is_none_or(|net| covers(net, told.entry.net));
         let mut changed = 0;
         let mut last = String::new();
-        for told in listed.iter().filter(covered) {
+        // All are sent before the first answer is waited for, so that the kernel is told of many at
+        // once and not of one after the other.
+        let removing = listed.iter().filter(covered).map(|told| {
+            let (reply, answer) = channel();
             let net = told.entry.net;
-            if self.orders.ask(|reply| Order::Remove { net, reply }).map_err(gone)?.is_some() {
+            self.orders.send(Order::Remove { net, reply }).map(|()| (net, answer))
+        });
+        for (net, answer) in removing.collect::<Result<Vec<_>, Gone>>().map_err(gone)? {
+            if answer.recv().map_err(|_| gone(Gone))?.is_some() {
                 changed += 1;
                 last = format!("{net} is clean");
             }
         }
         let text = match (changed, net) {
             (0, Some(net)) => {
-                return Err(Refusal::new(Trouble::Usage, format!("{net} has no standing")));
+                let around = listed.iter().find(|told| told.entry.net.contains(&net));
+                let more = around.map_or_else(String::new, |told| {
+                    let wide = told.entry.net;
+                    format!(" of its own, but {wide} around it: portcullis bans remove {wide}")
+                });
+                return Err(Refusal::new(Trouble::Usage, format!("{net} has no standing{more}")));
             }
             (1, _) => last,
             (n, _) => format!("{n} sources are clean"),
@@ -163,7 +187,8 @@ impl Daemon {
 
     /// What would become of an ordinary SYN from `address` to `port` at this moment?
     fn explain(&self, address: IpAddr, port: u16) -> Result<ExplainReport, Refusal> {
-        let entry = self.orders.ask(|reply| Order::Get { address, reply }).map_err(gone)?;
+        let get = |reply| Order::Get { address, reply };
+        let entry = self.orders.ask_within(PATIENCE, get).map_err(gone)?.ok_or_else(busy)?;
         let now = SystemTime::now();
         let entry = entry.filter(|entry| entry.until > now);
         let standing = entry.as_ref().map_or(Standing::Clean, |entry| entry.standing);
@@ -188,12 +213,24 @@ impl Daemon {
             standing,
             standing_left: entry.as_ref().and_then(|entry| entry.until.duration_since(now).ok()),
             accepted: ruling == Ruling::Accept && !banned,
+            enforced: rules.enforce,
             settled_by,
-            checks: rows.iter().map(check_row).collect(),
+            checks: rows.iter().map(|row| check_row(row, banned)).collect(),
             memory: source.map(|source| source_facts(&source, known)),
-            advice: advice(address, banned, denied),
+            advice: advice(address, entry.as_ref().map(|entry| entry.net), banned, denied),
         })
     }
+}
+
+/// How long the firewall's thread has for an answer. It works on nothing else for longer, unless
+/// nft hangs.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The same for a list of everybody, with the kernel's counters: some seconds for large sets.
+const LIST_PATIENCE: Duration = Duration::from_secs(25);
+
+fn busy() -> Refusal {
+    let text = "nft keeps the firewall thread waiting; try again, or see: journalctl -u portcullis";
+    Refusal::new(Trouble::Unavailable, text)
 }
 
 fn gone(gone: Gone) -> Refusal {
@@ -231,8 +268,11 @@ fn ban_row(told: &Told) -> BanRow {
     }
 }
 
-fn check_row(row: &Row) -> CheckRow {
+fn check_row(row: &Row, banned: bool) -> CheckRow {
     let (finding, evidence) = match row.finding {
+        _ if banned && row.check.name() == "standing" => {
+            (FindingWord::Deny, Evidence { what: "banned", ..Evidence::default() })
+        }
         None => (FindingWord::NotAsked, Default::default()),
         Some(Finding::Pass) => (FindingWord::Pass, Default::default()),
         Some(Finding::Allow(evidence)) => (FindingWord::Allow, evidence),
@@ -258,9 +298,19 @@ fn source_facts(source: &Source, proven: bool) -> SourceFacts {
 }
 
 /// What would have to happen for the connection to be let in.
-fn advice(address: IpAddr, banned: bool, denied: Option<&Row>) -> Vec<String> {
+fn advice(
+    address: IpAddr,
+    standing: Option<IpNet>,
+    banned: bool,
+    denied: Option<&Row>,
+) -> Vec<String> {
     let trust = format!("To trust it whatever it does, add it to [allowlist] from: \"{address}\"");
-    let pardon = format!("To lift it now: portcullis bans remove {address}");
+    // The ban may be of a wider prefix.
+    let whom = match standing {
+        Some(net) if net.prefix_len() < net.max_prefix_len() => net.to_string(),
+        _ => address.to_string(),
+    };
+    let pardon = format!("To lift it now: portcullis bans remove {whom}");
     if banned {
         return vec!["It is let in when the ban ends.".to_owned(), pardon, trust];
     }

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::Cache;
 
@@ -14,6 +14,9 @@ use crate::memory::SourceKey;
 use crate::packet::{Syn, parse};
 use crate::policy::{CheckId, Decision, Ruling, Standing, judge};
 use crate::queue::{Held, Queue, Verdict};
+
+/// How long a queue may take to become empty once nothing should come any more.
+const DRAINING: Duration = Duration::from_secs(2);
 
 /// What one queue thread works with.
 pub(super) struct Gate {
@@ -35,7 +38,7 @@ impl Gate {
         let counters = shared.counters.block(self.index);
         let progress = &shared.progress[self.index];
         let mut rules = Cache::new(&shared.rules);
-        let mut draining = false;
+        let mut drained_by: Option<Instant> = None;
         loop {
             progress.waiting();
             match self.queue.receive()? {
@@ -46,12 +49,17 @@ impl Gate {
                     }
                     self.judge(held, rules.load(), counters)?;
                 }
-                None if draining => return Ok(()),
+                None if drained_by.is_some() => return Ok(()),
                 None => {}
             }
-            if !draining && shared.draining.load(Relaxed) {
-                self.queue.stop_waiting();
-                draining = true;
+            match drained_by {
+                // The redirect could not be removed: there is no end to what comes.
+                Some(end) if Instant::now() >= end => return Ok(()),
+                None if shared.draining.load(Relaxed) => {
+                    self.queue.stop_waiting();
+                    drained_by = Some(Instant::now() + DRAINING);
+                }
+                _ => {}
             }
         }
     }

@@ -22,6 +22,7 @@ mod shared;
 mod ticker;
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::Ordering::Relaxed;
@@ -106,6 +107,8 @@ struct Daemon {
     path: PathBuf,
     shared: Arc<Shared>,
     state: Mutex<State>,
+    /// Held from reading a policy until it is in force: the one that was read last counts.
+    reloading: Mutex<()>,
     orders: Orders,
     teller: Teller,
     events: Mutex<Option<Events>>,
@@ -120,6 +123,8 @@ struct State {
     config: Arc<Config>,
     loaded: SystemTime,
     listening: Listening,
+    /// SSH sessions that were open when the daemon started and still are.
+    sessions: Vec<(SocketAddr, SocketAddr)>,
     /// Addresses that must never be locked out, as last looked up.
     indispensable: Vec<IpNet>,
     rates: Rates,
@@ -210,7 +215,8 @@ impl Start<'_> {
             numbers.map(|number| Queue::open(settings(number))).collect::<Result<_, _>>()?;
         let facts = queues.iter().map(|queue| (queue.number(), queue.holds())).collect();
 
-        let indispensable = host::indispensable();
+        let sessions = host::ssh_sessions();
+        let indispensable = host::indispensable(&sessions);
         let (teller, lost) = (self.teller.clone(), Arc::clone(&shared));
         let firewall =
             Firewall::start_alone(alone, &config, indispensable.clone(), move |event| {
@@ -240,24 +246,27 @@ impl Start<'_> {
                 config: Arc::clone(&config),
                 loaded: SystemTime::now(),
                 listening,
+                sessions,
                 indispensable,
                 rates: Rates::default(),
             }),
+            reloading: Mutex::new(()),
             orders: firewall.orders(),
             teller: self.teller.clone(),
             events: Mutex::new(None),
             queues: facts,
             redirect,
         });
-        let answering = Arc::clone(&daemon);
-        let control = control::Server::start(
-            &config.control.socket,
-            config.control.group.as_deref(),
-            Arc::new(move |request| answering.answer(request)),
-        )?;
-        let ticker = ticker::Ticker::start(&daemon)
-            .map_err(|error| Failure::System { step: "start a thread", error })?;
-        Ok((daemon, Running { firewall, gates, broken, control, ticker }))
+        match attendants(&daemon, &config) {
+            Ok((control, ticker)) => {
+                Ok((daemon, Running { firewall, gates, broken, control, ticker }))
+            }
+            Err(failure) => {
+                // Nobody will listen to the queues. If this fails too, the rules' bypass is left.
+                let _ = firewall.close();
+                Err(failure)
+            }
+        }
     }
 
     /// Starts a queue thread. If its queue breaks, it says so and wakes the main thread.
@@ -275,6 +284,22 @@ impl Start<'_> {
             })
             .map_err(|error| Failure::System { step: "start a thread", error })
     }
+}
+
+/// The threads that are not needed for judging.
+fn attendants(
+    daemon: &Arc<Daemon>,
+    config: &Config,
+) -> Result<(control::Server, ticker::Ticker), Failure> {
+    let answering = Arc::clone(daemon);
+    let control = control::Server::start(
+        &config.control.socket,
+        config.control.group.as_deref(),
+        Arc::new(move |request| answering.answer(request)),
+    )?;
+    let ticker = ticker::Ticker::start(daemon)
+        .map_err(|error| Failure::System { step: "start a thread", error })?;
+    Ok((control, ticker))
 }
 
 impl Running {

@@ -20,7 +20,10 @@ impl Daemon {
         if let Ok(reloading) = NotifyState::monotonic_usec_now() {
             notify(&[NotifyState::Reloading, reloading]);
         }
-        let outcome = self.replace();
+        let outcome = {
+            let _alone = lock(&self.reloading);
+            self.replace()
+        };
         match &outcome {
             Ok(done) => {
                 for warning in &done.warnings {
@@ -44,13 +47,13 @@ impl Daemon {
                 lines: errors.to_string().lines().map(str::to_owned).collect(),
             })?;
         let mut warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
-        // One reload at a time, and none while the ticker swaps served ports.
+        // Not while the ticker swaps served ports.
         let mut state = lock(&self.state);
         let mut config = only_at_start(config, &state.config, &mut warnings);
         config.policy.ports.serve(state.listening.listening(), &state.listening.closing());
         let config = Arc::new(config);
 
-        state.indispensable = host::indispensable();
+        state.indispensable = host::indispensable(&state.sessions);
         let protected = Some(state.indispensable.clone());
         let order = |reply| Order::Configure { config: Arc::clone(&config), protected, reply };
         let refusal = |text: String| Refusal::new(Trouble::Unavailable, text);
@@ -68,7 +71,10 @@ impl Daemon {
         }
         state.config = config;
         state.loaded = SystemTime::now();
-        let text = format!("the policy was read again ({} files)", files.len());
+        let text = match files.len() {
+            1 => "the policy was read again (1 file)".to_owned(),
+            n => format!("the policy was read again ({n} files)"),
+        };
         Ok(Done { changed: 1, text, warnings })
     }
 }

@@ -156,7 +156,9 @@ impl Ticks {
 
 /// Networks come and go: the addresses that must never be locked out are looked up again.
 fn look_at_addresses(daemon: &Daemon, state: &mut State) {
-    let found = host::indispensable();
+    let now = host::ssh_sessions();
+    state.sessions.retain(|session| now.contains(session));
+    let found = host::indispensable(&state.sessions);
     if found == state.indispensable {
         return;
     }

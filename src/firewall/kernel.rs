@@ -45,14 +45,14 @@ impl Kernel {
         self.legacy && self.path() == Some(Path::Iptables)
     }
 
-    /// Another policy. Ports that listen now are known to the daemon only; if the new policy
-    /// does not hold them yet, those of the old one stay.
-    pub(super) fn configure(&mut self, config: Arc<Config>) {
-        let served = self.config.policy.ports.served.clone();
-        self.config = config;
+    /// Another policy; returns the one before. Ports that listen now are known to the daemon only;
+    /// if the new policy does not hold them yet, those of the old one stay.
+    pub(super) fn configure(&mut self, config: Arc<Config>) -> Arc<Config> {
+        let before = std::mem::replace(&mut self.config, config);
         if self.config.policy.ports.listening && self.config.policy.ports.served.is_empty() {
-            self.set_served(&served);
+            self.set_served(&before.policy.ports.served);
         }
+        before
     }
 
     /// Remembers which ports are served, for the next installation.

@@ -80,7 +80,8 @@ pub enum Spared {
     /// Too many bans in this minute.
     #[error("too many bans in this minute (bans.budget)")]
     Budget,
-    /// The ledger holds as many standings as the kernel's sets can.
+    /// The ledger holds as many standings as the kernel's sets can; or half as many, and this would
+    /// be one more suspect.
     #[error("the ban list is full (guard.set_size; wide prefixes: 1,000)")]
     Full,
     /// Only bans can be wider than a source.
@@ -171,7 +172,12 @@ impl Ledger {
         if before == earned {
             return self.again(net, now).ok_or(Spared::Already);
         }
-        if before == Standing::Clean && self.ends.len() >= self.rules.capacity {
+        // Suspects may be forged by the thousand. Half of the room is left to those who are not.
+        let room = match earned {
+            Standing::Suspect => self.rules.capacity / 2,
+            _ => self.rules.capacity,
+        };
+        if before == Standing::Clean && self.ends.len() >= room {
             return Err(Spared::Full);
         }
         if earned == Standing::Banned {

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError, channel};
 use std::time::{Duration, Instant, SystemTime};
 
 use ipnet::IpNet;
@@ -196,5 +196,52 @@ impl Orders {
         let (reply, answer): (Sender<T>, Receiver<T>) = channel();
         self.send(order(reply))?;
         answer.recv().map_err(|_| Gone)
+    }
+
+    /// As [`Self::ask`], but waits only so long: `None` if the thread is busy, because nft does
+    /// not answer it. The order is carried out all the same when it is its turn.
+    ///
+    /// # Errors
+    /// [`Gone`] if the thread has ended.
+    pub fn ask_within<T>(
+        &self,
+        patience: Duration,
+        order: impl FnOnce(Sender<T>) -> Order,
+    ) -> Result<Option<T>, Gone> {
+        let deadline = Instant::now() + patience;
+        let (reply, answer): (Sender<T>, Receiver<T>) = channel();
+        let mut message = Message::Order(order(reply));
+        loop {
+            match self.0.try_send(message) {
+                Ok(()) => break,
+                Err(TrySendError::Disconnected(_)) => return Err(Gone),
+                Err(TrySendError::Full(_)) if Instant::now() >= deadline => return Ok(None),
+                Err(TrySendError::Full(back)) => message = back,
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        match answer.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Ok(told) => Ok(Some(told)),
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => Err(Gone),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_busy_thread_keeps_nobody_waiting() {
+        let (sender, waiting) = std::sync::mpsc::sync_channel(1);
+        let orders = Orders(sender);
+        let ask =
+            || orders.ask_within(Duration::from_millis(20), |reply| Order::Counters { reply });
+        // Taken but not answered; then not even taken.
+        assert_eq!((ask(), ask()), (Ok(None), Ok(None)));
+        assert_eq!(waiting.try_iter().count(), 1);
+        drop(waiting);
+        assert_eq!(ask(), Err(Gone));
     }
 }

@@ -100,7 +100,8 @@ impl Iptables {
         let mut tools = Vec::new();
         for family in FAMILIES {
             let name = if family == Family::V4 { "iptables" } else { "ip6tables" };
-            if family == Family::V6 && !FilePath::new("/proc/net/if_inet6").exists() {
+            // Not /proc/net: the systemd unit shows the daemon nothing of /proc but processes.
+            if family == Family::V6 && !FilePath::new("/proc/self/net/if_inet6").exists() {
                 continue;
             }
             let mut tool = Tool::find(name, "iptables", own.clone())?;

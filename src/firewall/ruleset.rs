@@ -16,12 +16,14 @@
 //!   Why data proves the peer: a TCP sends data only after it accepted the ACK of its own random
 //!   sequence number; a forged SYN, or a guessed ACK, does not get that far.
 //! - A meter's set that is full lets packets through: `update` fails and the rule ends there.
+//! - *Trusted* sources pass by every drop: they are judged, so that they are counted, and that is all.
 
 use std::time::Duration;
 
 use ipnet::IpNet;
 use nftables::expr::FibFlag;
 use nftables::expr::MetaKey;
+use serde_json::Value;
 
 use super::kernel_rate::KernelRate;
 use super::names::{COUNTERS, FAMILIES, Family};
@@ -148,6 +150,7 @@ fn early(config: &Config) -> Vec<Rule> {
         return rules;
     }
     if config.bans.drop_established {
+        rules.extend(trusted(config, say::accept));
         rules.extend(banned());
     }
     rules.extend(say::openings().map(|opens| vec![opens, say::goto("opening")]));
@@ -159,6 +162,17 @@ fn banned() -> impl Iterator<Item = Rule> {
         .into_iter()
         .flat_map(|f| [say::source_in(f, "banned"), say::address_in(f, "saddr", "refused")]);
     lookups.map(|hit| vec![hit, say::count("banned"), say::drop()])
+}
+
+/// What becomes of trusted sources, in a rule per family that has any.
+fn trusted(config: &Config, then: impl Fn() -> Value) -> impl Iterator<Item = Rule> {
+    let families = FAMILIES.into_iter().filter(|family| has_trusted(config, *family));
+    families.map(move |f| vec![say::address_in(f, "saddr", "trusted"), then()])
+}
+
+/// Are there trusted prefixes of this family that the kernel is told?
+fn has_trusted(config: &Config, family: Family) -> bool {
+    !of_family(config.policy.allowlist.in_kernel(), family).is_empty()
 }
 
 /// Where packets for this host and for protected prefixes part.
@@ -178,18 +192,24 @@ fn protected(config: &Config) -> impl Iterator<Item = Family> {
 
 fn early_branches(config: &Config) -> Vec<Chain> {
     let plain = |name, why, rules| Chain { name, hook: None, rules, why };
-    let mut opening: Vec<Rule> =
-        if config.bans.drop_established { Vec::new() } else { banned().collect() };
+    let mut opening: Vec<Rule> = Vec::new();
+    if !config.bans.drop_established {
+        opening.extend(trusted(config, say::accept));
+        opening.extend(banned());
+    }
     opening.extend(FAMILIES.map(|f| vec![say::source_in(f, "suspect"), say::goto("suspects")]));
 
     let mut stop: Vec<Rule> =
         FAMILIES.map(|f| vec![say::update(f, "saddr", "stopped", Some(say::counter()))]).to_vec();
     stop.push(vec![say::count("suspect_stopped"), say::drop()]);
-    let pace = FAMILIES.map(|f| {
+    // Whoever forges a proven source's address must not use up its pace: the gate has rates for it.
+    let mut pace: Vec<Rule> =
+        FAMILIES.map(|f| vec![say::source_in(f, "proven"), say::accept()]).to_vec();
+    pace.extend(FAMILIES.map(|f| {
         let meter = say::over(KernelRate::of(PACE));
         let over = say::update(f, "saddr", "pace", Some(meter));
         vec![over, say::count("suspect_paced"), say::drop()]
-    });
+    }));
     let unless =
         |set| vec![vec![say::port_not_in(set), say::goto("stop")], vec![say::goto("pace")]];
 
@@ -210,7 +230,7 @@ fn early_branches(config: &Config) -> Vec<Chain> {
         ));
     }
     chains.push(plain("stop", "Counted per suspect, then dropped.", stop));
-    chains.push(plain("pace", "Suspects may knock at served ports, but not fast.", pace.to_vec()));
+    chains.push(plain("pace", "Suspects may knock at served ports, but not fast.", pace));
     chains
 }
 
@@ -220,7 +240,7 @@ fn gate(config: &Config, path: Path) -> Vec<Chain> {
     let mut doorway = vec![vec![say::loopback(MetaKey::Iif), say::leave()]];
     doorway.extend(say::openings().map(|opens| vec![opens, say::goto("guarded")]));
 
-    let mut hand_over: Vec<Rule> = Vec::new();
+    let mut hand_over: Vec<Rule> = trusted(config, || say::goto("enqueue")).collect();
     if let Some(ceiling) = config.guard.ceiling {
         let meter = KernelRate::of(ceiling);
         hand_over.extend(FAMILIES.map(|f| {
@@ -232,14 +252,14 @@ fn gate(config: &Config, path: Path) -> Vec<Chain> {
             ]
         }));
     }
-    hand_over.push(vec![say::jump("recognise")]);
     if let Some(most) = config.queue.max_rate {
         let dropping = enforce && config.queue.when_over == FailMode::Drop;
         let act = if dropping { say::drop() } else { say::accept() };
         hand_over.push(vec![say::over(KernelRate::of(most)), say::count("over_rate"), act]);
     }
-    hand_over.push(vec![say::count("queued")]);
-    hand_over.extend(to_queue(config, path, marks));
+    hand_over.push(vec![say::goto("enqueue")]);
+    let mut enqueue = vec![vec![say::jump("recognise")], vec![say::count("queued")]];
+    enqueue.extend(to_queue(config, path, marks));
 
     let mut recognise = vec![vec![say::unmark(marks.all())]];
     recognise.extend(FAMILIES.map(|f| vec![say::source_in(f, "proven"), say::mark(marks.proven)]));
@@ -270,6 +290,7 @@ fn gate(config: &Config, path: Path) -> Vec<Chain> {
             rules: hand_over,
             why: "A flood from one source stays out of the queue that everybody waits in.",
         },
+        Chain { name: "enqueue", hook: None, rules: enqueue, why: "What is left is judged." },
         Chain {
             name: "recognise",
             hook: None,

@@ -183,12 +183,16 @@ pub(super) fn sets(config: &Config) -> Vec<KernelSet> {
         let behind = config.policy.ports.open_behind.as_ref().unwrap_or(&any);
         sets.push(fixed("served_behind", ports(behind)));
     }
-    for family in FAMILIES {
-        let nets = disjoint(of_family(&config.guard.protect, family));
-        if !nets.is_empty() {
-            let kind = if family == Family::V4 { SetType::Ipv4Addr } else { SetType::Ipv6Addr };
-            let elements = nets.into_iter().map(prefix).collect();
-            sets.push(KernelSet::fixed(family.set("protect"), kind, elements));
+    let protect = disjoint(config.guard.protect.clone());
+    for (stem, nets) in
+        [("protect", &protect[..]), ("trusted", config.policy.allowlist.in_kernel())]
+    {
+        for family in FAMILIES {
+            let elements: Vec<Value> = of_family(nets, family).into_iter().map(prefix).collect();
+            if !elements.is_empty() {
+                let kind = if family == Family::V4 { SetType::Ipv4Addr } else { SetType::Ipv6Addr };
+                sets.push(KernelSet::fixed(family.set(stem), kind, elements));
+            }
         }
     }
     sets

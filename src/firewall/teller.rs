@@ -50,7 +50,7 @@ impl Teller {
         if is_wide(entry.net) {
             let text = match lasts {
                 Some(lasts) => {
-                    format!("{} is banned for {:#}: {}", entry.net, Span(lasts), entry.reason)
+                    format!("{} is banned for {:#}: {}", entry.net, Span(lasts), why(entry))
                 }
                 None if ended => format!("the ban of {} has ended", entry.net),
                 None => format!("the ban of {} was removed", entry.net),
@@ -58,7 +58,7 @@ impl Teller {
             return self.notice(Level::Notice, "prefix", text);
         }
         let reason = match (lasts, ended) {
-            (Some(_), _) => entry.reason.clone(),
+            (Some(_), _) => why(entry),
             (None, true) => "expired".into(),
             (None, false) => "removed".into(),
         };
@@ -85,8 +85,8 @@ impl Teller {
     pub(super) fn list_full(&mut self, size: u32) {
         self.alarm(Level::Warning, "full", || {
             format!(
-                "the ban list is full ({size} standings), so new offenders get none. Judging goes \
-                 on. Raise guard.set_size, or see who is in it: portcullis bans list"
+                "the ban list is full ({size} standings, of which suspects get no more than half), so \
+                 new offenders get none. Judging goes on. Raise guard.set_size, or see who is in it: portcullis bans list"
             )
         });
     }
@@ -127,4 +127,9 @@ impl Teller {
         );
         self.notice(Level::Warning, "flushed", text);
     }
+}
+
+/// A check's name or an admin's words; an admin may have said nothing.
+fn why(entry: &Entry) -> String {
+    if entry.reason.is_empty() { "admin".to_owned() } else { entry.reason.clone() }
 }

@@ -368,20 +368,29 @@ impl Worker {
         protected: Option<Vec<IpNet>>,
         batch: &mut Batch,
     ) -> Result<(), RedirectError> {
+        // Whom the host needs is so whatever becomes of the policy.
         self.protected = protected.unwrap_or_else(|| std::mem::take(&mut self.protected));
-        self.config = Arc::clone(&config);
-        for change in self.ledger.follow(Rules::new(&config, &self.protected)) {
-            self.note(change, batch, false);
-        }
-        self.kernel.configure(config);
+        let before = self.kernel.configure(Arc::clone(&config));
         let done = if self.kernel.path().is_some() {
             self.kernel.open().map(drop)
         } else {
             self.kernel.install()
         };
-        // A set whose size changed is a new one.
-        let done = done.and_then(|()| self.rebuild().map(drop));
-        if let Err(error) = &done {
+        match &done {
+            Ok(()) => self.config = config,
+            Err(error) => {
+                // The old policy holds on, and is what will be put into the kernel.
+                self.kernel.configure(before);
+                self.failed(&error.to_string());
+            }
+        }
+        for change in self.ledger.follow(Rules::new(&self.config, &self.protected)) {
+            self.note(change, batch, false);
+        }
+        // A set whose size changed is a new one. If its elements cannot be set now, they are later.
+        if done.is_ok()
+            && let Err(error) = self.rebuild()
+        {
             self.failed(&error.to_string());
         }
         done

@@ -23,11 +23,19 @@ pub fn listening_ports() -> io::Result<PortSet> {
     Ok(listening.iter().map(|(local, _)| *local).filter(reachable).map(|at| at.port()).collect())
 }
 
+/// The SSH sessions that are open now: both ends of each.
+///
+/// Whoever guesses passwords has such a session too, for as long as sshd lets him try. So only
+/// those that are open when the daemon starts are worth anything, and only while they last.
+pub fn ssh_sessions() -> Vec<(SocketAddr, SocketAddr)> {
+    diag::sockets(State::Established, Some(22)).unwrap_or_default()
+}
+
 /// Everyone who must never be locked out, whatever arrives in their name: this host's own
-/// addresses, its gateways and resolvers, and the peers of SSH sessions that are open now.
+/// addresses, its gateways and resolvers, and the peers of these SSH sessions.
 ///
 /// What cannot be read is left out: a missing file is a smaller list, not a failure.
-pub fn indispensable() -> Vec<IpNet> {
+pub fn indispensable(sessions: &[(SocketAddr, SocketAddr)]) -> Vec<IpNet> {
     let read = |path| fs::read_to_string(path).unwrap_or_default();
     let mut found: Vec<IpAddr> = Vec::new();
     found.extend(own_v4(&read("/proc/self/net/fib_trie")));
@@ -35,8 +43,7 @@ pub fn indispensable() -> Vec<IpNet> {
     found.extend(gateways_v4(&read("/proc/self/net/route")));
     found.extend(gateways_v6(&read("/proc/self/net/ipv6_route")));
     found.extend(resolvers(&read("/etc/resolv.conf")));
-    let ssh = diag::sockets(State::Established, Some(22)).unwrap_or_default();
-    found.extend(ssh.iter().map(|(_, peer)| peer.ip()));
+    found.extend(sessions.iter().map(|(_, peer)| peer.ip()));
     found.sort();
     found.dedup();
     found.into_iter().map(|address| IpNet::from(address.to_canonical())).collect()
@@ -134,8 +141,11 @@ mod tests {
         let ports = listening_ports().unwrap();
         assert!(ports.contains(listener.local_addr().unwrap().port()));
         assert!(!ports.contains(hidden.local_addr().unwrap().port()));
+        let peer: SocketAddr = "[::ffff:203.0.113.9]:50000".parse().unwrap();
+        let found = indispensable(&[(peer, peer)]);
+        assert!(found.contains(&"203.0.113.9/32".parse().unwrap()), "{found:?}");
         assert!(
-            indispensable().contains(&"127.0.0.1/32".parse().unwrap())
+            found.contains(&"127.0.0.1/32".parse().unwrap())
                 || own_v4(&fs::read_to_string("/proc/self/net/fib_trie").unwrap()).is_empty()
         );
     }

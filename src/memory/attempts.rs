@@ -9,6 +9,9 @@ use super::Moment;
 
 /// Linux gives up after six retransmissions, 127 s after the first SYN (`tcp_syn_retries`).
 const FORGET_MS: u32 = 130_000;
+/// The most retransmissions of an honest stack: Linux since 6.5 sends ten, macOS eleven. What goes
+/// on repeating is a new attempt each time this is exceeded.
+const MOST: u8 = 12;
 const WAYS: usize = 4;
 
 /// What is known of an attempt that was seen before.
@@ -16,6 +19,8 @@ const WAYS: usize = 4;
 pub struct Seen {
     /// Time since its first SYN.
     pub age: Duration,
+    /// Which retransmission this is, from 1.
+    pub repeat: u8,
     /// It was charged against the rates.
     pub charged: bool,
     /// It was counted as an offence.
@@ -35,12 +40,29 @@ pub struct Attempts {
 struct Slot {
     /// Upper half of the attempt's hash; 0 marks an empty slot.
     tag: u32,
-    /// Milliseconds, the two lowest bits replaced by the flags.
+    /// From the lowest bit: two flags, retransmissions so far (4 bits), milliseconds (26 bits, so
+    /// they wrap after 18 hours).
     stamp: u32,
 }
 
 const CHARGED: u32 = 1;
 const COUNTED: u32 = 2;
+const REPEAT: u32 = 4;
+const TIME: u32 = 6;
+
+impl Slot {
+    fn new(tag: u32, now_ms: u32) -> Self {
+        Self { tag, stamp: now_ms << TIME }
+    }
+
+    fn age(self, now_ms: u32) -> u32 {
+        now_ms.wrapping_sub(self.stamp >> TIME) & (u32::MAX >> TIME)
+    }
+
+    fn repeats(self) -> u8 {
+        (self.stamp / REPEAT % 16) as u8
+    }
+}
 
 /// Where an attempt stands in the cache, to note what became of it. Valid until the next `enter`.
 #[derive(Clone, Copy, Debug)]
@@ -60,20 +82,26 @@ impl Attempts {
         let index = hash as usize & (self.sets.len() - 1);
         let now_ms = (now.0 / 1_000_000) as u32;
         let set = &mut self.sets[index];
-        let age_of = |slot: &Slot| now_ms.wrapping_sub(slot.stamp & !3);
-        if let Some(way) = set.iter().position(|slot| slot.tag == tag && age_of(slot) < FORGET_MS) {
+        let fresh = |slot: &Slot| slot.tag == tag && slot.age(now_ms) < FORGET_MS;
+        if let Some(way) = set.iter().position(fresh) {
             let slot = set[way];
+            if slot.repeats() >= MOST {
+                set[way] = Slot::new(tag, now_ms);
+                return (None, Place(index, way));
+            }
+            set[way].stamp += REPEAT;
             let seen = Seen {
-                age: Duration::from_millis(age_of(&slot).into()),
+                age: Duration::from_millis(slot.age(now_ms).into()),
+                repeat: slot.repeats() + 1,
                 charged: slot.stamp & CHARGED != 0,
                 counted: slot.stamp & COUNTED != 0,
             };
             return (Some(seen), Place(index, way));
         }
         let way = (0..WAYS)
-            .max_by_key(|way| if set[*way].tag == 0 { u32::MAX } else { age_of(&set[*way]) })
+            .max_by_key(|way| if set[*way].tag == 0 { u32::MAX } else { set[*way].age(now_ms) })
             .unwrap_or(0);
-        set[way] = Slot { tag, stamp: now_ms & !3 };
+        set[way] = Slot::new(tag, now_ms);
         (None, Place(index, way))
     }
 
@@ -114,7 +142,12 @@ mod tests {
         let (seen, place) = attempts.enter(0xabcd_0000_0000_0001, ms(2020));
         assert_eq!(
             seen,
-            Some(Seen { age: Duration::from_millis(1020), charged: true, counted: false })
+            Some(Seen {
+                age: Duration::from_millis(1020),
+                repeat: 1,
+                charged: true,
+                counted: false
+            })
         );
         attempts.counted(place);
         assert!(attempts.peek(0xabcd_0000_0000_0001, ms(4000)).unwrap().counted);
@@ -138,11 +171,27 @@ mod tests {
     #[test]
     fn the_clock_may_wrap() {
         let mut attempts = Attempts::new(1);
-        let wrap = (1u64 << 32) - 500;
-        attempts.enter(7 << 32, ms(wrap));
-        assert_eq!(
-            attempts.enter(7 << 32, ms(wrap + 1000)).0.unwrap().age,
-            Duration::from_millis(1000)
-        );
+        for wrap in [(1u64 << 26) - 500, (1 << 32) - 500] {
+            attempts.enter(7 << 32, ms(wrap));
+            assert_eq!(
+                attempts.enter(7 << 32, ms(wrap + 1000)).0.unwrap().age,
+                Duration::from_millis(1000)
+            );
+        }
+    }
+
+    #[test]
+    fn nobody_retransmits_for_ever() {
+        let mut attempts = Attempts::new(1);
+        let mut seen = Vec::new();
+        for n in 0..=u64::from(MOST) + 2 {
+            let (known, place) = attempts.enter(7 << 32, ms(n * 1000));
+            attempts.charged(place);
+            seen.push(known.map(|seen| seen.repeat));
+        }
+        let mut expected: Vec<Option<u8>> =
+            std::iter::once(None).chain((1..=MOST).map(Some)).collect();
+        expected.extend([None, Some(1)]);
+        assert_eq!(seen, expected);
     }
 }

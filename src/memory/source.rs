@@ -14,6 +14,8 @@ pub struct Source {
     pub all: Bucket,
     /// Its attempts per service class, by the class's place in the policy.
     pub classes: [Bucket; CLASSES],
+    /// Attempts that do not look like the connections it completed: perhaps somebody else's.
+    pub foreign: Bucket,
     /// Its denials of late.
     pub offences: Offences,
     /// The header of the connections it completed, as far as known.
@@ -23,6 +25,9 @@ pub struct Source {
     /// When it was last moved to the front of those that are kept longest.
     pub(super) promoted: Moment,
 }
+
+/// A forger who knows that a source is proven has this many guesses at how its SYNs look.
+const CONTESTS: u8 = 3;
 
 /// Denials in the window that began with the first of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,6 +40,11 @@ pub struct Offences {
     pub own: u16,
     /// Points for being odd.
     pub score: u16,
+    /// Some of the denials do not look like the connections it completed: somebody may be forging
+    /// and trying out how they look, so nothing counts as the source's own in this window.
+    pub contested: bool,
+    /// In how many windows that was so, since the source is known.
+    pub contests: u8,
 }
 
 impl Offences {
@@ -42,8 +52,19 @@ impl Offences {
     #[inline]
     pub fn open(&mut self, within: Duration, now: Moment) {
         if now.since(self.since) > within {
-            *self = Offences { since: now, ..Offences::default() };
+            *self = Offences { since: now, contests: self.contests, ..Offences::default() };
         }
+    }
+
+    /// Takes note of a denial that does not look like the source. True if that happened in so many
+    /// windows that nobody can tell any more who is who.
+    #[inline]
+    pub fn contest(&mut self) -> bool {
+        if !self.contested {
+            self.contests = self.contests.saturating_add(1);
+        }
+        (self.contested, self.own) = (true, 0);
+        self.contests >= CONTESTS
     }
 }
 
@@ -86,6 +107,12 @@ impl Stack {
             (Stack::Own(_), false) => Stack::Unknown,
             (known, _) => known,
         };
+    }
+
+    /// Does a SYN with this signature not look like the connections that the source completed?
+    #[inline]
+    pub fn disowns(&self, signature: u32) -> bool {
+        matches!(self, Stack::Own(own) if *own != signature)
     }
 
     /// Is a SYN with this signature the source's own beyond forging by someone who does not know
@@ -133,7 +160,8 @@ mod tests {
 
     #[test]
     fn windows_end() {
-        let mut offences = Offences { since: Moment(0), denied: 4, own: 4, score: 9 };
+        let mut offences =
+            Offences { since: Moment(0), denied: 4, own: 4, score: 9, ..Offences::default() };
         offences.open(Duration::from_secs(10), Moment(10_000_000_000));
         assert_eq!(offences.denied, 4);
         offences.open(Duration::from_secs(10), Moment(10_000_000_001));

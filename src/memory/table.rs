@@ -53,7 +53,7 @@ pub struct Shard {
 pub struct Remembered<'a> {
     /// The source.
     pub source: &'a mut Source,
-    /// What its network's sources share.
+    /// What its network's proven sources share, or its others.
     pub network: &'a mut Bucket,
     /// Attempts of late.
     pub attempts: &'a mut Attempts,
@@ -109,6 +109,14 @@ impl Memory {
         })
     }
 
+    /// How many networks are remembered now; one with proven and other sources counts twice.
+    pub fn networks(&self) -> usize {
+        let of = |shard: &Mutex<Shard>| {
+            shard.lock().unwrap_or_else(PoisonError::into_inner).networks.len()
+        };
+        self.shards.iter().map(of).sum()
+    }
+
     /// Is nothing remembered at all?
     pub fn is_empty(&self) -> bool {
         self.len() == (0, 0)
@@ -138,7 +146,7 @@ impl Shard {
     pub fn recall(
         &mut self,
         key: SourceKey,
-        (network, hash): (NetworkKey, u64),
+        hash: u64,
         proven: bool,
         now: Moment,
     ) -> Remembered<'_> {
@@ -153,20 +161,16 @@ impl Shard {
         }
         Remembered {
             source: home.peek_mut(&key).unwrap_or_else(|| unreachable!("it was just put there")),
-            network: self.networks.bucket(hash, network),
+            network: self.networks.bucket(hash, proven),
             attempts: &mut self.attempts,
         }
     }
 
     /// A copy of what is remembered, changing nothing, not even the order of forgetting.
-    pub fn peek(
-        &self,
-        key: SourceKey,
-        (network, hash): (NetworkKey, u64),
-    ) -> (Option<Source>, Bucket) {
+    pub fn peek(&self, key: SourceKey, hash: u64, proven: bool) -> (Option<Source>, Bucket) {
         (
             self.proven.peek(&key).or_else(|| self.newcomers.peek(&key)).copied(),
-            self.networks.peek(hash, network),
+            self.networks.peek(hash, proven),
         )
     }
 }
@@ -196,13 +200,13 @@ mod tests {
     ) {
         let (key, network) = key(n);
         let (mut shard, hash) = memory.shard(network);
-        change(shard.recall(key, (network, hash), proven, Moment(second * 1_000_000_000)).source);
+        change(shard.recall(key, hash, proven, Moment(second * 1_000_000_000)).source);
     }
 
     fn denied(memory: &Memory, n: u32) -> Option<u16> {
         let (key, network) = key(n);
         let (shard, hash) = memory.shard(network);
-        shard.peek(key, (network, hash)).0.map(|source| source.offences.denied)
+        shard.peek(key, hash, false).0.map(|source| source.offences.denied)
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::{
     CHECKS, Case, CheckId, Decision, Evidence, EvidenceKind, Finding, Policy, Ruling, Standing,
 };
-use crate::memory::{Memory, Moment, Remembered, SharedBucket, Source, SourceKey};
+use crate::memory::{Memory, Moment, Remembered, SharedBucket, Source, SourceKey, Stack};
 use crate::packet::Syn;
 use std::time::Duration;
 
@@ -24,13 +24,13 @@ pub fn judge(policy: &Policy, memory: &Memory, syn: &Syn, now: Moment) -> Decisi
     let signature = signature(syn);
 
     let (mut shard, hash) = memory.shard(network);
-    let Remembered { source, network, attempts } =
-        shard.recall(key, (network, hash), syn.proven, now);
+    let Remembered { source, network, attempts } = shard.recall(key, hash, syn.proven, now);
     source.stack.proven(syn.proven);
+    let foreign = source.stack.disowns(signature);
     let (seen, place) = attempts.enter(attempt, now);
 
-    let mut case =
-        Case { policy, syn, now, source, network, total: &memory.total, seen, charged: false };
+    let total = &memory.total;
+    let mut case = Case { policy, syn, now, source, network, total, seen, foreign, charged: false };
     let verdict = ask(&mut case, |_, _| {});
     let charged = case.charged;
     if charged {
@@ -56,13 +56,17 @@ pub fn judge(policy: &Policy, memory: &Memory, syn: &Syn, now: Moment) -> Decisi
     let counted_before = seen.is_some_and(|seen| seen.counted);
     if (weight > 0 || verdict.score > 0) && !counted_before {
         attempts.counted(place);
+        source.offences.open(policy.offences.within, now);
+        if foreign && source.offences.contest() {
+            source.stack = Stack::Ambiguous;
+        }
         let own = syn.proven && source.stack.owns(signature);
         decision.earned = offend(source, policy, (weight, verdict.score), own, now);
     }
     decision
 }
 
-/// Counts an offence, and says which standing it has earned.
+/// Counts an offence in a window that is open, and says which standing it has earned.
 fn offend(
     source: &mut Source,
     policy: &Policy,
@@ -72,10 +76,9 @@ fn offend(
 ) -> Standing {
     let rules = &policy.offences;
     let offences = &mut source.offences;
-    offences.open(rules.within, now);
     offences.denied = offences.denied.saturating_add(weight);
     offences.score = offences.score.saturating_add(score);
-    if own {
+    if own && !offences.contested {
         offences.own = offences.own.saturating_add(weight);
     }
     let enough = offences.denied >= rules.after || offences.score >= SUSPICIOUS;
@@ -177,7 +180,7 @@ pub fn explain(
     let hash = attempt(memory, key, syn);
     let (known, mut network, seen) = {
         let (shard, place) = memory.shard(network_key);
-        let (source, network) = shard.peek(key, (network_key, place));
+        let (source, network) = shard.peek(key, place, syn.proven);
         (source, network, shard.attempts.peek(hash, now))
     };
     let mut source = known.unwrap_or_default();
@@ -190,6 +193,8 @@ pub fn explain(
         network: &mut network,
         total: &total,
         seen,
+        // An imagined SYN looks like the source's own.
+        foreign: false,
         charged: false,
     };
     let mut rows: Vec<Row> =

@@ -75,7 +75,7 @@ impl PrefixSet {
 }
 
 /// The prefix without host bits, and as IPv4 if it lies within `::ffff:0:0/96`.
-fn canonical(net: IpNet) -> IpNet {
+pub(super) fn canonical(net: IpNet) -> IpNet {
     let mapped = match net {
         IpNet::V6(v6) => v6.prefix_len().checked_sub(96).zip(v6.addr().to_ipv4_mapped()),
         IpNet::V4(_) => None,

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use portcullis::lab::{Forge, Probe, visit};
 
-use crate::stage::{ANNA, Gate, PATIENCE, TRUDY, World, address, eventually, in_lab};
+use crate::stage::{
+    ANNA, BEN, Gate, MALLORY, MALLORY6, PATIENCE, TRUDY, World, address, eventually, in_lab, nft,
+};
 
 in_lab! {
     fn one_sources_flood_does_not_keep_others_waiting() {
@@ -28,6 +30,35 @@ in_lab! {
         assert!(slowest < Duration::from_millis(500), "a visitor waited {slowest:?}");
         let judged = gate.judged() - before;
         assert!(judged < 5000, "the kernel should have kept the flood away: {judged} were judged");
+    }
+
+    fn trusted_sources_have_no_ceiling_but_are_counted() {
+        let world = World::new();
+        let gate = Gate::start(
+            &world.server,
+            "[guard]\nceiling = \"5/s\"\nceiling_burst = 5\n\
+             [queue]\nmax_rate = \"50/s\"\nwhen_over = \"drop\"\n\
+             [allowlist]\nfrom = [\"192.0.2.64/28\", \"192.0.2.66\", \"2001:db8:bad::/48\"]\n",
+        );
+        for (from, all) in [(MALLORY, true), (MALLORY6, true), (TRUDY, true), (BEN, false)] {
+            let before = gate.judged();
+            let many = world.forged(from, std::iter::repeat_n(80, 200));
+            world.send(&world.rogues, many, 2000);
+            let judged = || gate.judged() - before;
+            if all {
+                eventually(PATIENCE, "judgement of all", || {
+                    if judged() == 200 { Ok(()) } else { Err(format!("{from}: {}", judged())) }
+                });
+            } else {
+                std::thread::sleep(Duration::from_millis(200));
+                assert!((5..20).contains(&judged()), "{from}: {}", judged());
+            }
+        }
+        // What an allow list takes back at a reload is gone from the kernel too.
+        assert_eq!(gate.set("trusted4").len(), 1);
+        gate.write_policy("mode = \"enforce\"\n");
+        assert!(gate.ask(&["reload"]).status.success());
+        assert!(nft(&world.server, &["list", "set", "inet", "portcullis", "trusted4"]).status.code() != Some(0));
     }
 
     fn ten_thousand_standings_in_a_second_are_all_in_the_kernel() {

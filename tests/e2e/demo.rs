@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::stage::{PORTCULLIS, text};
+use crate::stage::{PORTCULLIS, eventually, text};
 
 #[test]
 fn the_demo_shows_what_it_promises() {
@@ -63,7 +63,10 @@ fn ctrl_c_ends_the_demo_and_everything_in_it() {
     let code = demo.wait().unwrap().code();
     assert_eq!(code, Some(130), "{seen:?} {rest:?} {complaint}");
     assert!(complaint.contains("interrupted"), "{complaint}");
-    assert_eq!(inhabitants(&namespace), 0, "somebody stayed behind");
+    eventually(Duration::from_secs(3), "empty namespace", || match inhabitants(&namespace) {
+        0 => Ok(()),
+        left => Err(format!("{left} stayed behind")),
+    });
 }
 
 /// How many processes live in a mount namespace.

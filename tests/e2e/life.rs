@@ -26,6 +26,17 @@ in_lab! {
         assert!(world.visit(ANNA, 80).is_served());
     }
 
+    fn the_watchdog_is_fed_while_verdicts_make_progress() {
+        let world = World::new();
+        let mut gate = Gate::start(&world.server, "");
+        for _ in 0..3 {
+            gate.await_notice("WATCHDOG=1").unwrap();
+            assert!(world.visit(ANNA, 80).is_served());
+        }
+        gate.signal(Signal::TERM);
+        gate.await_notice("STOPPING=1").unwrap();
+    }
+
     fn a_crash_shuts_the_door_where_the_policy_says_so() {
         let world = World::new();
         let policy = "[guard]\nwhen_down = \"drop\"\n";

@@ -135,6 +135,8 @@ in_lab! {
         let event = gate.await_event("would-drop", MALLORY);
         assert_eq!((&event["reason"], &event["enforced"]), (&"denylist".into(), &false.into()));
         gate.await_event("would-ban", MALLORY);
+        let explained = gate.explain(MALLORY, 80);
+        assert_eq!((&explained["accepted"], &explained["enforced"]), (&false.into(), &false.into()));
         assert_eq!(gate.set("banned4"), [""; 0]);
         assert!(world.visit(MALLORY, 80).is_served());
     }

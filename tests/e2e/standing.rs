@@ -8,7 +8,7 @@ use portcullis::lab::{Manner, Overheard, Visit};
 
 use crate::stage::{
     ANNA, BEN, CARLA, CARLAS_PHONE, DORA, Gate, HASTE, MALLORY, MALLORY6, TRUDY, World, address,
-    in_lab,
+    eventually, in_lab, text,
 };
 
 /// Ports that nobody serves.
@@ -64,7 +64,7 @@ in_lab! {
             [(MALLORY, "banned4", MALLORY), (MALLORY6, "banned6", "2001:db8:bad::")]
         {
             assert!(world.visit(from, 80).is_served());
-            let mut open = established(&world, from);
+            let mut open = established(&world, from, 80);
             for port in CLOSED {
                 assert_eq!(world.visit_within(from, port, HASTE), Visit::TimedOut);
             }
@@ -113,18 +113,101 @@ in_lab! {
         let world = World::new();
         let gate = Gate::start(&world.server, "");
         let added = gate.ask(&["bans", "add", CARLA, "--for", "10m", "--reason", "test"]);
-        assert!(added.status.success(), "{}", crate::stage::text(&added));
+        assert!(added.status.success(), "{}", text(&added));
         gate.await_set("banned6", "2001:db8:7:1::");
         for banned in [CARLA, CARLAS_PHONE] {
             assert_eq!(world.visit_within(banned, 80, HASTE), Visit::TimedOut, "{banned}");
         }
         assert!(world.visit(DORA, 80).is_served());
         let removed = gate.ask(&["bans", "remove", CARLAS_PHONE]);
-        assert!(removed.status.success(), "{}", crate::stage::text(&removed));
-        crate::stage::eventually(Duration::from_secs(5), "empty set", || {
+        assert!(removed.status.success(), "{}", text(&removed));
+        eventually(Duration::from_secs(5), "empty set", || {
             if gate.set("banned6").is_empty() { Ok(()) } else { Err(format!("{:?}", gate.set("banned6"))) }
         });
         assert!(world.visit(CARLA, 80).is_served());
+    }
+
+    fn ssh_sessions_spare_those_who_had_them_at_the_start_and_nobody_else() {
+        let world = World::new();
+        let _admin = established(&world, BEN, 22);
+        let gate = Gate::start(&world.server, "");
+        let ban = |who: &str| gate.ask(&["bans", "add", who, "--for", "10m"]);
+        let refused = ban(BEN);
+        assert_eq!(refused.status.code(), Some(64), "{}", crate::stage::text(&refused));
+        // Whoever guesses passwords has a session too, as long as sshd lets him try.
+        let _guesser = established(&world, MALLORY, 22);
+        assert!(ban(MALLORY).status.success());
+        assert!(gate.ask(&["reload"]).status.success());
+        assert_eq!(gate.standing(MALLORY).as_deref(), Some("banned"));
+        assert_eq!(gate.set("banned4"), [MALLORY]);
+        assert_eq!(ban(BEN).status.code(), Some(64));
+    }
+
+    fn a_ban_of_a_whole_prefix_says_how_to_lift_it() {
+        let world = World::new();
+        let gate = Gate::start(&world.server, "");
+        assert!(gate.ask(&["bans", "add", "192.0.2.0/24"]).status.success());
+        let explained = gate.explain(MALLORY, 80);
+        assert_eq!((&explained["accepted"], &explained["settled_by"]), (&false.into(), &"standing".into()));
+        let command = "portcullis bans remove 192.0.2.0/24";
+        assert!(explained["advice"].to_string().contains(command), "{explained}");
+        let inner = gate.ask(&["bans", "remove", MALLORY]);
+        assert_eq!(inner.status.code(), Some(64));
+        assert!(crate::stage::text(&inner).contains(command), "{}", crate::stage::text(&inner));
+        for n in 1..40 {
+            assert!(gate.ask(&["bans", "add", &format!("203.0.113.{n}"), "--suspect"]).status.success());
+        }
+        let all = gate.ask(&["bans", "remove", "all"]);
+        assert!(crate::stage::text(&all).contains("40 sources are clean"), "{}", crate::stage::text(&all));
+        assert_eq!((gate.set("suspect4"), gate.set("refused4")), (vec![], vec![]));
+        assert_eq!(gate.ask(&["bans", "ad"]).status.code(), Some(64), "a mistyped verb");
+    }
+
+    fn a_ban_ends_by_itself() {
+        let world = World::new();
+        let gate = Gate::start(&world.server, "");
+        let added = gate.ask(&["bans", "add", MALLORY, "--for", "2s", "--reason", "test"]);
+        assert!(added.status.success(), "{}", text(&added));
+        gate.await_set("banned4", MALLORY);
+        assert_eq!(world.visit_within(MALLORY, 80, HASTE), Visit::TimedOut);
+        eventually(Duration::from_secs(5), "end of the ban", || {
+            match world.visit_within(MALLORY, 80, HASTE) {
+                seen if seen.is_served() => Ok(()),
+                seen => Err(format!("{seen:?} {:?}", gate.set("banned4"))),
+            }
+        });
+        assert_eq!(gate.await_event("clear", MALLORY)["reason"], "expired");
+        assert_eq!(gate.standing(MALLORY), None);
+    }
+
+    fn a_whole_network_can_be_banned_by_hand() {
+        let world = World::new();
+        let gate = Gate::start(&world.server, "");
+        let added = gate.ask(&["bans", "add", "192.0.2.0/24", "--for", "10m", "--reason", "test"]);
+        assert!(added.status.success(), "{}", text(&added));
+        for from in [MALLORY, TRUDY] {
+            assert_eq!(world.visit_within(from, 80, HASTE), Visit::TimedOut, "{from}");
+        }
+        assert!(world.visit(ANNA, 80).is_served());
+        let removed = gate.ask(&["bans", "remove", "192.0.2.0/24"]);
+        assert!(removed.status.success(), "{}", text(&removed));
+        assert!(world.visit(MALLORY, 80).is_served() && world.visit(TRUDY, 80).is_served());
+    }
+
+    fn established_connections_are_cut_where_the_policy_says_so() {
+        let world = World::new();
+        let gate = Gate::start(&world.server, "[bans]\nestablished = \"drop\"\n");
+        for (from, set, element) in
+            [(MALLORY, "banned4", MALLORY), (MALLORY6, "banned6", "2001:db8:bad::")]
+        {
+            let mut open = established(&world, from, 80);
+            let added = gate.ask(&["bans", "add", from, "--for", "10m", "--reason", "test"]);
+            assert!(added.status.success(), "{}", text(&added));
+            gate.await_set(set, element);
+            open.set_read_timeout(Some(HASTE)).unwrap();
+            open.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+            assert!(open.read(&mut [0; 64]).is_err(), "{from} is still served");
+        }
     }
 
     fn trusted_networks_and_own_addresses_are_never_banned() {
@@ -150,10 +233,10 @@ fn named(from: &str) -> String {
     portcullis::memory::SourceKey::of(address(from)).to_string()
 }
 
-/// An open connection to the web service, with nothing said yet.
-fn established(world: &World, from: &str) -> TcpStream {
+/// An open connection to a service, with nothing said yet.
+fn established(world: &World, from: &str, port: u16) -> TcpStream {
     let from = address(from);
-    let to = SocketAddr::new(world.server_for(from), 80);
+    let to = SocketAddr::new(world.server_for(from), port);
     let connect = || {
         let socket =
             socket2::Socket::new(socket2::Domain::for_address(to), socket2::Type::STREAM, None)?;

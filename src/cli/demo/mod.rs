@@ -6,6 +6,7 @@
 
 mod cast;
 mod gate;
+mod log;
 mod narrator;
 mod outcome;
 mod scenes;

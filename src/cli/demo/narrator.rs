@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::Stop;
-use super::gate::Log;
+use super::log::Log;
 
 /// How often the log is looked at while something goes on.
 const LOOK: Duration = Duration::from_millis(20);

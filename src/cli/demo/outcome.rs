@@ -12,7 +12,7 @@ use crate::policy::Standing;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Tally {
     /// Who.
-    pub(super) person: Person,
+    pub(super) name: &'static str,
     /// How often they tried…
     pub(super) tries: usize,
     /// …and were let in.
@@ -29,7 +29,7 @@ pub(super) fn table(narrator: &Narrator, gate: &Gate<'_>, tallies: &[Tally]) -> 
     );
     narrator.say(&narrator.paint(Tone::Bold, &format!("   {head}")))?;
     for person in CAST {
-        let of_them = tallies.iter().filter(|tally| tally.person == person);
+        let of_them = tallies.iter().filter(|tally| tally.name == person.name);
         let (tries, served) =
             of_them.fold((0, 0), |(tries, served), t| (tries + t.tries, served + t.served));
         let refusals = narrator.refusals(person.address);

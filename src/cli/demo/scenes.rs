@@ -120,7 +120,7 @@ impl Play<'_> {
         let ears = Overheard::start(&self.stage.attackers).map_err(broken)?;
         self.send(TRUDY, Manner::Scanner, 150, (1..=200).collect())?;
         let heard = ears.stop(Duration::from_millis(300)).len();
-        self.tallies.push(Tally { person: TRUDY, tries: 200, served: heard });
+        self.tallies.push(Tally { name: TRUDY.name, tries: 200, served: heard });
         let line = format!("She learnt {heard} of the 2 open ports.");
         self.narrator.result(heard == 0, Tone::Bad, &line)?;
         self.narrator.tell("Her address might be forged: a suspect, therefore, and not banned.")
@@ -195,14 +195,7 @@ impl Play<'_> {
     fn visit(&mut self, who: Person, times: usize, patience: Duration) -> Result<Vec<Visit>, Stop> {
         let work = self.stage.visits(who, times, patience)?;
         let seen = self.narrator.during(work)?;
-        let person = Person {
-            port: super::cast::CAST
-                .iter()
-                .find(|p| p.name == who.name)
-                .map_or(who.port, |p| p.port),
-            ..who
-        };
-        self.tallies.push(Tally { person, tries: times, served: served(&seen) });
+        self.tallies.push(Tally { name: who.name, tries: times, served: served(&seen) });
         Ok(seen)
     }
 

@@ -19,8 +19,17 @@ const INLINE: &str = "policy";
 /// The allow list, and its prefixes one by one.
 pub(super) fn allowlist(table: &mut Section<'_, '_>) -> (Allowlist, Vec<(IpNet, Place)>) {
     let nets = table.nets("from");
-    let set = PrefixSet::new(nets.iter().map(|(net, _)| (*net, 0)).collect());
-    (Allowlist { prefixes: set }, nets)
+    let list = Allowlist::new(nets.iter().map(|(net, _)| *net).collect());
+    if list.in_kernel().len() < list.nets.len() {
+        let (count, most) = (list.nets.len(), Allowlist::KERNEL_LIMIT);
+        let message = format!(
+            "{count} trusted prefixes are more than the kernel is told ({most}): they are let in, \
+             but [guard] ceiling and [queue] max_rate hold for them too"
+        );
+        let help = "write fewer, wider prefixes, or raise the ceiling";
+        table.warn(&["from"], Mistake::new(message).help(help));
+    }
+    (list, nets)
 }
 
 /// A deny list and how it came about.

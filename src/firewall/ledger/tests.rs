@@ -3,7 +3,6 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::policy::PrefixSet;
 
 fn at(secs: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000 + secs)
@@ -18,9 +17,7 @@ fn rules() -> Rules {
         budget_network: 3,
         network: (24, 48),
         never: vec!["192.0.2.0/28".parse().unwrap(), "2001:db8:1::1/128".parse().unwrap()],
-        allowed: Arc::new(Allowlist {
-            prefixes: PrefixSet::new(vec![("198.51.100.7/32".parse().unwrap(), 0)]),
-        }),
+        allowed: Arc::new(Allowlist::new(vec!["198.51.100.7/32".parse().unwrap()])),
         capacity: 8,
     }
 }
@@ -121,14 +118,27 @@ fn the_budget_and_the_capacity_hold() {
     ] {
         assert_eq!(offend(&mut ledger, who, Standing::Banned, 1).map(drop), outcome, "{who}");
     }
-    // Suspects cost no budget; the ninth standing does not fit.
+    // Suspects cost no budget, but beyond half of the room there is none for more of them.
+    assert_eq!(offend(&mut ledger, "203.0.115.1", Standing::Suspect, 1), Err(Spared::Full));
+    // A minute later there is budget again; the ninth standing does not fit.
     for who in ["203.0.115.1", "203.0.115.2", "203.0.115.3"] {
-        offend(&mut ledger, who, Standing::Suspect, 1).unwrap();
+        offend(&mut ledger, who, Standing::Banned, 61).unwrap();
     }
-    assert_eq!(offend(&mut ledger, "203.0.115.4", Standing::Suspect, 1), Err(Spared::Full));
-    // A minute later there is budget again, and rising takes no new place.
-    assert!(offend(&mut ledger, "203.0.115.1", Standing::Banned, 61).is_ok());
+    assert_eq!(offend(&mut ledger, "203.0.116.1", Standing::Banned, 61), Err(Spared::Full));
     assert_eq!(ledger.live(), 8);
+}
+
+#[test]
+fn forged_suspects_leave_room_for_bans() {
+    let mut ledger = Ledger::new(rules());
+    for n in 0..4 {
+        offend(&mut ledger, &format!("203.0.113.{n}"), Standing::Suspect, 1).unwrap();
+    }
+    assert_eq!(offend(&mut ledger, "203.0.113.9", Standing::Suspect, 1), Err(Spared::Full));
+    offend(&mut ledger, "203.0.114.9", Standing::Banned, 1).unwrap();
+    // Rising takes no new place.
+    offend(&mut ledger, "203.0.113.0", Standing::Banned, 1).unwrap();
+    assert_eq!(ledger.live(), 5);
 }
 
 #[test]

@@ -61,6 +61,8 @@ pub struct Case<'a> {
     pub total: &'a SharedBucket,
     /// The same attempt, if it was seen before.
     pub seen: Option<Seen>,
+    /// It does not look like the connections that its source completed.
+    pub foreign: bool,
     /// Set by the check that charges an attempt against the rates.
     pub charged: bool,
 }

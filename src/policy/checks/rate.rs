@@ -2,7 +2,12 @@
 //!
 //! An attempt is charged once and only if all four buckets take it; a retransmission of one that
 //! was charged passes free, and one that was not tries again. So a client that was throttled
-//! gets in with its next retransmission if it calms down.
+//! gets in with its next retransmission if it calms down. A proven source has one retransmission
+//! free: it could otherwise open one connection after the other with the same ports and sequence
+//! number, all for the price of one.
+//!
+//! SYNs that look otherwise than the connections which their source completed have a bucket of
+//! their own: whoever forges a proven source's address uses up that one, and not the source's.
 
 use super::{Case, Check};
 use crate::memory::{Full, Limit};
@@ -12,21 +17,28 @@ pub(super) const CHECK: Check = Check { name: "rate", about: "how often it tries
 
 #[inline]
 fn look(case: &mut Case<'_>) -> Finding {
-    if case.seen.is_some_and(|seen| seen.charged) {
+    let again = case.seen.filter(|seen| seen.charged);
+    if again.is_some_and(|seen| seen.repeat <= 1 || !case.syn.proven) {
         return Finding::Pass;
     }
     let rates = &case.policy.rate;
     let now = case.now;
     let (index, class) = rates.class_of(case.syn.dport);
-    let offence = u8::from(class.offends);
+    // What was charged once has not offended by being repeated.
+    let offence = u8::from(class.offends && again.is_none());
 
     let [class_limit, source_limit, network_limit, total_limit] =
         [class.rate, rates.source, rates.network, rates.total].map(|rate| rate.map(Rate::limit));
 
-    let bucket = &case.source.classes[index];
+    let (class_limit, source_limit) = match case.foreign {
+        true => (class_limit.or(source_limit), None),
+        false => (class_limit, source_limit),
+    };
+    let source = &mut *case.source;
+    let bucket = if case.foreign { &mut source.foreign } else { &mut source.classes[index] };
     let tests = [
         (class.name, offence, class_limit.map_or(Ok(()), |limit| bucket.test(limit, now))),
-        ("source", offence, source_limit.map_or(Ok(()), |limit| case.source.all.test(limit, now))),
+        ("source", offence, source_limit.map_or(Ok(()), |limit| source.all.test(limit, now))),
         ("network", 0, network_limit.map_or(Ok(()), |limit| case.network.test(limit, now))),
         ("total", 0, total_limit.map_or(Ok(()), |limit| case.total.test(limit, now))),
     ];
@@ -37,10 +49,10 @@ fn look(case: &mut Case<'_>) -> Finding {
         }
     }
     if let Some(limit) = class_limit {
-        case.source.classes[index].charge(limit, now);
+        bucket.charge(limit, now);
     }
     if let Some(limit) = source_limit {
-        case.source.all.charge(limit, now);
+        source.all.charge(limit, now);
     }
     if let Some(limit) = network_limit {
         case.network.charge(limit, now);

@@ -1,7 +1,6 @@
 //! The daemon under test: the real program with a policy of its own.
 
 use std::fs;
-use std::io::Read;
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
@@ -11,6 +10,8 @@ use std::time::{Duration, Instant};
 use portcullis::lab::{Host, Process};
 use rustix::process::Signal;
 use serde_json::Value;
+
+use super::kernel::{eventually, nft_json, text};
 
 /// The program under test.
 pub(crate) const PORTCULLIS: &str = env!("CARGO_BIN_EXE_portcullis");
@@ -59,6 +60,8 @@ impl<'a> Gate<'a> {
         let mut command = host.command(PORTCULLIS);
         command.args(["run", "--config"]).arg(home.join("policy.toml"));
         command.env("NOTIFY_SOCKET", &socket).stdin(Stdio::null());
+        // As systemd's WatchdogSec=1 would have it.
+        command.env("WATCHDOG_USEC", "1000000");
         command.stdout(said.try_clone().expect("a file")).stderr(said);
         let process = Process::start(&mut command).expect("nsenter starts");
         let mut gate = Self { host, process, home, notify };
@@ -125,6 +128,16 @@ impl<'a> Gate<'a> {
     pub(crate) fn judged(&self) -> u64 {
         let status = self.status();
         status["counters"]["received"].as_u64().unwrap_or_else(|| panic!("no counter in {status}"))
+    }
+
+    /// Packets that one of the kernel table's named counters has counted.
+    pub(crate) fn kernel_count(&self, name: &str) -> u64 {
+        let listing = nft_json(self.host, &["list", "counters", "table", "inet", "portcullis"]);
+        let objects = listing["nftables"].as_array().into_iter().flatten();
+        let mut counters = objects.filter_map(|object| object.get("counter"));
+        let counter = counters.find(|counter| counter["name"] == name);
+        let packets = counter.and_then(|counter| counter["packets"].as_u64());
+        packets.unwrap_or_else(|| panic!("no counter {name} in {listing}"))
     }
 
     /// What it would say to a visit, and why.
@@ -216,55 +229,15 @@ fn written(policy: &str) -> &str {
     if policy.is_empty() { "mode = \"enforce\"\n" } else { policy }
 }
 
+/// Which way packets must take, where the machine offers several: `nft` or `iptables`.
+const REDIRECT: &str = "PORTCULLIS_TEST_REDIRECT";
+
 /// The paths of a test's gate, to be laid over its policy.
 fn places(home: &std::path::Path) -> String {
     let home = home.display();
+    let redirect = std::env::var(REDIRECT).unwrap_or_else(|_| "auto".into());
     format!(
-        "[bans]\nstate_dir = \"{home}/state\"\n[events]\njson = \"{home}/events.json\"\n\
+        "[guard]\nredirect = \"{redirect}\"\n[bans]\nstate_dir = \"{home}/state\"\n[events]\njson = \"{home}/events.json\"\n\
          [control]\nsocket = \"{home}/control.sock\"\n"
     )
-}
-
-/// Runs nft on a host.
-pub(crate) fn nft(host: &Host, args: &[&str]) -> Output {
-    host.command("nft").args(args).output().expect("nft runs")
-}
-
-/// Runs nft on a host, for an answer in JSON.
-pub(crate) fn nft_json(host: &Host, args: &[&str]) -> Value {
-    let output = nft(host, &[&["-j"], args].concat());
-    assert!(output.status.success(), "nft {args:?}: {}", text(&output));
-    serde_json::from_slice(&output.stdout).expect("nft writes JSON")
-}
-
-/// Loads nft rules on a host.
-pub(crate) fn nft_load(host: &Host, rules: &str) {
-    let file = PathBuf::from("/run/rules.nft");
-    fs::write(&file, rules.replace("} ", "}\n")).expect("a file");
-    let output = nft(host, &["-f", "/run/rules.nft"]);
-    assert!(output.status.success(), "nft {rules}: {}", text(&output));
-}
-
-/// Everything a program said.
-pub(crate) fn text(output: &Output) -> String {
-    let mut said = Vec::new();
-    let _ = output.stdout.as_slice().read_to_end(&mut said);
-    let _ = output.stderr.as_slice().read_to_end(&mut said);
-    String::from_utf8_lossy(&said).into_owned()
-}
-
-/// Waits for something to become true; says how it stands if it does not in time.
-pub(crate) fn eventually<T>(
-    limit: Duration,
-    what: &str,
-    mut look: impl FnMut() -> Result<T, String>,
-) -> T {
-    let deadline = Instant::now() + limit;
-    loop {
-        match look() {
-            Ok(seen) => return seen,
-            Err(seen) if Instant::now() > deadline => panic!("no {what} within {limit:?}: {seen}"),
-            Err(_) => std::thread::sleep(Duration::from_millis(10)),
-        }
-    }
 }

@@ -2,10 +2,12 @@
 
 mod enter;
 mod gate;
+mod kernel;
 mod world;
 
 pub(crate) use enter::inside;
-pub(crate) use gate::{Gate, PORTCULLIS, eventually, nft, nft_load, text};
+pub(crate) use gate::{Gate, PORTCULLIS};
+pub(crate) use kernel::{eventually, nft, nft_load, text};
 pub(crate) use world::{
     ANNA, BEN, CARLA, CARLAS_PHONE, DORA, HASTE, MALLORY, MALLORY6, PATIENCE, TRUDY, World, address,
 };

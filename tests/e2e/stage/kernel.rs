@@ -1,0 +1,49 @@
+//! What the kernel says, and what others do to it.
+
+use std::fs;
+use std::process::Output;
+use std::time::{Duration, Instant};
+
+use portcullis::lab::Host;
+use serde_json::Value;
+
+/// Runs nft on a host.
+pub(crate) fn nft(host: &Host, args: &[&str]) -> Output {
+    host.command("nft").args(args).output().expect("nft runs")
+}
+
+/// Runs nft on a host, for an answer in JSON.
+pub(crate) fn nft_json(host: &Host, args: &[&str]) -> Value {
+    let output = nft(host, &[&["-j"], args].concat());
+    assert!(output.status.success(), "nft {args:?}: {}", text(&output));
+    serde_json::from_slice(&output.stdout).expect("nft writes JSON")
+}
+
+/// Loads nft rules on a host. nft wants a line's end behind each closing brace.
+pub(crate) fn nft_load(host: &Host, rules: &str) {
+    let file = "/run/rules.nft";
+    fs::write(file, rules.replace("} ", "}\n")).expect("a file");
+    let output = nft(host, &["-f", file]);
+    assert!(output.status.success(), "nft {rules}: {}", text(&output));
+}
+
+/// Everything a program said.
+pub(crate) fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&[&*output.stdout, &*output.stderr].concat()).into_owned()
+}
+
+/// Waits for something to become true; says how it stands if it does not in time.
+pub(crate) fn eventually<T>(
+    limit: Duration,
+    what: &str,
+    mut look: impl FnMut() -> Result<T, String>,
+) -> T {
+    let deadline = Instant::now() + limit;
+    loop {
+        match look() {
+            Ok(seen) => return seen,
+            Err(seen) if Instant::now() > deadline => panic!("no {what} within {limit:?}: {seen}"),
+            Err(_) => std::thread::sleep(Duration::from_millis(10)),
+        }
+    }
+}
