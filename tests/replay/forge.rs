@@ -6,23 +6,23 @@ use etherparse::{PacketBuilder, TcpHeader, TcpOptionElement};
 
 /// Microseconds and packet, in order.
 #[derive(Default)]
-pub struct Forge {
+pub(crate) struct Forge {
     packets: Vec<(u64, Vec<u8>)>,
     now: u64,
 }
 
 /// An IPv4 address and a port.
-pub type End = ([u8; 4], u16);
+pub(crate) type End = ([u8; 4], u16);
 
 impl Forge {
     /// Lets time pass.
-    pub fn wait(&mut self, millis: u64) -> &mut Self {
+    pub(crate) fn wait(&mut self, millis: u64) -> &mut Self {
         self.now += millis * 1000;
         self
     }
 
     /// A packet with these flags, as tcpdump abbreviates them: S F R P and `.` for ACK.
-    pub fn tcp(&mut self, from: End, to: End, flags: &str, seq: u32) -> &mut Self {
+    pub(crate) fn tcp(&mut self, from: End, to: End, flags: &str, seq: u32) -> &mut Self {
         let mut tcp = TcpHeader::new(from.1, to.1, seq, 64240);
         tcp.syn = flags.contains('S');
         tcp.fin = flags.contains('F');
@@ -51,7 +51,7 @@ impl Forge {
     }
 
     /// A whole connection on which the server speaks.
-    pub fn served(&mut self, client: End, server: End, seq: u32) -> &mut Self {
+    pub(crate) fn served(&mut self, client: End, server: End, seq: u32) -> &mut Self {
         self.tcp(client, server, "S", seq)
             .tcp(server, client, "S.", 7)
             .tcp(client, server, ".", seq + 1)
@@ -59,7 +59,7 @@ impl Forge {
     }
 
     /// The file's bytes: pcap, microseconds, little-endian, Ethernet.
-    pub fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut file = vec![0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0];
         [0u32, 0, 65535, 1].iter().for_each(|field| file.extend(field.to_le_bytes()));
         for (at, packet) in &self.packets {
@@ -73,7 +73,7 @@ impl Forge {
     }
 
     /// Writes the file.
-    pub fn write(&self, folder: &Path, name: &str) -> PathBuf {
+    pub(crate) fn write(&self, folder: &Path, name: &str) -> PathBuf {
         let path = folder.join(name);
         std::fs::write(&path, self.bytes()).unwrap();
         path

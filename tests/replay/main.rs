@@ -30,8 +30,13 @@ fn replay<S: AsRef<OsStr>>(args: &[S]) -> Ran {
     Ran {
         code: output.status.code().unwrap(),
         out: String::from_utf8(output.stdout).unwrap(),
-        err: String::from_utf8(output.stderr).unwrap(),
+        // Notes are wrapped to the width of a terminal.
+        err: one_line(&String::from_utf8(output.stderr).unwrap()),
     }
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn text(path: &Path) -> String {
@@ -97,7 +102,9 @@ fn who_is_proven_can_be_banned() {
     let mut forge = Forge::default();
     let ssh = end(SERVER, 22);
     forge.served(end(MALLORY, 40_000), ssh, 1);
-    (1..=5).for_each(|n| drop(forge.tcp(end(MALLORY, 40_000 + n), ssh, "SF", n.into())));
+    for n in 1..=5 {
+        forge.tcp(end(MALLORY, 40_000 + n), ssh, "SF", n.into());
+    }
     let proven = text(&forge.write(folder.path(), "proven.pcap"));
     let ran = replay(&["--json", "--config", &policy, &proven]);
     assert!(ran.out.contains(r#""suspect_at":null,"banned_at":4,"flagged_at":2"#), "{}", ran.out);
@@ -106,7 +113,9 @@ fn who_is_proven_can_be_banned() {
     let mut forge = Forge::default();
     let illegal = end(MALLORY, 39_000);
     forge.tcp(illegal, ssh, "SF", 1).tcp(ssh, illegal, "S.", 7).tcp(ssh, illegal, "P.", 8);
-    (1..=5).for_each(|n| drop(forge.tcp(end(MALLORY, 40_000 + n), ssh, "SF", n.into())));
+    for n in 1..=5 {
+        forge.tcp(end(MALLORY, 40_000 + n), ssh, "SF", n.into());
+    }
     let refused = text(&forge.write(folder.path(), "refused.pcap"));
     let ran = replay(&["--json", "--config", &policy, &refused]);
     assert!(ran.out.contains(r#""suspect_at":3,"banned_at":null,"flagged_at":1"#), "{}", ran.out);
@@ -242,9 +251,11 @@ fn time_may_go_back() {
     let mut late = Forge::default();
     late.wait(3_600_000);
     let ssh = end(SERVER, 22);
-    (0..3).for_each(|n| drop(late.tcp(end(ALICE, 40_000 + n), ssh, "S", 1)));
     let mut early = Forge::default();
-    (0..3).for_each(|n| drop(early.tcp(end(ALICE, 41_000 + n), ssh, "S", 1)));
+    for n in 0..3 {
+        late.tcp(end(ALICE, 40_000 + n), ssh, "S", 1);
+        early.tcp(end(ALICE, 41_000 + n), ssh, "S", 1);
+    }
     let joined = [late.bytes(), early.bytes()[24..].to_vec()].concat();
     let file = folder.path().join("joined.pcap");
     std::fs::write(&file, joined).unwrap();
