@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::firewall::{Change, Ledger, PACE, Rules};
 use crate::memory::{Bucket, Limit, Moment, SourceKey};
 use crate::packet::Syn;
-use crate::policy::{Decision, Rate, Standing};
+use crate::policy::{Decision, PrefixSet, Rate, Standing};
 
 /// As many connections as Linux tracks on a machine with some memory.
 const CONNECTIONS: NonZeroUsize = NonZeroUsize::new(262_144).unwrap();
@@ -36,6 +36,8 @@ pub(super) struct Kernel {
     /// Meters per source: the pace of suspects, the ceiling of everybody.
     meters: HashMap<SourceKey, [Bucket; 2], RandomState>,
     ceiling: Option<Limit>,
+    /// Sources that pass by every drop; empty if the kernel is not told of them.
+    trusted: PrefixSet,
     size: usize,
 }
 
@@ -50,7 +52,10 @@ pub(super) enum Early {
 
 impl Kernel {
     pub(super) fn new(config: &Config) -> Self {
+        let allowed = &config.policy.allowlist;
+        let told = !allowed.in_kernel().is_empty();
         Self {
+            trusted: if told { allowed.prefixes.clone() } else { PrefixSet::default() },
             ledger: Ledger::new(Rules::new(config, &[])),
             connections: LruCache::with_hasher(CONNECTIONS, RandomState::default()),
             proven: HashMap::default(),
@@ -65,6 +70,10 @@ impl Kernel {
     pub(super) fn opening(&mut self, syn: &Syn, served: bool, now: Moment) -> Early {
         let key = SourceKey::of(syn.src);
         let clock = clock(now);
+        let proven = self.proven.get(&key).is_some_and(|until| now < *until);
+        if self.trusted.find(syn.src).is_some() {
+            return Early::Judge { proven, suspect: false };
+        }
         // Standings end by themselves; what ended needs no telling here.
         self.ledger.expire(clock);
         let standing = self.ledger.get(syn.src, clock).filter(|entry| entry.is_live(clock));
@@ -76,7 +85,8 @@ impl Kernel {
                 self.ledger.prolong(key.prefix(), clock);
                 return Early::Drop("suspect");
             }
-            Standing::Suspect if self.over(key, 0, limit(PACE), now) => {
+            // Whoever forges a proven source's address must not use up its pace.
+            Standing::Suspect if !proven && self.over(key, 0, limit(PACE), now) => {
                 return Early::Drop("suspect");
             }
             Standing::Suspect | Standing::Clean => {}
@@ -84,7 +94,6 @@ impl Kernel {
         if self.ceiling.is_some_and(|ceiling| self.over(key, 1, ceiling, now)) {
             return Early::Drop("ceiling");
         }
-        let proven = self.proven.get(&key).is_some_and(|until| now < *until);
         Early::Judge { proven, suspect: standing == Standing::Suspect }
     }
 
@@ -263,6 +272,23 @@ mod tests {
         let mut kernel = Kernel::new(&Config::default());
         offend(&mut kernel, Standing::Suspect, at(0));
         assert_eq!(dropped(&mut kernel, 50), 30, "20 at once pass the pace of suspects");
+        let mut kernel = Kernel::new(&Config::default());
+        kernel.connects(&syn(1, 80));
+        kernel.passes(data(ends(SERVER, 80), ends(CLIENT, 1), 0x18), at(0));
+        offend(&mut kernel, Standing::Suspect, at(0));
+        assert_eq!(dropped(&mut kernel, 50), 0, "but the proven have no pace");
+    }
+
+    #[test]
+    fn trusted_sources_pass_by() {
+        let mut config = Config::default();
+        let nets = vec!["192.0.2.0/24".parse().unwrap()];
+        config.policy.allowlist = crate::policy::Allowlist::new(nets).into();
+        let mut kernel = Kernel::new(&config);
+        for port in 0..500 {
+            let early = kernel.opening(&syn(port, 80), false, at(0));
+            assert_eq!(early, Early::Judge { proven: false, suspect: false });
+        }
     }
 
     #[test]

@@ -69,7 +69,9 @@ mod tests {
         let eth = |tail: &[u8]| [&macs[..], tail].concat();
         let sll = |tail: &[u8]| [&[0u8; 14][..], tail].concat();
         let sll2 = |kind: [u8; 2]| [&kind[..], &[0; 18]].concat();
-        let table: &[(u32, Vec<u8>, Option<[u8; 2]>)] = &[
+        /// Link type, frame, the packet in it.
+        type Row = (u32, Vec<u8>, Option<[u8; 2]>);
+        let table: &[Row] = &[
             (1, frame(&eth(&[0x08, 0]), V4), Some(V4)),
             (1, frame(&eth(&[0x86, 0xdd]), V6), Some(V6)),
             (1, frame(&eth(&[0x81, 0, 0, 5, 0x08, 0]), V4), Some(V4)),
