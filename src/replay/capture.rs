@@ -130,7 +130,6 @@ impl<R: Read> Capture<R> {
     /// The next packet; `None` at the end, or where damage ends it. [`Capture::damages`] tells.
     pub fn next_packet(&mut self) -> Option<Packet<'_>> {
         while !self.ended {
-            let before = self.damaged;
             let step = match &mut self.format {
                 Format::Pcap(pcap) => pcap.step(&mut self.input, &mut self.record),
                 Format::PcapNg(ng) => {
@@ -142,7 +141,6 @@ impl<R: Read> Capture<R> {
                     step
                 }
             };
-            debug_assert!(self.damaged - before <= 1);
             match step {
                 Ok(Step::Packet { at, link, from, to }) => {
                     let bytes = self.record.get(from..to).unwrap_or_default();

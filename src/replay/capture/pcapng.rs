@@ -11,6 +11,8 @@ pub(super) const MAGIC: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
 
 const SECTION: u32 = 0x0a0d_0d0a;
 const INTERFACE: u32 = 1;
+/// Written before 2009, read to this day.
+const OBSOLETE: u32 = 2;
 const SIMPLE: u32 = 3;
 const ENHANCED: u32 = 6;
 
@@ -84,7 +86,7 @@ impl PcapNg {
             let what = format!("a block claims to have {length} bytes, which no block can have");
             return Err(broken(start, what));
         }
-        let wanted = matches!(kind, SECTION | INTERFACE | SIMPLE | ENHANCED);
+        let wanted = matches!(kind, SECTION | INTERFACE | OBSOLETE | SIMPLE | ENHANCED);
         if !wanted {
             return match input.skip((length - record.len()) as u64).map_err(lost)? {
                 true => Ok(Step::Other),
@@ -112,7 +114,8 @@ impl PcapNg {
             }
             INTERFACE => self.interface(body),
             SIMPLE => self.simple(body),
-            _ => self.enhanced(body),
+            OBSOLETE => self.packet(body, self.short(body, 0).unwrap_or_default().into()),
+            _ => self.packet(body, self.number(body, 0)),
         };
         Ok(step.unwrap_or_else(|what| {
             *told = Some(Damage { offset: start, what: what.into() });
@@ -161,11 +164,12 @@ impl PcapNg {
         sound
     }
 
-    fn enhanced(&mut self, body: &[u8]) -> Result<Step, &'static str> {
+    /// An enhanced packet block, or the obsolete one: they differ in how the interface is told.
+    fn packet(&mut self, body: &[u8], interface: u32) -> Result<Step, &'static str> {
         if body.len() < 20 {
             return Err("a packet block that is too short");
         }
-        let [interface, high, low, length] = [0, 4, 8, 12].map(|at| self.number(body, at));
+        let [high, low, length] = [4, 8, 12].map(|at| self.number(body, at));
         let interface = self
             .interfaces
             .get(interface as usize)

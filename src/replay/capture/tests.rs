@@ -61,6 +61,11 @@ fn enhanced(big: bool, interface: u32, stamp: u64, packet: &[u8]) -> Vec<u8> {
     block(big, 6, &[&fields.concat(), packet].concat())
 }
 
+fn obsolete(big: bool, interface: u16, stamp: u32, packet: &[u8]) -> Vec<u8> {
+    let fields = [0, stamp, packet.len() as u32, 1500].map(|f| number(big, f));
+    block(big, 2, &[&short(big, interface)[..], &short(big, 77), &fields.concat(), packet].concat())
+}
+
 fn simple(big: bool, packet: &[u8]) -> Vec<u8> {
     block(big, 3, &[&number(big, packet.len() as u32), packet].concat())
 }
@@ -105,6 +110,7 @@ fn pcapng_in_both_orders() {
             enhanced(big, 1, 1_500_000_000, b"nano"),
             enhanced(big, 2, 1536, b"binary"),
             simple(big, b"none"),
+            obsolete(big, 1, 2_000_000_000, b"old"),
             // A section of the other order, with an interface of its own.
             section(!big),
             interface(!big, 113, 2, &[]),
@@ -117,7 +123,8 @@ fn pcapng_in_both_orders() {
             (61_500_000_000, 276, b"nano".to_vec()),
             (1_500_000_000, 101, b"binary".to_vec()),
             (1_500_000_000, 1, b"none".to_vec()),
-            (1_500_000_000, 113, b"cu".to_vec()),
+            (62_000_000_000, 276, b"old".to_vec()),
+            (62_000_000_000, 113, b"cu".to_vec()),
             (4_294_967_296_000, 113, b"late".to_vec()),
         ];
         assert_eq!(read(&bytes), (expected, Vec::new()), "{big}");

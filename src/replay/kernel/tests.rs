@@ -1,0 +1,150 @@
+//! The kernel's part, opening by opening.
+
+use super::*;
+use crate::packet::{Flags, Options};
+use crate::policy::{CheckId, Evidence, Ruling};
+
+const SERVER: &str = "198.51.100.2";
+const CLIENT: &str = "192.0.2.9";
+
+fn ends(address: &str, port: u16) -> (IpAddr, u16) {
+    (address.parse().unwrap(), port)
+}
+
+fn syn(sport: u16, dport: u16) -> Syn {
+    let ((src, _), (dst, _)) = (ends(CLIENT, 0), ends(SERVER, 0));
+    Syn {
+        src,
+        dst,
+        sport,
+        dport,
+        seq: 1,
+        ack: 0,
+        flags: Flags(Flags::SYN),
+        window: 1024,
+        urgent: 0,
+        ttl: 64,
+        ip_id: 0,
+        dont_fragment: true,
+        ip_options: false,
+        length: 40,
+        payload: 0,
+        options: Options::default(),
+        proven: false,
+        suspect: false,
+    }
+}
+
+fn at(millis: u64) -> Moment {
+    Moment(1_000_000_000_000 + millis * 1_000_000)
+}
+
+fn data(from: (IpAddr, u16), to: (IpAddr, u16), flags: u8) -> Segment {
+    Segment { src: from, dst: to, flags: Flags(flags) }
+}
+
+fn proven(kernel: &mut Kernel, now: Moment) -> bool {
+    match kernel.opening(&syn(9, 22), true, now) {
+        Early::Judge { proven, .. } => proven,
+        Early::Drop(why) => panic!("{why}"),
+    }
+}
+
+#[test]
+fn who_is_proven() {
+    let (client, server) = (ends(CLIENT, 5000), ends(SERVER, 22));
+    let push = Flags::PSH | Flags::ACK;
+    // What passes, after an opening from port 5000 to 22 or none, and whether that proves.
+    for (opened, from, to, flags, expected) in [
+        (true, server, client, push, true),
+        (true, server, client, push | Flags::FIN, true),
+        (true, server, client, Flags::ACK, false),
+        (true, server, client, push | Flags::SYN, false),
+        (true, server, client, push | Flags::RST, false),
+        (true, client, server, push, false),
+        (true, server, ends(CLIENT, 5001), push, false),
+        (false, server, client, push, false),
+    ] {
+        let mut kernel = Kernel::new(&Config::default());
+        if opened {
+            kernel.connects(&syn(5000, 22));
+        }
+        kernel.passes(data(from, to, flags), at(0));
+        assert_eq!(proven(&mut kernel, at(1)), expected, "{opened} {from:?} {to:?} {flags:#x}");
+        assert!(!proven(&mut kernel, at(86_400_000)), "it ends after a day");
+    }
+}
+
+fn offend(kernel: &mut Kernel, earned: Standing, now: Moment) {
+    let decision = Decision {
+        ruling: Ruling::Drop,
+        check: CheckId::QUIRKS,
+        evidence: Evidence::default(),
+        retransmission: false,
+        earned,
+    };
+    kernel.offence(SourceKey::of(ends(CLIENT, 0).0), &decision, now).unwrap();
+}
+
+#[test]
+fn standings_act() {
+    let passes = |suspect| Early::Judge { proven: false, suspect };
+    let mut kernel = Kernel::new(&Config::default());
+    assert_eq!(kernel.opening(&syn(1, 80), false, at(0)), passes(false));
+    offend(&mut kernel, Standing::Suspect, at(0));
+    assert_eq!(kernel.opening(&syn(2, 80), false, at(1)), Early::Drop("suspect"));
+    assert_eq!(kernel.opening(&syn(3, 80), true, at(2)), passes(true));
+    // It goes on probing after nine minutes, so it is a suspect until minute 19.
+    let minute = 60_000;
+    assert_eq!(kernel.opening(&syn(4, 80), false, at(9 * minute)), Early::Drop("suspect"));
+    assert_eq!(kernel.opening(&syn(5, 80), true, at(18 * minute)), passes(true));
+    assert_eq!(kernel.opening(&syn(6, 80), false, at(20 * minute)), passes(false));
+    offend(&mut kernel, Standing::Banned, at(20 * minute));
+    assert_eq!(kernel.opening(&syn(7, 80), true, at(20 * minute)), Early::Drop("banned"));
+}
+
+#[test]
+fn suspects_knock_slowly_and_floods_stop_at_the_ceiling() {
+    let mut kernel = Kernel::new(&Config::default());
+    let dropped = |kernel: &mut Kernel, count: u16| {
+        let syns = (0..count).map(|port| kernel.opening(&syn(port, 80), true, at(0)));
+        syns.filter(|early| matches!(early, Early::Drop(_))).count()
+    };
+    assert_eq!(dropped(&mut kernel, 500), 100, "400 at once pass the ceiling");
+    let mut kernel = Kernel::new(&Config::default());
+    offend(&mut kernel, Standing::Suspect, at(0));
+    assert_eq!(dropped(&mut kernel, 50), 30, "20 at once pass the pace of suspects");
+    let mut kernel = Kernel::new(&Config::default());
+    kernel.connects(&syn(1, 80));
+    kernel.passes(data(ends(SERVER, 80), ends(CLIENT, 1), 0x18), at(0));
+    offend(&mut kernel, Standing::Suspect, at(0));
+    assert_eq!(dropped(&mut kernel, 50), 0, "but the proven have no pace");
+}
+
+#[test]
+fn trusted_sources_pass_by() {
+    let mut config = Config::default();
+    let nets = vec!["192.0.2.0/24".parse().unwrap()];
+    config.policy.allowlist = crate::policy::Allowlist::new(nets).into();
+    let mut kernel = Kernel::new(&config);
+    for port in 0..500 {
+        let early = kernel.opening(&syn(port, 80), false, at(0));
+        assert_eq!(early, Early::Judge { proven: false, suspect: false });
+    }
+}
+
+#[test]
+fn a_full_set_of_meters_lets_pass() {
+    let mut config = Config::default();
+    config.guard.set_size = 0;
+    config.guard.ceiling = Some(Rate { count: 1, per: Duration::from_secs(1), burst: 1 });
+    let mut kernel = Kernel::new(&config);
+    kernel.connects(&syn(1, 80));
+    kernel.passes(data(ends(SERVER, 80), ends(CLIENT, 1), 0x18), at(0));
+    for _ in 0..3 {
+        assert_eq!(
+            kernel.opening(&syn(1, 80), true, at(0)),
+            Early::Judge { proven: false, suspect: false }
+        );
+    }
+}
