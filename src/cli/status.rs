@@ -222,7 +222,7 @@ mod tests {
             version: "0.1.0".into(),
             pid: 812,
             mode: "enforce".into(),
-            redirect: "nft".into(),
+            redirect: "by nft's queue statement".into(),
             started: "2026-09-18T10:12:03Z".parse().unwrap(),
             uptime: Duration::from_secs(274_000),
             config: "/etc/portcullis/portcullis.toml".into(),
@@ -281,7 +281,7 @@ Portcullis 0.1.0 is running, pid 812
   mode          enforce
   up            3d 4h, since 2026-09-18 12:12:03
   policy        /etc/portcullis/portcullis.toml, read 2026-09-18 12:12:03
-  redirect      nft
+  redirect      by nft's queue statement
   served        22, 80, 443
 
 Connection attempts                   ALL  PER SECOND

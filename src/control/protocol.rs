@@ -146,7 +146,7 @@ pub struct StatusReport {
     pub pid: u32,
     /// `enforce` or `observe`.
     pub mode: String,
-    /// How packets come to the gate: `nft`, `iptables` or `manual`.
+    /// How packets come to the gate, in words: `by nft's queue statement`.
     pub redirect: String,
     /// When the daemon started.
     pub started: Timestamp,

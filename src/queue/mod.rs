@@ -53,7 +53,7 @@ pub enum QueueError {
 pub struct Settings {
     /// The NFQUEUE number.
     pub number: u16,
-    /// How many packets may wait.
+    /// How many packets may wait, at least: small ones take less room, so there may be more.
     pub length: u32,
     /// Accept (true) or drop what finds no room.
     pub fail_open: bool,
@@ -100,7 +100,11 @@ impl Queue {
             _ => QueueError::Missing(error),
         })?;
         inner.set_copy_range(number, COPY).map_err(io("set the copy range"))?;
-        inner.set_queue_max_len(number, settings.length).map_err(io("set its length"))?;
+        // What finds the queue at its length is let by or dropped before it gets a number, and
+        // nobody would ever know. So the buffer shall be what is full first: it has room for
+        // `length` large packets, and for fewer than twice as many small ones.
+        let never_reached = settings.length.saturating_mul(2);
+        inner.set_queue_max_len(number, never_reached).map_err(io("set its length"))?;
         inner
             .set_fail_open(number, settings.fail_open)
             .map_err(io("set what happens when it is full"))?;
@@ -157,12 +161,14 @@ impl Queue {
         self.number
     }
 
-    /// How many packets can really wait: the smaller of the queue's length and the socket's room.
+    /// How many packets can wait for certain: the smaller of the queue's length and the socket's
+    /// room.
     pub fn holds(&self) -> u32 {
         self.holds
     }
 
-    /// Packets that found no room in the socket so far.
+    /// Packets that found no room in the socket so far, whether they were accepted or dropped for
+    /// that; noticed when the next packet comes.
     pub fn lost(&self) -> u64 {
         self.lost
     }

@@ -25,8 +25,8 @@ const HOME: &str = "/run/portcullis";
 
 /// How long a stop may take, before the daemon is killed.
 const STOP: Duration = Duration::from_secs(2);
-/// How long a start may take.
-const START: Duration = Duration::from_secs(10);
+/// How long a start may take. Kernel modules may have to be loaded, on a slow machine.
+const START: Duration = Duration::from_secs(30);
 
 /// The running daemon. It ends when this is dropped.
 pub(super) struct Gate<'a> {
@@ -61,7 +61,10 @@ impl<'a> Gate<'a> {
             let ended = daemon.ended().ok().flatten();
             if ended.is_some() || Instant::now() > deadline {
                 let said = fs::read_to_string(&said).unwrap_or_default();
-                return Err(Stop::Broken(format!("the gate did not start:\n{}", said.trim_end())));
+                let late = format!(" within {} s", START.as_secs());
+                let late = if ended.is_some() { "" } else { &late };
+                let said = said.trim_end();
+                return Err(Stop::Broken(format!("the gate did not start{late}:\n{said}")));
             }
             std::thread::sleep(Duration::from_millis(10));
         }

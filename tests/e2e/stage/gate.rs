@@ -130,6 +130,16 @@ impl<'a> Gate<'a> {
         status["counters"]["received"].as_u64().unwrap_or_else(|| panic!("no counter in {status}"))
     }
 
+    /// Packets that one of the kernel table's named counters has counted.
+    pub(crate) fn kernel_count(&self, name: &str) -> u64 {
+        let listing = nft_json(self.host, &["list", "counters", "table", "inet", "portcullis"]);
+        let objects = listing["nftables"].as_array().into_iter().flatten();
+        let mut counters = objects.filter_map(|object| object.get("counter"));
+        let counter = counters.find(|counter| counter["name"] == name);
+        let packets = counter.and_then(|counter| counter["packets"].as_u64());
+        packets.unwrap_or_else(|| panic!("no counter {name} in {listing}"))
+    }
+
     /// What it would say to a visit, and why.
     pub(crate) fn explain(&self, from: &str, port: u16) -> Value {
         self.ask_json(&["explain", from, &port.to_string()])
@@ -219,11 +229,15 @@ fn written(policy: &str) -> &str {
     if policy.is_empty() { "mode = \"enforce\"\n" } else { policy }
 }
 
+/// Which way packets must take, where the machine offers several: `nft` or `iptables`.
+const REDIRECT: &str = "PORTCULLIS_TEST_REDIRECT";
+
 /// The paths of a test's gate, to be laid over its policy.
 fn places(home: &std::path::Path) -> String {
     let home = home.display();
+    let redirect = std::env::var(REDIRECT).unwrap_or_else(|_| "auto".into());
     format!(
-        "[bans]\nstate_dir = \"{home}/state\"\n[events]\njson = \"{home}/events.json\"\n\
+        "[guard]\nredirect = \"{redirect}\"\n[bans]\nstate_dir = \"{home}/state\"\n[events]\njson = \"{home}/events.json\"\n\
          [control]\nsocket = \"{home}/control.sock\"\n"
     )
 }
