@@ -47,7 +47,6 @@ fn gateway() {
     config.policy.ports.served = [22].into_iter().collect();
     config.policy.ports.open_behind = Some([25, 80, 443].into_iter().collect());
     config.queue.threads = 4;
-    config.queue.max_rate = None;
     config.bans.drop_established = true;
     compare("gateway", &config);
 }

@@ -16,7 +16,9 @@
 //!   Why data proves the peer: a TCP sends data only after it accepted the ACK of its own random
 //!   sequence number; a forged SYN, or a guessed ACK, does not get that far.
 //! - A meter's set that is full lets packets through: `update` fails and the rule ends there.
-//! - *Trusted* sources pass by every drop: they are judged, so that they are counted, and that is all.
+//! - *Trusted* sources pass by every drop. They are judged, so that they are counted; beyond the
+//!   judging capacity they pass unjudged, because a trusted address can be forged like any other
+//!   and must not fill the queue.
 
 use std::time::Duration;
 
@@ -240,7 +242,7 @@ fn gate(config: &Config, path: Path) -> Vec<Chain> {
     let mut doorway = vec![vec![say::loopback(MetaKey::Iif), say::leave()]];
     doorway.extend(say::openings().map(|opens| vec![opens, say::goto("guarded")]));
 
-    let mut hand_over: Vec<Rule> = trusted(config, || say::goto("enqueue")).collect();
+    let mut hand_over: Vec<Rule> = trusted(config, || say::goto("trusted")).collect();
     if let Some(ceiling) = config.guard.ceiling {
         let meter = KernelRate::of(ceiling);
         hand_over.extend(FAMILIES.map(|f| {
@@ -252,11 +254,15 @@ fn gate(config: &Config, path: Path) -> Vec<Chain> {
             ]
         }));
     }
+    let mut unhindered: Vec<Rule> = Vec::new();
     if let Some(most) = config.queue.max_rate {
+        let over = || vec![say::over(KernelRate::of(most)), say::count("over_rate")];
         let dropping = enforce && config.queue.when_over == FailMode::Drop;
         let act = if dropping { say::drop() } else { say::accept() };
-        hand_over.push(vec![say::over(KernelRate::of(most)), say::count("over_rate"), act]);
+        hand_over.push([over(), vec![act]].concat());
+        unhindered.push([over(), vec![say::accept()]].concat());
     }
+    unhindered.push(vec![say::goto("enqueue")]);
     hand_over.push(vec![say::goto("enqueue")]);
     let mut enqueue = vec![vec![say::jump("recognise")], vec![say::count("queued")]];
     enqueue.extend(to_queue(config, path, marks));
@@ -271,7 +277,7 @@ fn gate(config: &Config, path: Path) -> Vec<Chain> {
         say::openings()
             .map(|opens| vec![say::marked(marks.all()), opens, say::unmark(marks.all())]),
     );
-    vec![
+    let mut chains = vec![
         Chain {
             name: "gate",
             hook: GATE,
@@ -303,7 +309,16 @@ fn gate(config: &Config, path: Path) -> Vec<Chain> {
             rules: settle,
             why: "The mark bits come off again, whether the packet was judged or not.",
         },
-    ]
+    ];
+    if FAMILIES.into_iter().any(|family| has_trusted(config, family)) {
+        chains.push(Chain {
+            name: "trusted",
+            hook: None,
+            rules: unhindered,
+            why: "Trusted sources are judged, or pass unjudged where there are too many.",
+        });
+    }
+    chains
 }
 
 /// Is the queue skipped while nobody listens?

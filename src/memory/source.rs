@@ -83,6 +83,8 @@ pub enum Stack {
     Candidate(u32),
     /// Let in with several signatures.
     Ambiguous,
+    /// Proven, and nobody can tell by which of several signatures; until the proof lapses.
+    Blurred,
     /// Completed a connection with this signature.
     Own(u32),
 }
@@ -103,8 +105,9 @@ impl Stack {
     pub fn proven(&mut self, proven: bool) {
         *self = match (*self, proven) {
             (Stack::Candidate(signature), true) => Stack::Own(signature),
+            (Stack::Ambiguous, true) => Stack::Blurred,
             // The proof has lapsed: start again.
-            (Stack::Own(_), false) => Stack::Unknown,
+            (Stack::Own(_) | Stack::Blurred, false) => Stack::Unknown,
             (known, _) => known,
         };
     }
@@ -148,6 +151,11 @@ mod tests {
         stack.admitted(2, false);
         stack.proven(true);
         assert!(!stack.owns(1) && !stack.owns(2));
+        // And not for ever: when the proof has lapsed, the source is learnt anew.
+        stack.proven(false);
+        stack.admitted(1, false);
+        stack.proven(true);
+        assert!(stack.owns(1));
     }
 
     #[test]

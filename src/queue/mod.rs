@@ -123,7 +123,11 @@ impl Queue {
                 // The kernel numbers packets before it puts them into the socket: a gap is what
                 // found no room there (net/netfilter/nfnetlink_queue.c, __nfqnl_enqueue_packet).
                 let id = message.get_packet_id();
-                self.lost += u64::from(id.wrapping_sub(self.last_id).saturating_sub(1));
+                let step = id.wrapping_sub(self.last_id);
+                // A number from before the last one is no gap of four billion.
+                if step < 1 << 31 {
+                    self.lost += u64::from(step.saturating_sub(1));
+                }
                 self.last_id = id;
                 Ok(Some(Held(message)))
             }

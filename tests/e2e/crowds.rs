@@ -37,7 +37,6 @@ in_lab! {
         let gate = Gate::start(
             &world.server,
             "[guard]\nceiling = \"5/s\"\nceiling_burst = 5\n\
-             [queue]\nmax_rate = \"50/s\"\nwhen_over = \"drop\"\n\
              [allowlist]\nfrom = [\"192.0.2.64/28\", \"192.0.2.66\", \"2001:db8:bad::/48\"]\n",
         );
         for (from, all) in [(MALLORY, true), (MALLORY6, true), (TRUDY, true), (BEN, false)] {
@@ -54,6 +53,19 @@ in_lab! {
                 assert!((5..20).contains(&judged()), "{from}: {}", judged());
             }
         }
+        // Beyond the judging capacity they pass unjudged, whatever becomes of others.
+        assert_eq!(gate.stop(), Some(0));
+        let gate = Gate::start(
+            &world.server,
+            "[allowlist]\nfrom = [\"192.0.2.66\"]\n\
+             [queue]\nmax_rate = \"1/h\"\nwhen_over = \"drop\"\n",
+        );
+        let before = gate.judged();
+        for _ in 0..5 {
+            assert!(world.visit(MALLORY, 80).is_served());
+        }
+        let judged = gate.judged() - before;
+        assert!(judged < 5, "{judged}");
         // What an allow list takes back at a reload is gone from the kernel too.
         assert_eq!(gate.set("trusted4").len(), 1);
         gate.write_policy("mode = \"enforce\"\n");
