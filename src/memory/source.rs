@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Bucket, Moment};
+use super::{Bucket, Moment, Walk};
 
 /// The most service classes a policy can have, `other` among them.
 pub const CLASSES: usize = 6;
@@ -16,6 +16,8 @@ pub struct Source {
     pub classes: [Bucket; CLASSES],
     /// Its denials of late.
     pub offences: Offences,
+    /// What it tried, for the scan test.
+    pub walk: Walk,
     /// The header of the connections it completed, as far as known.
     pub stack: Stack,
     /// A suspect until then, while the kernel's set has not caught up.

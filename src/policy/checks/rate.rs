@@ -6,7 +6,7 @@
 
 use super::{Case, Check};
 use crate::memory::{Full, Limit};
-use crate::policy::{Evidence, Finding, Rate};
+use crate::policy::{Evidence, Finding, Rate, Rates};
 
 pub(super) const CHECK: Check = Check { name: "rate", about: "how often it tries", look };
 
@@ -50,6 +50,20 @@ fn look(case: &mut Case<'_>) -> Finding {
     }
     case.charged = true;
     Finding::Pass
+}
+
+/// Charges a refused attempt at a closed port, and tells if the source makes too many of them. A
+/// closed port belongs to no service, so the rate of the class `other` counts.
+#[inline]
+pub(super) fn hammers(case: &mut Case<'_>) -> Option<Full> {
+    if case.seen.is_some() {
+        return None;
+    }
+    let limit = case.policy.rate.other.rate.map(Rate::limit)?;
+    let bucket = &mut case.source.classes[Rates::CLASSES];
+    let full = bucket.test(limit, case.now).err();
+    bucket.charge(limit, case.now);
+    full
 }
 
 impl Rate {
