@@ -176,7 +176,9 @@ impl Daemon {
         let (ruling, rows, source) =
             explain(&rules.policy, &self.shared.memory, &syn, self.shared.now());
         let banned = standing == Standing::Banned && rules.enforce;
-        let denied = rows.iter().find(|row| matches!(row.finding, Some(Finding::Deny { .. } | Finding::Condemn { .. })));
+        let denied = rows.iter().find(|row| {
+            matches!(row.finding, Some(Finding::Deny { .. } | Finding::Condemn { .. }))
+        });
         let settled_by = match denied {
             _ if banned => "standing".to_owned(),
             Some(row) => row.check.name().to_owned(),
@@ -278,8 +280,10 @@ fn advice(address: IpAddr, banned: bool, denied: Option<&Row>) -> Vec<String> {
         "ports" if evidence.what == "not for this source" => {
             "Name its prefix under [ports.only_from] for this port.".to_owned()
         }
-        "ports" | "scan" => "The port is not served: start the service, or name the port in [ports] open."
-            .to_owned(),
+        "ports" | "scan" => {
+            "The port is not served: start the service, or name the port in [ports] open."
+                .to_owned()
+        }
         "rate" => {
             format!("It is let in again when it tries less often (limit: {}).", evidence.what)
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Bucket, Moment, Walk};
 
 /// The most service classes a policy can have, `other` among them.
-pub const CLASSES: usize = 6;
+pub const CLASSES: usize = 7;
 
 /// One sender, as far as it is known.
 #[derive(Clone, Copy, Debug, Default)]

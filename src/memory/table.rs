@@ -8,7 +8,9 @@ use std::time::Duration;
 use foldhash::quality::RandomState;
 use lru::LruCache;
 
-use super::{Attempts, Bucket, Moment, NetworkKey, Networks, SharedBucket, Source, SourceKey, Target};
+use super::{
+    Attempts, Bucket, Moment, NetworkKey, Networks, SharedBucket, Source, SourceKey, Target,
+};
 
 /// How many sources, networks and attempts are remembered at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

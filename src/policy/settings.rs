@@ -305,7 +305,7 @@ impl Default for Rates {
             offends,
         };
         Self {
-            source: rate(100, 1, 400),
+            source: rate(100, 1, 600),
             network: rate(1000, 1, 4000),
             network_v4: 24,
             network_v6: 48,
@@ -313,13 +313,14 @@ impl Default for Rates {
             classes: vec![
                 class(
                     "login",
-                    &[21, 22, 23, 110, 143, 445, 465, 587, 993, 995, 1433, 3306, 3389, 5432, 5900],
+                    &[21, 22, 23, 110, 143, 465, 587, 993, 995, 3389, 5900],
                     rate(4, 60, 5),
                     true,
                 ),
                 class("web", &[80, 443, 8000, 8080, 8443], rate(300, 10, 300), false),
+                class("data", &[445, 1433, 3306, 5432], rate(30, 60, 40), true),
             ],
-            other: class("other", &[], rate(60, 10, 60), true),
+            other: class("other", &[], rate(600, 10, 600), true),
         }
     }
 }

@@ -10,15 +10,13 @@ pub(super) const CHECK: Check =
 /// Points for one oddity; 100 make a suspect.
 const ODD: u16 = 25;
 
-/// Points for a header that small and old systems send too: of SYNs in captures that are not
-/// about scanning, one in ten has no options or does not forbid fragmenting.
-const PLAIN: u16 = 5;
-
 #[inline]
 fn look(case: &mut Case<'_>) -> Finding {
     let quirks = &case.policy.quirks;
     let mut odd = Finding::Pass;
-    for (stance, points, evidence) in oddities(case.syn, quirks).into_iter().flatten() {
+    // An odd header is odd every time, so it counts once, beside whatever else there is.
+    let plain = if case.source.offences.score == 0 { ODD } else { 0 };
+    for (stance, points, evidence) in oddities(case.syn, quirks, plain).into_iter().flatten() {
         match stance {
             Stance::Deny => return Finding::Deny { evidence, weight: 1 },
             Stance::Score if odd == Finding::Pass => {
@@ -30,9 +28,10 @@ fn look(case: &mut Case<'_>) -> Finding {
     odd
 }
 
-/// What is odd about a packet, and what the policy thinks of it.
+/// What is odd about a packet, and what the policy thinks of it, with the points of each oddity;
+/// `plain` are those of a header that small and old systems send too.
 #[inline]
-fn oddities(syn: &Syn, quirks: &Quirks) -> [Option<(Stance, u16, Evidence)>; 5] {
+fn oddities(syn: &Syn, quirks: &Quirks, plain: u16) -> [Option<(Stance, u16, Evidence)>; 5] {
     let flags = syn.flags;
     let evidence =
         |what, seen: u32, limit: u32| Evidence { what, seen: seen as f32, limit: limit as f32 };
@@ -63,7 +62,7 @@ fn oddities(syn: &Syn, quirks: &Quirks) -> [Option<(Stance, u16, Evidence)>; 5] 
         None
     };
     // A source that is proven has shown that its stack is honest, however plain.
-    let plain = if syn.proven || !syn.opens() {
+    let bare = if syn.proven || !syn.opens() {
         None
     } else if syn.ack != 0 {
         Some("acknowledges nothing")
@@ -74,6 +73,6 @@ fn oddities(syn: &Syn, quirks: &Quirks) -> [Option<(Stance, u16, Evidence)>; 5] 
     } else {
         None
     };
-    let plain = plain.map(|what| (quirks.odd_header, PLAIN, evidence(what, 0, 0)));
-    [illegal, stealth, payload, odd_size, plain]
+    let bare = bare.map(|what| (quirks.odd_header, plain, evidence(what, 0, 0)));
+    [illegal, stealth, payload, odd_size, bare]
 }

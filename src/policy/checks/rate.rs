@@ -52,14 +52,18 @@ fn look(case: &mut Case<'_>) -> Finding {
     Finding::Pass
 }
 
+/// An attempt at a closed port costs as much as so many at one that is served.
+const CLOSED: u32 = 10;
+
 /// Charges a refused attempt at a closed port, and tells if the source makes too many of them. A
-/// closed port belongs to no service, so the rate of the class `other` counts.
+/// closed port belongs to no service, so it draws on the class `other`.
 #[inline]
 pub(super) fn hammers(case: &mut Case<'_>) -> Option<Full> {
     if case.seen.is_some() {
         return None;
     }
-    let limit = case.policy.rate.other.rate.map(Rate::limit)?;
+    let rate = case.policy.rate.other.rate?;
+    let limit = Rate { count: rate.count / CLOSED, burst: rate.burst / CLOSED, ..rate }.limit();
     let bucket = &mut case.source.classes[Rates::CLASSES];
     let full = bucket.test(limit, case.now).err();
     bucket.charge(limit, case.now);

@@ -44,8 +44,7 @@ fn look(case: &mut Case<'_>) -> Finding {
     }
     let walk = &mut case.source.walk;
     let Some(limit) = test.limit else { return Finding::Pass };
-    let evidence =
-        Evidence { what: WHAT, seen: walk.value().failures(), limit: limit.failures() };
+    let evidence = Evidence { what: WHAT, seen: walk.value().failures(), limit: limit.failures() };
     if case.new_target && (walk.value() >= limit || walk.own() >= limit) {
         let own = walk.own() >= limit;
         walk.restart(own);
