@@ -98,10 +98,10 @@ impl Memory {
         self.hasher.hash_one((source.bits(), rest))
     }
 
-    /// A target of connections, told by a keyed hash, so that nobody can choose two that look alike.
+    /// A target of connections, as a [`Walk`](super::Walk) knows it.
     #[inline]
     pub fn target(&self, dst: u128, dport: u16) -> Target {
-        Target::of(self.hasher.hash_one((dst, dport)))
+        Target::of(self.hasher.hash_one(dst), dport)
     }
 
     /// Is a source remembered as one that completed a connection?

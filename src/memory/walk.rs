@@ -1,19 +1,21 @@
 //! What a source tried lately and how it went: the state of a sequential test for scanning.
 //!
 //! The test itself, and what its numbers mean, is the policy's (`policy/checks/scan.rs`). Here is
-//! only what must be remembered: 22 bytes a source.
+//! only what must be remembered: 24 bytes a source.
 
 /// A random walk that is clamped at zero, over distinct targets.
 ///
-/// A target is a destination address and port, told by 16 bits of a keyed hash. The last
-/// [`Walk::TARGETS`] of them are known, so each counts once. Of two targets that share their 16
-/// bits the second goes unnoticed: one in 8,000 or fewer. A source that goes round among more
-/// targets than are known here may count some again.
+/// A target is a destination address and port. The last [`Walk::TARGETS`] of them are known, so
+/// each counts once. A source that goes round among more targets than that may count some again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Walk {
-    /// Latest first; 0 is none.
+    /// Latest first…
     targets: [u16; Walk::TARGETS],
-    /// A served target whose outcome is not known yet; 0 is none.
+    /// …and how many there are.
+    known: u8,
+    /// There is a served target whose outcome is not known yet…
+    waits: bool,
+    /// …and it is this one.
     pending: u16,
     value: Steps,
     own: Steps,
@@ -48,15 +50,17 @@ impl Steps {
     }
 }
 
-/// A target, as a walk knows it: never 0.
+/// A target, as a walk knows it, in 16 bits: those of a keyed hash of the address, plus the port.
+/// So two ports of one host are never taken for each other, and of two hosts nobody can choose
+/// ports that are; by chance, that happens to one pair in 65,536.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Target(u16);
 
 impl Target {
-    /// A target by a keyed hash of its address and port.
+    /// A target by a keyed hash of its address, and its port.
     #[inline]
-    pub fn of(hash: u64) -> Self {
-        Self(((hash >> 48) as u16).max(1))
+    pub fn of(hash: u64, port: u16) -> Self {
+        Self(((hash >> 48) as u16).wrapping_add(port))
     }
 }
 
@@ -67,8 +71,12 @@ impl Walk {
     /// Meets a target; true if it is new.
     #[inline]
     pub fn meet(&mut self, Target(target): Target) -> bool {
-        let known = self.targets.iter().position(|known| *known == target);
-        let place = known.unwrap_or(Self::TARGETS - 1);
+        let count = usize::from(self.known).min(Self::TARGETS);
+        let known = self.targets[..count].iter().position(|known| *known == target);
+        let place = known.unwrap_or(count.min(Self::TARGETS - 1));
+        if known.is_none() && count < Self::TARGETS {
+            self.known += 1;
+        }
         self.targets.copy_within(..place, 1);
         self.targets[0] = target;
         known.is_none()
@@ -93,16 +101,15 @@ impl Walk {
     /// Waits for the outcome of a target, unless another is waited for.
     #[inline]
     pub fn wait(&mut self, Target(target): Target) {
-        if self.pending == 0 {
-            self.pending = target;
+        if !self.waits {
+            (self.waits, self.pending) = (true, target);
         }
     }
 
     /// The target that was waited for. It is no longer.
     #[inline]
     pub fn arrived(&mut self) -> Option<Target> {
-        let pending = std::mem::take(&mut self.pending);
-        (pending != 0).then_some(Target(pending))
+        std::mem::take(&mut self.waits).then_some(Target(self.pending))
     }
 
     /// Where the walk stands.
@@ -133,7 +140,7 @@ mod tests {
     use super::*;
 
     fn target(n: u16) -> Target {
-        Target::of(u64::from(n) << 48)
+        Target::of(0, n)
     }
 
     #[test]
