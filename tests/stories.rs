@@ -7,7 +7,8 @@
 //! TIME  SOURCE[:PORT] > DESTINATION:PORT [WORD…] -> drop CHECK [earns suspect|banned]
 //! ```
 //!
-//! Words: `flags=SF`, `seq=N`, `ttl=N`, `length=N`, `data=N` (bytes behind the header), `tfo`,
+//! Words: `flags=SF`, `seq=N`, `ack=N`, `ttl=N`, `window=N`, `length=N`, `data=N` (bytes behind
+//! the header), `bare` (no options, may be fragmented), `mss` (the same with an MSS), `tfo`,
 //! `broken` (options), `proven` and `suspect` (the kernel's marks), `again` (the attempt of the
 //! line before is retransmitted), `xN/SPAN` (N attempts, SPAN apart). Without a port, a source
 //! uses a new one each time. `#` starts a comment.
@@ -144,11 +145,22 @@ impl Story {
             proven: words.contains(&"proven"),
             suspect: words.contains(&"suspect"),
         };
+        if words.contains(&"bare") || words.contains(&"mss") {
+            let mss = words.contains(&"mss");
+            syn.options = match mss {
+                true => Options { layout: 2, mss: Some(1460), length: 4, ..Options::default() },
+                false => Options::default(),
+            };
+            syn.length = if mss { 44 } else { 40 };
+            syn.dont_fragment = false;
+        }
         for (key, value) in words.iter().filter_map(|word| word.split_once('=')) {
             let number = || value.parse::<u32>().map_err(|e| format!("{key}={value}: {e}"));
             match key {
                 "flags" => syn.flags = flags(value)?,
                 "seq" => syn.seq = number()?,
+                "ack" => syn.ack = number()?,
+                "window" => syn.window = number()? as u16,
                 "ttl" => syn.ttl = number()? as u8,
                 "length" => syn.length = number()?,
                 "data" => {

@@ -11,7 +11,7 @@ use super::load::check;
 use super::source::Source;
 use super::tree::{self, Table, Value};
 use super::*;
-use crate::policy::{Rate, Rates};
+use crate::policy::{Rate, Rates, Scan};
 
 const SHIPPED: &str = include_str!("../../config/portcullis.toml");
 
@@ -62,6 +62,8 @@ fn ranges_in_the_manual_are_the_readers() {
         ("quirks", "max_length", 60, 65_535),
         ("rate", "network_v4", 8, 32),
         ("rate", "network_v6", 16, 64),
+        ("scan", "honest", 2, 99),
+        ("scan", "scanner", 1, 98),
     ] {
         assert!(SHIPPED.contains(&format!("{least}-{most}")), "{key}");
         let read = |value: i64| parse(&format!("[{table}]\n{key} = {value}"), "f");
@@ -107,9 +109,9 @@ fn classes_keep_what_is_not_redefined() {
     assert_eq!(changed.classes[1..], default.classes[1..]);
 
     let own = rates("[rate.class.api]\nports = \"8080, 9000\"\nrate = \"50/s\"\nburst = 80");
-    assert_eq!(own.classes.len(), 3);
-    assert_eq!((own.classes[2].name, own.classes[2].rate.unwrap().burst), ("api", 80));
-    assert!(own.classes[2].ports.contains(8080), "named ports…");
+    assert_eq!(own.classes.len(), 4);
+    assert_eq!((own.classes[3].name, own.classes[3].rate.unwrap().burst), ("api", 80));
+    assert!(own.classes[3].ports.contains(8080), "named ports…");
     assert!(!own.classes[1].ports.contains(8080), "…leave the defaults of another class");
     assert!(own.classes[1].ports.contains(8443));
 
@@ -119,6 +121,28 @@ fn classes_keep_what_is_not_redefined() {
     let moved = rates("[rate.class.login]\nports = \"22, 8443\"");
     assert!(moved.classes[0].ports.contains(8443) && !moved.classes[1].ports.contains(8443));
     assert_eq!(rates("[rate]\ntotal = \"5/s\"").total.unwrap().burst, 10_000);
+}
+
+#[test]
+fn what_is_known_of_scanners() {
+    let policy = |text| parse(text, "f").unwrap_or_else(|errors| panic!("{errors}")).config.policy;
+    assert_eq!(policy("[scan]\nsensitivity = \"lenient\"").scan, Scan::lenient());
+    assert_eq!(policy("[scan]\nsensitivity = \"off\"").scan.limit, None);
+    let own = "[scan]\nsensitivity = \"own\"\nhonest = 80\nscanner = 20\none_in = 100";
+    assert_eq!(policy(own).scan, Scan::test(80, 20, 100));
+    assert_eq!(
+        policy("[fingerprint]\nignore = \"nmap, zmap\"").fingerprint.ignore,
+        ["nmap", "zmap"]
+    );
+    for (text, line, word) in [
+        ("[scan]\nsensitivity = \"own\"\nhonest = 20\nscanner = 20", 4, "fewer"),
+        ("[fingerprint]\nignore = [\"hping\"]", 2, "hping3"),
+        ("[fingerprint]\nignore = [3]", 2, "list of words"),
+    ] {
+        let errors = parse(text, "f").unwrap_err();
+        assert_eq!((errors.problems.len(), errors.problems[0].line), (1, line), "{errors}");
+        assert!(errors.to_string().contains(word), "{errors}");
+    }
 }
 
 /// A policy folder on disk.
@@ -199,6 +223,7 @@ fn warnings_do_not_stop_anybody() {
         ("[ports]\nopen = \"22, 23\"", 2, "23"),
         ("[allowlist]\nfrom = \"private\"\n[denylist]\nfrom = \"10.0.0.0/8\"", 4, "allow list"),
         ("[bans]\ndurations = [\"1h\", \"10m\"]", 2, "rise"),
+        ("[scan]\nhonest = 80", 2, "own"),
     ] {
         let warnings = parse(text, "f").unwrap_or_else(|errors| panic!("{errors}")).warnings;
         assert_eq!(warnings.len(), 1, "{text}");

@@ -201,7 +201,9 @@ impl Daemon {
         let (ruling, rows, source) =
             explain(&rules.policy, &self.shared.memory, &syn, self.shared.now());
         let banned = standing == Standing::Banned && rules.enforce;
-        let denied = rows.iter().find(|row| matches!(row.finding, Some(Finding::Deny { .. })));
+        let denied = rows.iter().find(|row| {
+            matches!(row.finding, Some(Finding::Deny { .. } | Finding::Condemn { .. }))
+        });
         let settled_by = match denied {
             _ if banned => "standing".to_owned(),
             Some(row) => row.check.name().to_owned(),
@@ -277,7 +279,9 @@ fn check_row(row: &Row, banned: bool) -> CheckRow {
         Some(Finding::Pass) => (FindingWord::Pass, Default::default()),
         Some(Finding::Allow(evidence)) => (FindingWord::Allow, evidence),
         Some(Finding::Suspect { evidence, .. }) => (FindingWord::Suspect, evidence),
-        Some(Finding::Deny { evidence, .. }) => (FindingWord::Deny, evidence),
+        Some(Finding::Deny { evidence, .. } | Finding::Condemn { evidence, .. }) => {
+            (FindingWord::Deny, evidence)
+        }
     };
     CheckRow {
         check: row.check.name().to_owned(),
@@ -315,7 +319,10 @@ fn advice(
         return vec!["It is let in when the ban ends.".to_owned(), pardon, trust];
     }
     let Some(row) = denied else { return Vec::new() };
-    let Some(Finding::Deny { evidence, .. }) = row.finding else { return Vec::new() };
+    let Some(Finding::Deny { evidence, .. } | Finding::Condemn { evidence, .. }) = row.finding
+    else {
+        return Vec::new();
+    };
     let first = match row.check.name() {
         "denylist" => {
             format!("Take it out of the deny list ({}), then: portcullis reload", evidence.what)
@@ -323,8 +330,10 @@ fn advice(
         "ports" if evidence.what == "not for this source" => {
             "Name its prefix under [ports.only_from] for this port.".to_owned()
         }
-        "ports" => "The port is not served: start the service, or name the port in [ports] open."
-            .to_owned(),
+        "ports" | "scan" => {
+            "The port is not served: start the service, or name the port in [ports] open."
+                .to_owned()
+        }
         "rate" => {
             format!("It is let in again when it tries less often (limit: {}).", evidence.what)
         }

@@ -10,6 +10,7 @@ mod networks;
 mod source;
 mod table;
 mod time;
+mod walk;
 
 pub use attempts::{Attempts, Place, Seen};
 pub use gcra::{Bucket, Full, Limit, SharedBucket};
@@ -18,3 +19,4 @@ pub use networks::Networks;
 pub use source::{CLASSES, Offences, Source, Stack};
 pub use table::{Bounds, Memory, Remembered, Shard};
 pub use time::Moment;
+pub use walk::{Steps, Target, Walk};

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::{Bucket, Moment};
+use super::{Bucket, Moment, Walk};
 
 /// The most service classes a policy can have, `other` among them.
-pub const CLASSES: usize = 6;
+pub const CLASSES: usize = 7;
 
 /// One sender, as far as it is known.
 #[derive(Clone, Copy, Debug, Default)]
@@ -18,6 +18,8 @@ pub struct Source {
     pub foreign: Bucket,
     /// Its denials of late.
     pub offences: Offences,
+    /// What it tried, for the scan test.
+    pub walk: Walk,
     /// The header of the connections it completed, as far as known.
     pub stack: Stack,
     /// A suspect until then, while the kernel's set has not caught up.

@@ -8,7 +8,9 @@ use std::time::Duration;
 use foldhash::quality::RandomState;
 use lru::LruCache;
 
-use super::{Attempts, Bucket, Moment, NetworkKey, Networks, SharedBucket, Source, SourceKey};
+use super::{
+    Attempts, Bucket, Moment, NetworkKey, Networks, SharedBucket, Source, SourceKey, Target,
+};
 
 /// How many sources, networks and attempts are remembered at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +96,12 @@ impl Memory {
     #[inline]
     pub fn attempt(&self, source: SourceKey, rest: (u128, u32, u32)) -> u64 {
         self.hasher.hash_one((source.bits(), rest))
+    }
+
+    /// A target of connections, as a [`Walk`](super::Walk) knows it.
+    #[inline]
+    pub fn target(&self, dst: u128, dport: u16) -> Target {
+        Target::of(self.hasher.hash_one(dst), dport)
     }
 
     /// Is a source remembered as one that completed a connection?

@@ -35,6 +35,13 @@ pub enum Finding {
         /// How many offences this one denial weighs; 0 throttles and never leads to a standing.
         weight: u8,
     },
+    /// Refused, and an offence in itself: the source becomes a suspect now.
+    Condemn {
+        /// Why.
+        evidence: Evidence,
+        /// All that it rests on is surely the source's own: it is banned.
+        own: bool,
+    },
 }
 
 /// The act that a decision asks for.

@@ -3,8 +3,9 @@
 use super::{
     CHECKS, Case, CheckId, Decision, Evidence, EvidenceKind, Finding, Policy, Ruling, Standing,
 };
-use crate::memory::{Memory, Moment, Remembered, SharedBucket, Source, SourceKey, Stack};
+use crate::memory::{Memory, Moment, Remembered, SharedBucket, Source, SourceKey, Stack, Target};
 use crate::packet::Syn;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// Points that make a suspect of a source that was only ever odd.
@@ -21,6 +22,7 @@ pub fn judge(policy: &Policy, memory: &Memory, syn: &Syn, now: Moment) -> Decisi
     let key = SourceKey::of(syn.src);
     let network = key.network(policy.rate.network_v4, policy.rate.network_v6);
     let attempt = attempt(memory, key, syn);
+    let target = target(memory, syn);
     let signature = signature(syn);
 
     let (mut shard, hash) = memory.shard(network);
@@ -29,8 +31,21 @@ pub fn judge(policy: &Policy, memory: &Memory, syn: &Syn, now: Moment) -> Decisi
     let foreign = source.stack.disowns(signature);
     let (seen, place) = attempts.enter(attempt, now);
 
-    let total = &memory.total;
-    let mut case = Case { policy, syn, now, source, network, total, seen, foreign, charged: false };
+    let own = syn.proven && source.stack.owns(signature);
+    let mut case = Case {
+        policy,
+        syn,
+        now,
+        source,
+        network,
+        total: &memory.total,
+        seen,
+        foreign,
+        target,
+        own,
+        new_target: false,
+        charged: false,
+    };
     let verdict = ask(&mut case, |_, _| {});
     let charged = case.charged;
     if charged {
@@ -44,36 +59,50 @@ pub fn judge(policy: &Policy, memory: &Memory, syn: &Syn, now: Moment) -> Decisi
         retransmission: seen.is_some(),
         earned: Standing::Clean,
     };
-    let mut weight = 0;
+    let mut charge = Charge { weight: 0, score: verdict.score, condemned: None, own };
     match verdict.outcome {
         Outcome::Trusted => return decision,
         Outcome::Passed => source.stack.admitted(signature, syn.proven),
         Outcome::Denied(of) => {
             decision.ruling = Ruling::Drop;
-            weight = u16::from(of);
+            charge.weight = u16::from(of);
+        }
+        Outcome::Condemned { own } => {
+            decision.ruling = Ruling::Drop;
+            charge.condemned = Some(own);
         }
     }
     let counted_before = seen.is_some_and(|seen| seen.counted);
-    if (weight > 0 || verdict.score > 0) && !counted_before {
+    if charge.is_any() && !counted_before {
         attempts.counted(place);
         source.offences.open(policy.offences.within, now);
         if foreign && source.offences.contest() {
             source.stack = Stack::Ambiguous;
         }
-        let own = syn.proven && source.stack.owns(signature);
-        decision.earned = offend(source, policy, (weight, verdict.score), own, now);
+        decision.earned = offend(source, policy, charge, now);
     }
     decision
 }
 
-/// Counts an offence in a window that is open, and says which standing it has earned.
-fn offend(
-    source: &mut Source,
-    policy: &Policy,
-    (weight, score): (u16, u16),
+/// What one attempt is charged with.
+struct Charge {
+    weight: u16,
+    score: u16,
+    /// It suffices by itself; true if all of that evidence is the source's own.
+    condemned: Option<bool>,
+    /// Nobody else can have sent this SYN.
     own: bool,
-    now: Moment,
-) -> Standing {
+}
+
+impl Charge {
+    fn is_any(&self) -> bool {
+        self.weight > 0 || self.score > 0 || self.condemned.is_some()
+    }
+}
+
+/// Counts an offence in a window that is open, and says which standing it has earned.
+fn offend(source: &mut Source, policy: &Policy, charge: Charge, now: Moment) -> Standing {
+    let Charge { weight, score, condemned, own } = charge;
     let rules = &policy.offences;
     let offences = &mut source.offences;
     offences.denied = offences.denied.saturating_add(weight);
@@ -81,8 +110,10 @@ fn offend(
     if own && !offences.contested {
         offences.own = offences.own.saturating_add(weight);
     }
-    let enough = offences.denied >= rules.after || offences.score >= SUSPICIOUS;
-    let standing = if offences.own >= rules.after {
+    let enough =
+        condemned.is_some() || offences.denied >= rules.after || offences.score >= SUSPICIOUS;
+    let condemned_by_own = condemned == Some(true) && !offences.contested;
+    let standing = if condemned_by_own || offences.own >= rules.after {
         Standing::Banned
     } else if !enough {
         return Standing::Clean;
@@ -112,6 +143,7 @@ enum Outcome {
     Trusted,
     Passed,
     Denied(u8),
+    Condemned { own: bool },
 }
 
 /// Asks the checks in order until one settles it. `witness` hears each finding.
@@ -130,12 +162,15 @@ fn ask(case: &mut Case<'_>, mut witness: impl FnMut(CheckId, Finding)) -> Opinio
         let (outcome, evidence) = match finding {
             Finding::Pass => continue,
             Finding::Suspect { score, evidence } => {
-                opinion.score = opinion.score.saturating_add(score);
-                (opinion.check, opinion.evidence) = (id, evidence);
+                if score > 0 {
+                    opinion.score = opinion.score.saturating_add(score);
+                    (opinion.check, opinion.evidence) = (id, evidence);
+                }
                 continue;
             }
             Finding::Allow(evidence) => (Outcome::Trusted, evidence),
             Finding::Deny { evidence, weight } => (Outcome::Denied(weight), evidence),
+            Finding::Condemn { evidence, own } => (Outcome::Condemned { own }, evidence),
         };
         return Opinion { outcome, check: id, evidence, score: opinion.score };
     }
@@ -144,11 +179,19 @@ fn ask(case: &mut Case<'_>, mut witness: impl FnMut(CheckId, Finding)) -> Opinio
 
 /// What makes an attempt the same attempt: source, destination, both ports, sequence number.
 fn attempt(memory: &Memory, key: SourceKey, syn: &Syn) -> u64 {
-    let dst = match syn.dst {
-        std::net::IpAddr::V4(v4) => u128::from(v4.to_bits()),
-        std::net::IpAddr::V6(v6) => v6.to_bits(),
-    };
-    memory.attempt(key, (dst, u32::from(syn.sport) << 16 | u32::from(syn.dport), syn.seq))
+    memory.attempt(key, (bits(syn.dst), u32::from(syn.sport) << 16 | u32::from(syn.dport), syn.seq))
+}
+
+/// What makes a target the same target: address and port.
+fn target(memory: &Memory, syn: &Syn) -> Target {
+    memory.target(bits(syn.dst), syn.dport)
+}
+
+fn bits(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(v4) => v4.to_bits().into(),
+        IpAddr::V6(v6) => v6.to_bits(),
+    }
 }
 
 /// What a stack and its distance look like in a SYN: TTL, option layout, window scale.
@@ -195,13 +238,16 @@ pub fn explain(
         seen,
         // An imagined SYN looks like the source's own.
         foreign: false,
+        target: target(memory, syn),
+        own: syn.proven && known.is_some_and(|known| known.stack.owns(signature(syn))),
+        new_target: false,
         charged: false,
     };
     let mut rows: Vec<Row> =
         (0..CHECKS.len() as u8).map(|index| Row { check: CheckId(index), finding: None }).collect();
     let opinion = ask(&mut case, |id, finding| rows[usize::from(id.0)].finding = Some(finding));
     let ruling = match opinion.outcome {
-        Outcome::Denied(_) => Ruling::Drop,
+        Outcome::Denied(_) | Outcome::Condemned { .. } => Ruling::Drop,
         Outcome::Trusted | Outcome::Passed => Ruling::Accept,
     };
     (ruling, rows, known)

@@ -7,11 +7,12 @@ mod ports;
 mod prefixes;
 mod settings;
 
-pub use checks::{CHECKS, Case, Check, CheckId};
+pub use checks::{CHECKS, Case, Check, CheckId, tools};
 pub use decision::{Decision, Evidence, Finding, Ruling, Standing};
 pub use judge::{Row, explain, judge};
 pub use ports::PortSet;
 pub use prefixes::PrefixSet;
 pub use settings::{
-    Allowlist, Class, Denylist, EvidenceKind, Offences, Policy, Ports, Quirks, Rate, Rates, Stance,
+    Allowlist, Class, Denylist, EvidenceKind, Fingerprint, Offences, Policy, Ports, Quirks, Rate,
+    Rates, Scan, Stance,
 };

@@ -8,6 +8,7 @@ use ipnet::IpNet;
 
 use super::prefixes::canonical;
 use super::{PortSet, PrefixSet};
+use crate::memory::Steps;
 
 /// Everything the judge is told. Cheap to clone: the large parts are shared.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -18,8 +19,12 @@ pub struct Policy {
     pub denylist: Arc<Denylist>,
     /// `[quirks]`
     pub quirks: Quirks,
+    /// `[fingerprint]`
+    pub fingerprint: Fingerprint,
     /// `[ports]`
     pub ports: Ports,
+    /// `[scan]`
+    pub scan: Scan,
     /// `[rate]`
     pub rate: Rates,
     /// The part of `[bans]` that the judge needs.
@@ -86,6 +91,9 @@ pub struct Quirks {
     pub payload: Stance,
     /// Larger than `max_length`, or options that end in the middle; `score` by default.
     pub odd_size: Stance,
+    /// No options, no "don't fragment", or an acknowledgement number without the flag, from a
+    /// source that is not proven; `score` by default.
+    pub odd_header: Stance,
     /// Largest IP packet in bytes that an opening without Fast Open data may be; default 120:
     /// IPv6 header 40 + TCP header with full options 60 + slack for IPv4 options.
     pub max_length: u32,
@@ -98,8 +106,82 @@ impl Default for Quirks {
             stealth: Stance::Deny,
             payload: Stance::Deny,
             odd_size: Stance::Score,
+            odd_header: Stance::Score,
             max_length: 120,
         }
+    }
+}
+
+/// `[fingerprint]`: SYNs that scanning tools wrote.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fingerprint {
+    /// What to do about them; `deny` by default. Rules that honest devices meet only ever score.
+    pub stance: Stance,
+    /// Tools that are not looked for, by the names of [`super::tools`].
+    pub ignore: Vec<&'static str>,
+}
+
+impl Default for Fingerprint {
+    fn default() -> Self {
+        Self { stance: Stance::Deny, ignore: Vec::new() }
+    }
+}
+
+/// `[scan]`: a sequential test over the distinct targets of a source (Jung, Paxson, Berger and
+/// Balakrishnan, "Fast Portscan Detection Using Sequential Hypothesis Testing", 2004), clamped
+/// at zero (Mell and Harang, "Limitations to Threshold Random Walk Scan Detection", 2013).
+///
+/// Their likelihood ratio is kept as its logarithm, divided by what one failure adds to it: so
+/// the walk counts failures, and everything is said in them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scan {
+    /// Where the walk makes a suspect, in failures; `None` switches the test off.
+    pub limit: Option<Steps>,
+    /// How far one success takes it back.
+    pub success: Steps,
+}
+
+impl Scan {
+    /// The share of scanners that the test finds before it calls them honest (the paper's β).
+    const DETECTION: f64 = 0.99;
+
+    /// A test by its hypotheses. `honest` and `scanner` are the percentages of distinct targets
+    /// that are served, among those that an honest source and a scanner try (the paper's θ₀ and
+    /// θ₁); one honest source in `one_in` may be taken for a scanner (its α).
+    ///
+    /// Percentages are held within 1 to 99; a scanner that meets no fewer served targets than an
+    /// honest source can never be told from it, and gives a test that is switched off.
+    pub fn test(honest: u8, scanner: u8, one_in: u32) -> Self {
+        let share = |percent: u8| f64::from(percent.clamp(1, 99)) / 100.0;
+        let (honest, scanner) = (share(honest), share(scanner));
+        if scanner >= honest {
+            return Self { limit: None, success: Steps::default() };
+        }
+        let failure = ((1.0 - scanner) / (1.0 - honest)).ln();
+        let limit = (Self::DETECTION * f64::from(one_in.max(2))).ln() / failure;
+        let success = (honest / scanner).ln() / failure;
+        Self { limit: Some(Steps::of(limit)), success: Steps::of(success) }
+    }
+
+    /// The third distinct failure in a row makes a suspect.
+    pub fn strict() -> Self {
+        Self::test(90, 10, 100)
+    }
+
+    /// The fifth does.
+    pub fn normal() -> Self {
+        Self::test(90, 10, 10_000)
+    }
+
+    /// The eighth does.
+    pub fn lenient() -> Self {
+        Self::test(90, 10, 10_000_000)
+    }
+}
+
+impl Default for Scan {
+    fn default() -> Self {
+        Self::normal()
     }
 }
 
@@ -247,7 +329,7 @@ impl Default for Rates {
             offends,
         };
         Self {
-            source: rate(100, 1, 400),
+            source: rate(100, 1, 600),
             network: rate(1000, 1, 4000),
             network_v4: 24,
             network_v6: 48,
@@ -255,13 +337,14 @@ impl Default for Rates {
             classes: vec![
                 class(
                     "login",
-                    &[21, 22, 23, 110, 143, 445, 465, 587, 993, 995, 1433, 3306, 3389, 5432, 5900],
-                    rate(10, 60, 5),
+                    &[21, 22, 23, 110, 143, 465, 587, 993, 995, 3389, 5900],
+                    rate(4, 60, 5),
                     true,
                 ),
                 class("web", &[80, 443, 8000, 8080, 8443], rate(300, 10, 300), false),
+                class("data", &[445, 1433, 3306, 5432], rate(30, 60, 40), true),
             ],
-            other: class("other", &[], rate(60, 10, 60), true),
+            other: class("other", &[], rate(600, 10, 600), true),
         }
     }
 }

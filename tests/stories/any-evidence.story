@@ -1,6 +1,8 @@
 # The classic behaviour on request: any SYN is evidence enough for a ban.
   [ports]
   open = "80"
+  [scan]
+  sensitivity = "off"
   [bans]
   evidence = "any"
   after = 2

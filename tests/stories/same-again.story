@@ -2,6 +2,8 @@
 # for a retransmission. Once it is proven, only the first repetition is free.
   [ports]
   open = "22"
+  [rate.class.login]
+  rate = "10/m"
 
 0s     203.0.113.7:5000 > 198.51.100.2:22 seq=9  -> accept
 1s     203.0.113.7:5000 > 198.51.100.2:22 seq=9 proven -> accept

@@ -156,6 +156,35 @@ impl Section<'_, '_> {
         nets
     }
 
+    /// Some of the words in `known`, in one text with commas or a list.
+    pub(in crate::config) fn choices(
+        &mut self,
+        key: &str,
+        known: &[&'static str],
+    ) -> Vec<&'static str> {
+        let mut chosen = Vec::new();
+        for item in self.claim(key).into_iter().flat_map(each) {
+            let Value::Text(text) = &item.value else {
+                let example = format!("[\"{}\"]", known.first().copied().unwrap_or_default());
+                let wanted = ("a list of words", &example[..]);
+                self.findings.error(&item.place, mistyped(key, &item.value, wanted));
+                continue;
+            };
+            for word in text.split(',').map(str::trim) {
+                match known.iter().find(|known| **known == word) {
+                    Some(known) => chosen.push(*known),
+                    None => {
+                        let message = format!("{key} knows no \"{}\"", word.escape_debug());
+                        let mistake =
+                            Mistake::new(message).help(format!("it knows {}", known.join(", ")));
+                        self.findings.error(&item.place, mistake);
+                    }
+                }
+            }
+        }
+        chosen
+    }
+
     /// Paths of files, each with its place; a relative one starts from the folder of the policy
     /// file it is written in.
     pub(in crate::config) fn files(&mut self, key: &str) -> Vec<(PathBuf, Place)> {

@@ -7,6 +7,7 @@ mod guard;
 mod lists;
 mod ports;
 mod rate;
+mod science;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -28,6 +29,8 @@ pub(super) struct Reading {
 }
 
 const FAIL_MODES: [(&str, FailMode); 2] = [("accept", FailMode::Accept), ("drop", FailMode::Drop)];
+const STANCES: [(&str, Stance); 3] =
+    [("deny", Stance::Deny), ("score", Stance::Score), ("ignore", Stance::Ignore)];
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Reads a whole policy.
@@ -40,6 +43,8 @@ pub(super) fn read(top: &mut Section<'_, '_>) -> Reading {
     let (allowlist, trusted) = top.table("allowlist", lists::allowlist);
     let denied = top.table("denylist", |table| lists::denylist(table, &trusted));
     let quirks = top.table("quirks", quirks);
+    let fingerprint = top.table("fingerprint", science::fingerprint);
+    let scan = top.table("scan", science::scan);
     let ports = top.table("ports", |table| ports::ports(table, &guard.protect));
     let rate = top.table("rate", rate::rates);
     let (bans, offences) = top.table("bans", bans::bans);
@@ -49,7 +54,9 @@ pub(super) fn read(top: &mut Section<'_, '_>) -> Reading {
         allowlist: allowlist.into(),
         denylist: denied.list.into(),
         quirks,
+        fingerprint,
         ports,
+        scan,
         rate,
         offences,
     };
@@ -58,13 +65,14 @@ pub(super) fn read(top: &mut Section<'_, '_>) -> Reading {
 }
 
 fn quirks(table: &mut Section<'_, '_>) -> Quirks {
-    let stances = [("deny", Stance::Deny), ("score", Stance::Score), ("ignore", Stance::Ignore)];
+    let stances = STANCES;
     let default = Quirks::default();
     Quirks {
         illegal_flags: table.word("illegal_flags", default.illegal_flags, &stances),
         stealth: table.word("stealth", default.stealth, &stances),
         payload: table.word("payload", default.payload, &stances),
         odd_size: table.word("odd_size", default.odd_size, &stances),
+        odd_header: table.word("odd_header", default.odd_header, &stances),
         // IPv6 and TCP headers without options are 60 bytes.
         max_length: table.number("max_length", default.max_length, 60..=65_535),
     }

@@ -4,18 +4,32 @@
 
 mod allowlist;
 mod denylist;
+mod fingerprint;
 mod ports;
 mod quirks;
 mod rate;
+mod scan;
 mod standing;
 
+pub use fingerprint::tools;
+
 use super::{Finding, Policy};
-use crate::memory::{Bucket, Moment, Seen, SharedBucket, Source};
+use crate::memory::{Bucket, Moment, Seen, SharedBucket, Source, Target};
 use crate::packet::Syn;
 
 /// All checks, in the order in which they are asked.
-pub const CHECKS: [Check; 6] =
-    [allowlist::CHECK, denylist::CHECK, quirks::CHECK, ports::CHECK, rate::CHECK, standing::CHECK];
+///
+/// `scan` stands before `ports`, because `ports` settles the attempts that `scan` learns from.
+pub const CHECKS: [Check; 8] = [
+    allowlist::CHECK,
+    denylist::CHECK,
+    quirks::CHECK,
+    fingerprint::CHECK,
+    scan::CHECK,
+    ports::CHECK,
+    rate::CHECK,
+    standing::CHECK,
+];
 
 /// One check.
 #[derive(Clone, Copy, Debug)]
@@ -63,6 +77,12 @@ pub struct Case<'a> {
     pub seen: Option<Seen>,
     /// It does not look like the connections that its source completed.
     pub foreign: bool,
+    /// Where it wants to.
+    pub target: Target,
+    /// The source is proven, and nobody else can have sent this SYN.
+    pub own: bool,
+    /// Set by `scan`: the source was not seen there lately.
+    pub new_target: bool,
     /// Set by the check that charges an attempt against the rates.
     pub charged: bool,
 }

@@ -11,7 +11,7 @@
 
 use super::{Case, Check};
 use crate::memory::{Full, Limit};
-use crate::policy::{Evidence, Finding, Rate};
+use crate::policy::{Evidence, Finding, Rate, Rates};
 
 pub(super) const CHECK: Check = Check { name: "rate", about: "how often it tries", look };
 
@@ -62,6 +62,24 @@ fn look(case: &mut Case<'_>) -> Finding {
     }
     case.charged = true;
     Finding::Pass
+}
+
+/// An attempt at a closed port costs as much as so many at one that is served.
+const CLOSED: u32 = 10;
+
+/// Charges a refused attempt at a closed port, and tells if the source makes too many of them. A
+/// closed port belongs to no service, so it draws on the class `other`.
+#[inline]
+pub(super) fn hammers(case: &mut Case<'_>) -> Option<Full> {
+    if case.seen.is_some() {
+        return None;
+    }
+    let rate = case.policy.rate.other.rate?;
+    let limit = Rate { count: rate.count / CLOSED, burst: rate.burst / CLOSED, ..rate }.limit();
+    let bucket = &mut case.source.classes[Rates::CLASSES];
+    let full = bucket.test(limit, case.now).err();
+    bucket.charge(limit, case.now);
+    full
 }
 
 impl Rate {

@@ -1,0 +1,55 @@
+//! `[fingerprint]` and `[scan]`: what is known of scanners.
+
+use super::STANCES;
+use crate::config::section::Section;
+use crate::config::units::Mistake;
+use crate::policy::{Fingerprint, Scan, tools};
+
+pub(super) fn fingerprint(table: &mut Section<'_, '_>) -> Fingerprint {
+    let default = Fingerprint::default();
+    Fingerprint {
+        stance: table.word("stance", default.stance, &STANCES),
+        ignore: table.choices("ignore", &tools()),
+    }
+}
+
+/// Which test the word `sensitivity` asks for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Fixed(Scan),
+    Own,
+}
+
+pub(super) fn scan(table: &mut Section<'_, '_>) -> Scan {
+    let off = Scan { limit: None, ..Scan::normal() };
+    let words = [
+        ("strict", Asked::Fixed(Scan::strict())),
+        ("normal", Asked::Fixed(Scan::normal())),
+        ("lenient", Asked::Fixed(Scan::lenient())),
+        ("own", Asked::Own),
+        ("off", Asked::Fixed(off)),
+    ];
+    let asked = table.word("sensitivity", Asked::Fixed(Scan::default()), &words);
+    let honest = table.number("honest", 90, 2..=99);
+    let scanner = table.number("scanner", 10, 1..=98);
+    let one_in = table.number("one_in", 10_000, 10..=1_000_000_000);
+    let own = Scan::test(honest, scanner, one_in);
+    match asked {
+        Asked::Fixed(scan) => {
+            if own != Scan::normal() {
+                let message = "honest, scanner and one_in count only with sensitivity = \"own\"";
+                let help = "write sensitivity = \"own\", or leave them out";
+                table.warn(&["honest", "scanner", "one_in"], Mistake::new(message).help(help));
+            }
+            scan
+        }
+        Asked::Own => {
+            if scanner >= honest {
+                let message = "a scanner must meet fewer served targets than an honest source";
+                let help = "make scanner smaller than honest: 10 and 90 are usual";
+                table.error(&["scanner", "honest"], Mistake::new(message).help(help));
+            }
+            own
+        }
+    }
+}
