@@ -17,6 +17,7 @@
 mod answers;
 mod gate;
 mod listening;
+mod manager;
 mod reload;
 mod shared;
 mod ticker;
@@ -39,6 +40,7 @@ use thiserror::Error;
 
 use self::gate::Gate;
 use self::listening::Listening;
+use self::manager::notify;
 use self::shared::Shared;
 use crate::config::{Config, ConfigErrors, FailMode, Loaded, Mode};
 use crate::control;
@@ -164,11 +166,6 @@ pub fn run(path: &Path) -> Result<(), Failure> {
     }
     notify(&[NotifyState::Stopping]);
     running.stop(&daemon)
-}
-
-/// Tells systemd, if it is listening; nothing depends on whether it heard.
-fn notify(states: &[NotifyState<'_>]) {
-    let _ = sd_notify::notify(states);
 }
 
 /// What a start needs at every step.

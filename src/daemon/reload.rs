@@ -5,8 +5,9 @@ use std::time::SystemTime;
 
 use sd_notify::NotifyState;
 
+use super::manager::notify;
 use super::shared::{Rules, bounds};
-use super::{Daemon, lock, notify};
+use super::{Daemon, lock};
 use crate::config::{Config, Loaded};
 use crate::control::{Done, Refusal, Trouble};
 use crate::events::Level;

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use sd_notify::NotifyState;
 
+use super::manager::notify;
 use super::shared::Rules;
-use super::{Daemon, State, notify};
+use super::{Daemon, State};
 use crate::config::Config;
 use crate::events::{Grouped, Level};
 use crate::firewall::Order;

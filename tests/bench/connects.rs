@@ -44,10 +44,16 @@ impl Sample {
     }
 }
 
-/// The middle one; not a number if there is none.
+/// The middle one, or the mean of the two in the middle; not a number if there is none.
 pub(crate) fn median(mut numbers: Vec<f64>) -> f64 {
     numbers.sort_by(f64::total_cmp);
-    numbers.get(numbers.len() / 2).copied().unwrap_or(f64::NAN)
+    let middle = |place: usize| numbers.get(place).copied().unwrap_or(f64::NAN);
+    let half = numbers.len() / 2;
+    if numbers.len().is_multiple_of(2) {
+        (middle(half.wrapping_sub(1)) + middle(half)) / 2.0
+    } else {
+        middle(half)
+    }
 }
 
 /// Microseconds, for tables.
