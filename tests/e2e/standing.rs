@@ -26,7 +26,7 @@ in_lab! {
             let scan = scan.into_iter().map(|syn| syn.manner(Manner::Scanner)).collect();
             world.send(&world.rogues, scan, 50);
             gate.await_set(set, element);
-            assert_eq!(gate.await_event("suspect", &named(from))["reason"], "ports");
+            assert_eq!(gate.await_event("suspect", &named(from))["reason"], "scan");
             assert!(ears.stop(Duration::from_millis(300)).is_empty(), "it heard an answer");
 
             let before = gate.judged();
@@ -59,7 +59,7 @@ in_lab! {
 
     fn a_proven_source_that_goes_on_offending_is_banned() {
         let world = World::new();
-        let gate = Gate::start(&world.server, "[bans]\nafter = 4\ndurations = [\"10m\"]\n");
+        let gate = Gate::start(&world.server, "[bans]\ndurations = [\"10m\"]\n");
         for (from, set, element) in
             [(MALLORY, "banned4", MALLORY), (MALLORY6, "banned6", "2001:db8:bad::")]
         {
@@ -70,7 +70,7 @@ in_lab! {
             }
             gate.await_set(set, element);
             let event = gate.await_event("ban", &named(from));
-            assert_eq!((&event["reason"], &event["for"]), (&"ports".into(), &600.into()), "{event}");
+            assert_eq!((&event["reason"], &event["for"]), (&"scan".into(), &600.into()), "{event}");
             assert_eq!(gate.standing(&named(from)).as_deref(), Some("banned"));
 
             let before = gate.judged();

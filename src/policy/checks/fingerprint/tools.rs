@@ -1,8 +1,9 @@
 //! What scanning tools write into a SYN: one row per rule.
 //!
-//! Every row was read in the source of the tool (the file named with it) and tried on 14,614 SYNs
-//! of captures that are not about scanning. Rows that deny hit none of them, but for nmap itself
-//! in captures made with it. Where honest devices write the same, a row only scores.
+//! `source` names the file of the tool that the facts of a row come from. On the 8,397 SYNs of a
+//! corpus of captures that are not about scanning, in which something answered, the rows that
+//! deny hit two: both look like nmap's own. Not yet tried on the tool itself: ZMap since 4.1,
+//! masscan since 2023-11, Mirai. Where honest devices write the same, a row only scores.
 
 use super::facts::{ANY, Facts, IpId, Kind::*, Layout, exactly};
 
