@@ -47,7 +47,7 @@ fn tell(name: &str, text: &str) -> Vec<String> {
     let mut policy = loaded.config.policy;
     let listening = portcullis::policy::PortSet::default();
     policy.ports.serve(&listening, &listening);
-    let memory = Memory::new(Bounds { sources: 4096, networks: 1024 });
+    let memory = Memory::repeatable(Bounds { sources: 4096, networks: 1024 });
     let mut story = Story { policy, memory, port: 20_000, last: None };
     let mut failures = Vec::new();
     for (number, line) in text.lines().enumerate().skip(policy_text.len()) {

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use foldhash::quality::RandomState;
+use foldhash::quality::SeedableRandomState as RandomState;
 use lru::LruCache;
 
 use super::{
@@ -62,9 +62,19 @@ pub struct Remembered<'a> {
 }
 
 impl Memory {
-    /// An empty memory with the given bounds (each at least one per shard).
+    /// An empty memory with the given bounds (each at least one per shard), hashing in a way that
+    /// nobody can foresee.
     pub fn new(bounds: Bounds) -> Self {
-        let hasher = RandomState::default();
+        Self::with_hasher(bounds, RandomState::random())
+    }
+
+    /// The same, hashing alike in every run: for captures and stories, which have to come out the
+    /// same each time. Not for a gate that faces strangers.
+    pub fn repeatable(bounds: Bounds) -> Self {
+        Self::with_hasher(bounds, RandomState::fixed())
+    }
+
+    fn with_hasher(bounds: Bounds, hasher: RandomState) -> Self {
         let part = |whole: usize| NonZeroUsize::new(whole / SHARDS).unwrap_or(NonZeroUsize::MIN);
         let shard = || {
             let half = part(bounds.sources / 2);

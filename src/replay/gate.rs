@@ -24,7 +24,7 @@ impl Gate {
         let bounds = Bounds { sources: config.memory.sources, networks: config.memory.networks };
         Self {
             serving,
-            memory: Memory::new(bounds),
+            memory: Memory::repeatable(bounds),
             kernel: Kernel::new(config),
             tracks: Tracks::default(),
         }
