@@ -86,8 +86,7 @@ impl Serving {
         match self {
             Self::Policy(policy) => {
                 let ports = &policy.ports;
-                let behind = !ports.protect.is_empty() && ports.protect.find(syn.dst).is_some();
-                (policy, ports.serves(syn.dport, behind))
+                (policy, ports.serves(syn.dport, ports.is_behind(syn.dst)))
             }
             Self::Capture { open, closed, targets } => {
                 let served = targets.0.contains(&(syn.dst, syn.dport));
