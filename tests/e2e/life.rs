@@ -4,7 +4,8 @@ use portcullis::lab::Visit;
 use rustix::process::Signal;
 
 use crate::stage::{
-    ANNA, BEN, CARLA, Gate, HASTE, MALLORY, PORTCULLIS, World, in_lab, nft, nft_load, text,
+    ANNA, BEN, CARLA, Gate, HASTE, MALLORY, MALLORY6, PORTCULLIS, World, in_lab, nft, nft_load,
+    text,
 };
 
 in_lab! {
@@ -62,6 +63,26 @@ in_lab! {
         let gate = Gate::start(&world.server, "");
         gate.await_set("banned4", MALLORY);
         assert_eq!(world.visit_within(MALLORY, 80, HASTE), Visit::TimedOut);
+    }
+
+    fn a_ban_that_is_changed_ends_at_its_new_time_in_the_kernel_too() {
+        let world = World::new();
+        let gate = Gate::start(&world.server, "");
+        for who in [MALLORY, MALLORY6] {
+            let net = if who == MALLORY { who } else { "2001:db8:bad::" };
+            let set = if who == MALLORY { "banned4" } else { "banned6" };
+            // Longer, then shorter: by itself an older kernel (6.1) leaves the end as it was.
+            for hours in [1, 5, 2] {
+                let lasts = format!("{hours}h");
+                let added = gate.ask(&["bans", "add", who, "--for", &lasts, "--reason", "test"]);
+                assert!(added.status.success(), "{}", text(&added));
+                gate.await_set(set, net);
+                let listed = text(&nft(&world.server, &["list", "set", "inet", "portcullis", set]));
+                let minute_before = format!("expires {}h59m", hours - 1);
+                let minute_before = minute_before.replace("expires 0h", "expires ");
+                assert!(listed.contains(&minute_before), "{minute_before}: {listed}");
+            }
+        }
     }
 
     fn a_clean_stop_takes_the_redirect_away_and_leaves_the_bans() {
