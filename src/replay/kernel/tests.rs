@@ -110,7 +110,8 @@ fn suspects_knock_slowly_and_floods_stop_at_the_ceiling() {
         let syns = (0..count).map(|port| kernel.opening(&syn(port, 80), true, at(0)));
         syns.filter(|early| matches!(early, Early::Drop(_))).count()
     };
-    assert_eq!(dropped(&mut kernel, 500), 100, "400 at once pass the ceiling");
+    let burst = Config::default().guard.ceiling.unwrap().burst as u16;
+    assert_eq!(dropped(&mut kernel, burst + 100), 100, "the burst passes the ceiling");
     let mut kernel = Kernel::new(&Config::default());
     offend(&mut kernel, Standing::Suspect, at(0));
     assert_eq!(dropped(&mut kernel, 50), 30, "20 at once pass the pace of suspects");
