@@ -38,6 +38,8 @@ pub(super) const GUS: Person = Person { name: "Gus", address: "192.0.2.140", por
 /// Everyone, in the order of the table at the end.
 pub(super) const CAST: [Person; 7] = [ANNA, BEN, CARL, DORA, MALLORY, TRUDY, GUS];
 
+/// How long the very first packets between two hosts may take.
+const FIRST_VISIT: Duration = Duration::from_secs(3);
 const SERVER: [&str; 2] = ["198.51.100.10/24", "2001:db8:5::10/64"];
 const VISITORS: [&str; 4] =
     ["203.0.113.10/24", "203.0.113.30/24", "203.0.113.40/24", "2001:db8:7::20/64"];
@@ -69,6 +71,16 @@ impl Stage {
             Service::start(&server, everywhere, trade).map_err(|e| broken(&e))
         };
         let _services = [service(22, Trade::Login)?, service(80, Trade::Web)?];
+        // Hosts find their neighbours with the first packet, which can cost the first visitor a
+        // second. Nobody is to think that it was the gate, which is not there yet.
+        for host in [&visitors, &attackers] {
+            for (from, to) in
+                [host.v4().zip(server.v4()), host.v6().zip(server.v6())].into_iter().flatten()
+            {
+                let first = || visit(from, SocketAddr::new(to, 80), FIRST_VISIT);
+                host.run(first).map_err(|e| broken(&e))?;
+            }
+        }
         Ok(Self { server, visitors, attackers, _services })
     }
 
