@@ -115,36 +115,15 @@ impl Story {
                 (source.parse::<IpAddr>().map_err(|e| format!("{source}: {e}"))?, self.port)
             }
         };
-        let options = Options {
-            layout: 0x31842,
-            mss: Some(1460),
-            window_scale: Some(7),
-            sack_permitted: true,
-            timestamps: true,
-            fast_open: words.contains(&"tfo"),
-            malformed: words.contains(&"broken"),
-            length: 20,
-        };
         let mut syn = Syn {
-            src,
-            dst: target.ip(),
-            sport,
-            dport: target.port(),
             seq: u32::from(sport) * 7919,
-            ack: 0,
-            flags: Flags(Flags::SYN),
-            window: 64240,
-            urgent: 0,
             ttl: 57,
-            ip_id: 0,
-            dont_fragment: true,
-            ip_options: false,
-            length: 60,
-            payload: 0,
-            options,
             proven: words.contains(&"proven"),
             suspect: words.contains(&"suspect"),
+            ..Syn::linux(SocketAddr::new(src, sport), target)
         };
+        syn.options.fast_open = words.contains(&"tfo");
+        syn.options.malformed = words.contains(&"broken");
         if words.contains(&"bare") || words.contains(&"mss") {
             let mss = words.contains(&"mss");
             syn.options = match mss {

@@ -1,6 +1,6 @@
 //! What the daemon answers to the command line.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::mpsc::channel;
 use std::time::{Duration, SystemTime};
 
@@ -15,7 +15,7 @@ use crate::control::{
 };
 use crate::firewall::{By, Gone, Order, Told};
 use crate::memory::{Source, SourceKey};
-use crate::packet::{Flags, Options, Syn};
+use crate::packet::Syn;
 use crate::policy::{Evidence, Finding, Row, Ruling, Standing, explain};
 
 impl Daemon {
@@ -348,41 +348,13 @@ fn advice(
     }
 }
 
-/// The SYN of an honest Linux host.
+/// The SYN of an honest host that asks for a port of this one.
 fn ordinary(src: IpAddr, dport: u16) -> Syn {
     let dst = match src {
         IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
     };
-    let options = Options {
-        layout: 0x31842,
-        mss: Some(1460),
-        window_scale: Some(7),
-        sack_permitted: true,
-        timestamps: true,
-        length: 20,
-        ..Options::default()
-    };
-    Syn {
-        src,
-        dst,
-        sport: 0,
-        dport,
-        seq: 0,
-        ack: 0,
-        flags: Flags(Flags::SYN),
-        window: 64240,
-        urgent: 0,
-        ttl: 64,
-        ip_id: 0,
-        dont_fragment: true,
-        ip_options: false,
-        length: 60,
-        payload: 0,
-        options,
-        proven: false,
-        suspect: false,
-    }
+    Syn::linux(SocketAddr::new(src, 0), SocketAddr::new(dst, dport))
 }
 
 /// Packets that wait in each queue, as far as this process may read it: only root may.

@@ -1,6 +1,6 @@
 //! The checked facts of one connection attempt.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// The TCP flags of a packet, as they stand in byte 13 of the TCP header (RFC 9293 §3.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -104,6 +104,39 @@ pub struct Syn {
 }
 
 impl Syn {
+    /// The SYN of an honest Linux host, as it leaves it: sequence number 0, no mark. To ask what
+    /// would become of a connection, and to tell stories with.
+    pub fn linux(from: SocketAddr, to: SocketAddr) -> Self {
+        Self {
+            src: from.ip(),
+            dst: to.ip(),
+            sport: from.port(),
+            dport: to.port(),
+            seq: 0,
+            ack: 0,
+            flags: Flags(Flags::SYN),
+            window: 64240,
+            urgent: 0,
+            ttl: 64,
+            ip_id: 0,
+            dont_fragment: true,
+            ip_options: false,
+            length: 60,
+            payload: 0,
+            options: Options {
+                layout: 0x31842,
+                mss: Some(1460),
+                window_scale: Some(7),
+                sack_permitted: true,
+                timestamps: true,
+                length: 20,
+                ..Options::default()
+            },
+            proven: false,
+            suspect: false,
+        }
+    }
+
     /// Is this an honest opening: SYN set; FIN, RST and ACK not?
     #[inline]
     pub fn opens(&self) -> bool {

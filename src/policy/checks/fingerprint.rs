@@ -53,6 +53,8 @@ pub fn tools() -> Vec<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use std::net::IpAddr;
 
     use super::facts::Kind::{self, *};
@@ -68,25 +70,16 @@ mod tests {
 
     /// A raw SYN without options, as it leaves a tool that writes its own headers.
     fn raw() -> Syn {
+        let from = SocketAddr::from(([203, 0, 113, 7], 61_000));
+        let to = SocketAddr::from(([198, 51, 100, 2], 443));
         Syn {
-            src: [203, 0, 113, 7].into(),
-            dst: [198, 51, 100, 2].into(),
-            sport: 61_000,
-            dport: 443,
             seq: 0x1234_5678,
-            ack: 0,
-            flags: Flags(Flags::SYN),
             window: 0,
-            urgent: 0,
-            ttl: 64,
             ip_id: 4711,
             dont_fragment: false,
-            ip_options: false,
             length: 40,
-            payload: 0,
             options: Options::default(),
-            proven: false,
-            suspect: false,
+            ..Syn::linux(from, to)
         }
     }
 

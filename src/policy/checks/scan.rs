@@ -59,35 +59,18 @@ fn look(case: &mut Case<'_>) -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
+    use std::net::SocketAddr;
 
     use proptest::prelude::*;
 
     use crate::memory::{Bounds, Memory, Moment};
-    use crate::packet::{Flags, Options, Syn};
+    use crate::packet::{Flags, Syn};
     use crate::policy::{Allowlist, Decision, Policy, Ruling, Scan, Standing, judge};
 
     fn syn(dst: u8, dport: u16, seq: u32) -> Syn {
-        Syn {
-            src: Ipv4Addr::new(203, 0, 113, 7).into(),
-            dst: Ipv4Addr::new(198, 51, 100, dst).into(),
-            sport: 40_000,
-            dport,
-            seq,
-            ack: 0,
-            flags: Flags(Flags::SYN),
-            window: 64_240,
-            urgent: 0,
-            ttl: 57,
-            ip_id: 0,
-            dont_fragment: true,
-            ip_options: false,
-            length: 60,
-            payload: 0,
-            options: Options { layout: 0x31842, length: 20, ..Options::default() },
-            proven: false,
-            suspect: false,
-        }
+        let from = SocketAddr::from(([203, 0, 113, 7], 40_000));
+        let to = SocketAddr::from(([198, 51, 100, dst], dport));
+        Syn { seq, ttl: 57, ..Syn::linux(from, to) }
     }
 
     fn policy(scan: Scan) -> Policy {
