@@ -5,7 +5,10 @@ use super::{Reads, SERVER};
 /// The open ports, in order.
 pub(super) fn ports(reads: Reads, printed: &str) -> Vec<u16> {
     let mut ports: Vec<u16> = match reads {
-        Reads::Nmap => printed.lines().filter(|line| line.starts_with("Host:")).flat_map(nmap).collect(),
+        Reads::Nmap => {
+            let differs = printed.contains("closed tcp ports") || printed.contains("/tcp closed ");
+            printed.lines().filter_map(|line| nmap(line, differs)).collect()
+        }
         Reads::Masscan => printed.lines().filter_map(masscan).collect(),
         Reads::Zmap(port) => {
             let told = printed.lines().any(|line| line.split(',').any(|word| word == SERVER));
@@ -18,18 +21,16 @@ pub(super) fn ports(reads: Reads, printed: &str) -> Vec<u16> {
     ports
 }
 
-/// `Host: 198.51.100.10 () Ports: 22/open/tcp//ssh///, … Ignored State: closed (998)`. Stealth scans
-/// only tell `open|filtered` ports, which says something if others are known to be closed.
-fn nmap(line: &str) -> Vec<u16> {
-    let Some((_, list)) = line.split_once("Ports: ") else { return Vec::new() };
-    let list = list.split('\t').next().unwrap_or(list);
-    let differs = line.contains("closed");
-    let open = |entry: &str| {
-        let mut fields = entry.trim().split('/');
-        let (port, state) = (fields.next()?.parse().ok()?, fields.next()?);
-        (state == "open" || state == "open|filtered" && differs).then_some(port)
-    };
-    list.split(',').filter_map(open).collect()
+/// `Discovered open port 22/tcp on 198.51.100.10` as soon as nmap knows it, and `22/tcp open ssh` at
+/// the end. Stealth scans only tell `open|filtered`, which says something if the tool knows that other
+/// ports are closed.
+fn nmap(line: &str, differs: bool) -> Option<u16> {
+    if let Some(known) = line.strip_prefix("Discovered open port ") {
+        return known.split_once("/tcp")?.0.parse().ok();
+    }
+    let (port, state) = line.split_once("/tcp")?;
+    let state = state.split_whitespace().next()?;
+    (state == "open" || state == "open|filtered" && differs).then(|| port.parse().ok())?
 }
 
 /// `open tcp 80 198.51.100.10 1790000000`
@@ -40,10 +41,11 @@ fn masscan(line: &str) -> Option<u16> {
 #[test]
 fn what_the_tools_print_is_understood() {
     for (reads, printed, expected) in [
-        (Reads::Nmap, "Host: 198.51.100.10 ()\tPorts: 22/open/tcp//ssh///, 25/filtered/tcp//smtp///, 80/open/tcp//http///\tIgnored State: closed (997)", &[22, 80][..]),
-        (Reads::Nmap, "Host: 198.51.100.10 ()\tPorts: 22/open|filtered/tcp//ssh///\tIgnored State: closed (999)", &[22]),
-        (Reads::Nmap, "Host: 198.51.100.10 ()\tPorts: 22/open|filtered/tcp//ssh///, 80/open|filtered/tcp//http///\n", &[]),
-        (Reads::Nmap, "Host: 198.51.100.10 ()\tStatus: Up\n", &[]),
+        (Reads::Nmap, "Not shown: 198 closed tcp ports (reset)\nPORT STATE SERVICE\n22/tcp open ssh\n25/tcp filtered smtp\n80/tcp   open  http", &[22, 80][..]),
+        (Reads::Nmap, "Discovered open port 80/tcp on 198.51.100.10\nSYN Stealth Scan Timing:", &[80]),
+        (Reads::Nmap, "Not shown: 198 closed tcp ports (reset)\n22/tcp open|filtered ssh", &[22]),
+        (Reads::Nmap, "22/tcp open|filtered ssh\n80/tcp open|filtered http", &[]),
+        (Reads::Nmap, "All 201 scanned ports on 198.51.100.10 are in ignored states.", &[]),
         (Reads::Masscan, "#masscan\nopen tcp 8080 198.51.100.10 1790000000\nopen tcp 22 198.51.100.10 1790000000\n# end", &[22, 8080]),
         (Reads::Zmap(80), "saddr\n198.51.100.10\n", &[80]),
         (Reads::Zmap(80), "scanning 198.51.100.10/32\n", &[]),

@@ -9,14 +9,14 @@ mod servers;
 mod sniffer;
 
 use std::fs;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use portcullis::lab::{Host, Lab, Process, Visit, visit};
 use rustix::process::Signal;
 
-use crate::stage::{Gate, PATIENCE, PORTCULLIS, address, nft, text};
+use crate::stage::{Gate, PATIENCE, PORTCULLIS, address, eventually, nft, text};
 
 pub(crate) use attack::{Attack, Reads, is_there, tool};
 pub(crate) use flag::Flag;
@@ -36,7 +36,7 @@ pub(crate) const NEWCOMER: &str = "203.0.113.20";
 /// The policy as it is shipped.
 const SHIPPED: &str = include_str!("../../../config/portcullis.toml");
 /// What is laid over it: the log tells each refusal, so that the first one can be found in it.
-const TALKATIVE: &str = "[events]\nlines = 100_000\n";
+const TALKATIVE: &str = "[events]\nlines = 1000\n";
 /// The ordinary clients are there so much earlier than the attacker.
 const HEAD_START: Duration = Duration::from_millis(1000);
 /// How long a tool may take to end after it was told to.
@@ -100,10 +100,16 @@ impl Range {
         lab.ready().expect("links");
         let servers = Servers::start(&server);
         let range = Self { server, people, office, rogues, servers, _lab: lab };
+        for port in OPEN {
+            eventually(GRACE, "server", || match range.visit(&range.people, READER, port) {
+                met if met.is_served() => Ok(()),
+                met => Err(format!("port {port}: {met:?}\n{}", range.servers.said())),
+            });
+        }
         // Hosts find their neighbours with the first packet, which can cost a second.
-        for host in [&range.people, &range.office].into_iter().chain(&range.rogues) {
-            let met = range.visit(host, host.v4().expect("an address"), Duration::from_secs(5));
-            assert!(met.is_served(), "the servers are not up: {met:?}\n{}", range.servers.said());
+        for host in [&range.office].into_iter().chain(&range.rogues) {
+            let from = host.v4().expect("an address").to_string();
+            assert!(range.visit(host, &from, 80).is_served(), "{from} gets nowhere");
         }
         range
     }
@@ -113,9 +119,9 @@ impl Range {
         self.servers.has_sshd()
     }
 
-    fn visit(&self, host: &Host, from: IpAddr, patience: Duration) -> Visit {
-        let to = SocketAddr::new(address(SERVER), 80);
-        host.run(|| visit(from, to, patience)).expect("a host")
+    fn visit(&self, host: &Host, from: &str, port: u16) -> Visit {
+        let (from, to) = (address(from), SocketAddr::new(address(SERVER), port));
+        host.run(|| visit(from, to, PATIENCE)).expect("a host")
     }
 
     /// One attack by attacker number `n`, with or without the gate; `wrk` adds that load.
@@ -148,7 +154,7 @@ impl Range {
         let (begun, output) = (Instant::now(), run(rogue, attack));
         let took = begun.elapsed();
         // The attack is over; what it does to newcomers may not be.
-        let newcomer = self.visit(&self.people, address(NEWCOMER), PATIENCE);
+        let newcomer = self.visit(&self.people, NEWCOMER, 80);
         let curl = curl.stop();
         let packets = sniffer.stop();
         let standing = |who: &str| gate.and_then(|gate| gate.standing(who));
