@@ -119,9 +119,9 @@ fn attacks(options: &Options) -> Vec<Attack> {
         nmap("nmap -sS -D -Pn", "-sS -Pn -D DECOYS,ME"),
         tool("masscan", MASSCAN, Masscan, 30),
         tool("zmap, port 80", ZMAP, Zmap(80), 30),
-        tool("hping3 --flood", "hping3 -q -n -S -p80 --flood SERVER", Nothing, 3),
-        tool("hping3 --flood --rand-source", "hping3 -q -n -S -p80 --flood --rand-source SERVER", Nothing, 3),
-        tool("hydra, ssh, 15 s", "hydra -I -l root -P WORDS -t 4 ssh://SERVER", Guesses, 15),
+        tool("hping3 --flood", "hping3 -q -n -S -p 80 --flood SERVER", Nothing, 3),
+        tool("hping3 --flood --rand-source", "hping3 -q -n -S -p 80 --flood --rand-source SERVER", Nothing, 3),
+        tool("hydra, ssh, 15 s", "hydra -I -l root -P WORDS ssh://SERVER", Guesses, 15),
         tool("ncrack, ssh, 15 s", "ncrack --user root -P WORDS ssh://SERVER", Guesses, 15),
     ];
     for (name, program) in &options.also {

@@ -40,7 +40,7 @@ const NMAP: (&str, &str) = ("nmap", "nmap");
 /// nmap, given up after so many seconds. It waits a second for each answer that does not come, so it
 /// is asked about few ports; it begins with the popular ones.
 fn nmap(how: &str, seconds: u64) -> Attack {
-    let line = format!("nmap -n -v -Pn --max-retries 0 {how} -p20-60,80,81,8080 SERVER");
+    let line = format!("nmap -n -v -Pn --max-retries 1 {how} -p20-30,80,81,8080 SERVER");
     tool("nmap", &line, Reads::Nmap, seconds)
 }
 
@@ -103,7 +103,7 @@ with_tools! {
     [("hping3", "hping3")] => fn a_flood_does_not_keep_ordinary_clients_out() {
         let range = Range::new(2);
         for (n, how) in ["", "--rand-source"].into_iter().enumerate() {
-            let line = format!("hping3 -q -n -S -p80 --flood {how} SERVER");
+            let line = format!("hping3 -q -n -S -p 80 --flood {how} SERVER");
             let seen = range.attack(n, &tool("hping3", &line, Reads::Nothing, 3), true, false);
             assert!(seen.sent > 10_000, "that is no flood: {seen:#?}");
             nobody_suffers(&seen);
@@ -127,7 +127,7 @@ with_tools! {
     [("hydra", "hydra"), ("sshd", "openssh-server"), ("ssh-keygen", "openssh-client")] =>
     fn guessing_passwords_ends_soon() {
         let range = Range::new(1);
-        let line = "hydra -I -l root -P WORDS -t 4 ssh://SERVER";
+        let line = "hydra -I -l root -P WORDS -t 16 ssh://SERVER";
         let seen = range.attack(0, &tool("hydra", line, Reads::Guesses, 8), true, false);
         assert!(known_at(&seen) <= 10, "{seen:#?}");
         assert_eq!(seen.standing.as_deref(), Some("banned"), "{seen:#?}");
