@@ -4,7 +4,7 @@
 //!     cargo bench --bench tools [-- OPTIONS]
 //!
 //!     --markdown            the table as Markdown
-//!     --only WORD           the rows whose name contains it
+//!     --only WORD           the rows whose name begins with it
 //!     --also TOOL=PROGRAM   another zmap or masscan, beside the installed one
 //!
 //! Real servers (nginx, OpenSSH) and real tools in namespaces of their own, the shipped policy, and
@@ -40,7 +40,7 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let attacks: Vec<Attack> =
-        attacks(&options).into_iter().filter(|attack| attack.name.contains(&options.only)).collect();
+        attacks(&options).into_iter().filter(|attack| attack.name.starts_with(&options.only)).collect();
     let range = Range::new(attacks.len().try_into().unwrap_or(30));
     let mut rows = Vec::new();
     for (n, attack) in attacks.iter().enumerate() {
@@ -95,8 +95,8 @@ impl Options {
 /// At most 31, for each attacker has a network of eight addresses in one of 256.
 fn attacks(options: &Options) -> Vec<Attack> {
     use Reads::{Guesses, Masscan, Nmap, Nothing, Zmap};
-    const MASSCAN: &str = "masscan SERVER -p1-1000,8080 --rate 500 --wait 2 -e eth0 -oL -";
-    const ZMAP: &str = "zmap -p80 -i eth0 -r 200 -c 2 -q -b /dev/null SERVER/32";
+    const MASSCAN: &str = "masscan SERVER -p1-1000,8080 --rate 500 --wait 1 -e eth0 -oL -";
+    const ZMAP: &str = "zmap -C /dev/null -p80 -i eth0 -r 200 -c 2 -q -b /dev/null SERVER/32";
     // Without an answer, nmap waits long before it tries again; it begins with the popular ports, among
     // which are all that are open here.
     let nmap = |name, how: &str| {

@@ -55,15 +55,17 @@ pub(crate) fn tool(name: &'static str, line: &str, reads: Reads, seconds: u64) -
         Some("ncrack") => "ncrack",
         _ => "none: it was named by hand",
     };
-    if line.contains("WORDS") {
-        let words: String = (0..1000).map(|n| format!("word{n}\n")).collect();
-        fs::write(WORDS, words).expect("a file");
-    }
     let lasts = Duration::from_secs(seconds);
     Attack { name, program, package, args: words.collect(), lasts, reads }
 }
 
 const WORDS: &str = "/run/words";
+
+/// Writes that file, in the lab's own `/run`.
+pub(super) fn write_words() {
+    let words: String = (0..1000).map(|n| format!("word{n}\n")).collect();
+    fs::write(WORDS, words).expect("a file");
+}
 
 /// Is a program installed?
 pub(crate) fn is_there(program: impl Into<PathBuf>) -> bool {

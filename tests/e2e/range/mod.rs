@@ -99,6 +99,7 @@ impl Range {
         let rogues: Vec<Host> = (0..attackers).map(rogue).collect();
         lab.ready().expect("links");
         let servers = Servers::start(&server);
+        attack::write_words();
         let range = Self { server, people, office, rogues, servers, _lab: lab };
         for port in OPEN {
             eventually(GRACE, "server", || match range.visit(&range.people, READER, port) {
