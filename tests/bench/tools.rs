@@ -39,8 +39,10 @@ fn main() -> ExitCode {
         eprintln!("{}", lab::enter());
         return ExitCode::FAILURE;
     }
-    let attacks: Vec<Attack> =
-        attacks(&options).into_iter().filter(|attack| attack.name.starts_with(&options.only)).collect();
+    let attacks: Vec<Attack> = attacks(&options)
+        .into_iter()
+        .filter(|attack| attack.name.starts_with(&options.only))
+        .collect();
     let range = Range::new(attacks.len().try_into().unwrap_or(30));
     let mut rows = Vec::new();
     for (n, attack) in attacks.iter().enumerate() {
@@ -52,7 +54,10 @@ fn main() -> ExitCode {
                 attack.package
             );
         } else if attack.reads == Reads::Guesses && !range.has_sshd() {
-            eprintln!("LEFT OUT: {}, because there is no sshd (package openssh-server)", attack.name);
+            eprintln!(
+                "LEFT OUT: {}, because there is no sshd (package openssh-server)",
+                attack.name
+            );
         } else {
             eprintln!("{} …", attack.name);
             let [without, with] = [false, true].map(|gated| range.attack(n, attack, gated, true));
@@ -96,7 +101,9 @@ impl Options {
 fn attacks(options: &Options) -> Vec<Attack> {
     use Reads::{Guesses, Masscan, Nmap, Nothing, Zmap};
     const MASSCAN: &str = "masscan SERVER -p1-1000,8080 --rate 500 --wait 1 -e eth0 -oL -";
-    const ZMAP: &str = "zmap -C /dev/null -p80 -i eth0 -r 200 -c 2 -q -b /dev/null SERVER/32";
+    // ZMap 2.1.1 waits for ever when it asks the kernel for its router.
+    const ZMAP: &str =
+        "zmap -G GATEWAY -C /dev/null -p80 -i eth0 -r 200 -c 2 -q -b /dev/null -T 1 SERVER/28";
     // Without an answer, nmap waits long before it tries again; it begins with the popular ports, among
     // which are all that are open here.
     let nmap = |name, how: &str| {
@@ -120,7 +127,12 @@ fn attacks(options: &Options) -> Vec<Attack> {
         tool("masscan", MASSCAN, Masscan, 30),
         tool("zmap, port 80", ZMAP, Zmap(80), 30),
         tool("hping3 --flood", "hping3 -q -n -S -p 80 --flood SERVER", Nothing, 3),
-        tool("hping3 --flood --rand-source", "hping3 -q -n -S -p 80 --flood --rand-source SERVER", Nothing, 3),
+        tool(
+            "hping3 --flood --rand-source",
+            "hping3 -q -n -S -p 80 --flood --rand-source SERVER",
+            Nothing,
+            3,
+        ),
         tool("hydra, ssh, 15 s", "hydra -I -l root -P WORDS ssh://SERVER", Guesses, 15),
         tool("ncrack, ssh, 15 s", "ncrack --user root -P WORDS ssh://SERVER", Guesses, 15),
     ];
@@ -128,11 +140,18 @@ fn attacks(options: &Options) -> Vec<Attack> {
         let mut attack = match name.as_str() {
             "masscan" => tool("masscan, another", MASSCAN, Masscan, 30),
             "zmap" => tool("zmap, another, port 80", ZMAP, Zmap(80), 30),
-            "zmap-linux" => tool("zmap, another, as Linux", &format!("{ZMAP} --probe-args=linux"), Zmap(80), 30),
-            "zmap-bsd" => tool("zmap, another, as BSD", &format!("{ZMAP} --probe-args=bsd"), Zmap(80), 30),
-            "zmap-smallest" => {
-                tool("zmap, another, smallest", &format!("{ZMAP} --probe-args=smallest-probes"), Zmap(80), 30)
+            "zmap-linux" => {
+                tool("zmap, another, as Linux", &format!("{ZMAP} --probe-args=linux"), Zmap(80), 30)
             }
+            "zmap-bsd" => {
+                tool("zmap, another, as BSD", &format!("{ZMAP} --probe-args=bsd"), Zmap(80), 30)
+            }
+            "zmap-smallest" => tool(
+                "zmap, another, smallest",
+                &format!("{ZMAP} --probe-args=smallest-probes"),
+                Zmap(80),
+                30,
+            ),
             _ => {
                 eprintln!("LEFT OUT: {name}, because only zmap and masscan are known here");
                 continue;

@@ -47,13 +47,25 @@ fn masscan(line: &str) -> Option<u16> {
 #[test]
 fn what_the_tools_print_is_understood() {
     for (reads, printed, expected) in [
-        (Reads::Nmap, "Not shown: 198 closed tcp ports (reset)\nPORT STATE SERVICE\n22/tcp open ssh\n25/tcp filtered smtp\n80/tcp   open  http", &[22, 80][..]),
-        (Reads::Nmap, "Discovered open port 80/tcp on 198.51.100.10\nSYN Stealth Scan Timing:", &[80]),
+        (
+            Reads::Nmap,
+            "Not shown: 198 closed tcp ports (reset)\nPORT STATE SERVICE\n22/tcp open ssh\n25/tcp filtered smtp\n80/tcp   open  http",
+            &[22, 80][..],
+        ),
+        (
+            Reads::Nmap,
+            "Discovered open port 80/tcp on 198.51.100.10\nSYN Stealth Scan Timing:",
+            &[80],
+        ),
         (Reads::Nmap, "Not shown: 198 closed tcp ports (reset)\n22/tcp open|filtered ssh", &[22]),
         (Reads::Nmap, "21/tcp closed        ftp\n22/tcp open|filtered ssh", &[22]),
         (Reads::Nmap, "22/tcp open|filtered ssh\n80/tcp open|filtered http", &[]),
         (Reads::Nmap, "All 201 scanned ports on 198.51.100.10 are in ignored states.", &[]),
-        (Reads::Masscan, "#masscan\nopen tcp 8080 198.51.100.10 1790000000\nopen tcp 22 198.51.100.10 1790000000\n# end", &[22, 8080]),
+        (
+            Reads::Masscan,
+            "#masscan\nopen tcp 8080 198.51.100.10 1790000000\nopen tcp 22 198.51.100.10 1790000000\n# end",
+            &[22, 8080],
+        ),
         (Reads::Zmap(80), "saddr\n198.51.100.10\n", &[80]),
         (Reads::Zmap(80), "scanning 198.51.100.10/32\n", &[]),
     ] {

@@ -182,7 +182,9 @@ fn run(rogue: &Host, attack: &Attack) -> String {
     let file = format!("/run/{}.out", rogue.name());
     let output = fs::File::create(&file).expect("a file");
     let mut command = rogue.command(&attack.program);
-    command.args(&attack.args).current_dir("/run").stdin(Stdio::null());
+    let gateway = gateway(rogue);
+    let args = attack.args.iter().map(|arg| if arg == "GATEWAY" { &gateway } else { arg });
+    command.args(args).current_dir("/run").stdin(Stdio::null());
     command.stdout(output.try_clone().expect("a file")).stderr(output);
     let mut process = Process::start(&mut command).expect("nsenter starts");
     if process.wait(attack.lasts).expect("a child can be waited for").is_none() {
@@ -191,6 +193,14 @@ fn run(rogue: &Host, attack: &Attack) -> String {
     }
     drop(process);
     fs::read_to_string(&file).unwrap_or_default()
+}
+
+/// The link address of a host's only neighbour, its router, whom it has met.
+fn gateway(host: &Host) -> String {
+    let output = host.command("ip").args(["neigh", "show", "dev", "eth0"]).output();
+    let said = text(&output.expect("ip runs"));
+    let mac = said.split_once("lladdr ").and_then(|(_, rest)| rest.split_whitespace().next());
+    mac.unwrap_or_else(|| panic!("no neighbour: {said}")).to_owned()
 }
 
 /// Packets that left a host so far.

@@ -11,6 +11,7 @@ use crate::stage::text;
 
 const NGINX: &str = r#"
 daemon off;
+user root;
 master_process off;
 pid /run/nginx.pid;
 events { worker_connections 4096; }
@@ -77,7 +78,9 @@ impl Servers {
 
     /// Their complaints.
     pub(super) fn said(&self) -> String {
-        ["/run/nginx.error", SSHD_LOG].map(|log| fs::read_to_string(log).unwrap_or_default()).concat()
+        ["/run/nginx.error", SSHD_LOG]
+            .map(|log| fs::read_to_string(log).unwrap_or_default())
+            .concat()
     }
 }
 
