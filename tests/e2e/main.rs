@@ -4,6 +4,8 @@
 //! neither see each other nor the machine. A tool or kernel feature that is missing fails the
 //! test and is named.
 
+#[allow(dead_code, unused_imports, reason = "the bench `tools` uses all of it")]
+mod range;
 mod stage;
 
 mod admitting;
@@ -18,3 +20,4 @@ mod pausing;
 mod queues;
 mod refusing;
 mod standing;
+mod tools;
