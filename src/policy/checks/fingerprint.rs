@@ -93,6 +93,8 @@ mod tests {
     fn sent() -> Vec<(&'static str, Syn)> {
         let plain_mss = options(&[Mss], Some(1460), None);
         let windows = options(&[Mss, Nop, Scale, Nop, Nop, Sack], Some(1460), Some(8));
+        let linux = options(&[Mss, Sack, Times, Nop, Scale], Some(1460), Some(7));
+        let bsd = options(&[Mss, Nop, Scale, Nop, Nop, Times, Sack], Some(1460), Some(6));
         let zmap = Syn { ip_id: 54321, ttl: 255, window: 65535, ..raw() };
         let xor = (DST as u16) ^ 443 ^ 0x5678;
         let nmap = Syn { window: 1024, options: plain_mss, ttl: 37, ..raw() };
@@ -112,6 +114,8 @@ mod tests {
             ("ZMap up to 4.0", zmap),
             ("ZMap up to 4.0", Syn { options: plain_mss, ..zmap }),
             ("ZMap since 4.1", Syn { window: 65535, options: windows, ..raw() }),
+            ("ZMap as Linux", Syn { window: 65535, options: linux, ..raw() }),
+            ("ZMap as BSD", Syn { window: 65535, options: bsd, ..raw() }),
             ("masscan up to 1.3.2", Syn { window: 1024, ttl: 255, ip_id: xor, ..raw() }),
             (
                 "masscan since 2023-11",
@@ -139,7 +143,10 @@ mod tests {
     #[test]
     fn every_tool_is_known_near_and_far() {
         for (what, syn) in sent() {
-            let says = if what == "nmap before 2011" { Says::Score } else { Says::Deny };
+            let says = match what {
+                "nmap before 2011" | "ZMap as BSD" => Says::Score,
+                _ => Says::Deny,
+            };
             for hops in [0, 12, 30] {
                 let syn = Syn { ttl: syn.ttl - hops, ..syn };
                 assert_eq!(rule(&syn), Some((what, says)), "{hops} hops, {syn:?}");
@@ -193,6 +200,7 @@ mod tests {
             (64_240, 64, layout(&[Mss, Sack, Times, Nop, Scale], 7)),
             (64_240, 128, layout(&[Mss, Nop, Scale, Nop, Nop, Sack], 8)),
             (65_535, 128, layout(&[Mss, Nop, Scale, Nop, Nop, Sack], 8)),
+            (65_535, 64, layout(&[Mss, Sack, Times, Nop, Scale], 7)),
             (65_535, 64, layout(&[Mss, Nop, Scale, Nop, Nop, Times, Sack], 6)),
             (8192, 128, layout(&[Mss, Nop, Scale, Nop, Nop, Sack], 8)),
         ] {

@@ -2,8 +2,8 @@
 //!
 //! `source` names the file of the tool that the facts of a row come from. On the 8,397 SYNs of a
 //! corpus of captures that are not about scanning, in which something answered, the rows that
-//! deny hit two: both look like nmap's own. Not yet tried on the tool itself: ZMap since 4.1,
-//! masscan since 2023-11, Mirai. Where honest devices write the same, a row only scores.
+//! deny hit two: both look like nmap's own. All but Mirai's were tried on the tools themselves.
+//! Where honest devices write the same, a row only scores.
 
 use super::facts::{ANY, Facts, IpId, Kind::*, Layout, exactly};
 
@@ -32,7 +32,7 @@ pub(super) enum Says {
 }
 
 /// All rules; the first that holds speaks.
-pub(super) static RULES: [Rule; 16] = [
+pub(super) static RULES: [Rule; 18] = [
     Rule {
         tool: "zmap",
         what: "ZMap up to 4.0",
@@ -60,6 +60,36 @@ pub(super) static RULES: [Rule; 16] = [
             ..ANY
         },
         says: Says::Deny,
+        source: "zmap: src/probe_modules/packet.c, set_tcp_options",
+    },
+    Rule {
+        // With `--probe-args=linux`: Linux sets "don't fragment" and, but for a few, another window.
+        tool: "zmap",
+        what: "ZMap as Linux",
+        facts: Facts {
+            ttl_sent: 64..=64,
+            window: &[65535],
+            options: exactly(&[Mss, Sack, Times, Nop, Scale]),
+            window_scale: Some(7),
+            fragmentable: true,
+            ..ANY
+        },
+        says: Says::Deny,
+        source: "zmap: src/probe_modules/packet.c, set_tcp_options",
+    },
+    Rule {
+        // With `--probe-args=bsd`: as macOS writes it, which sets "don't fragment" nearly always.
+        tool: "zmap",
+        what: "ZMap as BSD",
+        facts: Facts {
+            ttl_sent: 64..=64,
+            window: &[65535],
+            options: exactly(&[Mss, Nop, Scale, Nop, Nop, Times, Sack]),
+            window_scale: Some(6),
+            fragmentable: true,
+            ..ANY
+        },
+        says: Says::Score,
         source: "zmap: src/probe_modules/packet.c, set_tcp_options",
     },
     Rule {
