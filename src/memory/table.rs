@@ -9,7 +9,7 @@ use foldhash::quality::SeedableRandomState as RandomState;
 use lru::LruCache;
 
 use super::{
-    Attempts, Bucket, Moment, NetworkKey, Networks, SharedBucket, Source, SourceKey, Target,
+    Attempts, Bucket, Flood, Moment, NetworkKey, Networks, SharedBucket, Source, SourceKey, Target,
 };
 
 /// How many sources, networks and attempts are remembered at most.
@@ -33,6 +33,8 @@ pub struct Memory {
     hasher: RandomState,
     /// Attempts of everybody.
     pub total: SharedBucket,
+    /// The watch for floods.
+    pub flood: Flood,
 }
 
 const SHARDS: usize = 16;
@@ -89,6 +91,7 @@ impl Memory {
             shards: std::iter::repeat_with(shard).take(SHARDS).collect(),
             hasher,
             total: SharedBucket::default(),
+            flood: Flood::default(),
         }
     }
 
@@ -106,6 +109,12 @@ impl Memory {
     #[inline]
     pub fn attempt(&self, source: SourceKey, rest: (u128, u32, u32)) -> u64 {
         self.hasher.hash_one((source.bits(), rest))
+    }
+
+    /// A keyed hash of a source.
+    #[inline]
+    pub fn source(&self, key: SourceKey) -> u64 {
+        self.hasher.hash_one(key)
     }
 
     /// A target of connections, as a [`Walk`](super::Walk) knows it.
