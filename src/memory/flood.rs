@@ -140,7 +140,7 @@ pub struct Flood {
     tally: Tally,
     /// When the interval is over; `u64::MAX` while somebody ticks.
     due: AtomicU64,
-    /// Somebody ticks.
+    /// Somebody ticks, or will.
     ticked: AtomicBool,
     /// So many sources, or SYNs at one target, are worth a look before the interval is over.
     hot: [AtomicU32; 2],
@@ -220,8 +220,12 @@ impl Flood {
         self.close(rule, now, End::Tick);
     }
 
-    /// Forgets everything; floods that last are over.
+    /// Forgets everything; floods that last are over. Nothing is looked for until somebody
+    /// [`tick`](Flood::tick)s: for as long as nobody knows what is completed.
     pub fn rest(&self, now: Moment) {
+        self.ticked.store(true, Relaxed);
+        self.due.store(u64::MAX, Relaxed);
+        self.hot.iter().for_each(|hot| hot.store(u32::MAX, Relaxed));
         let mut closing = self.lock();
         self.tally.take();
         let ended = closing.watch.rest(now);

@@ -1,6 +1,7 @@
 //! The bounded table of sources, in shards.
 
 use std::hash::BuildHasher;
+use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -119,8 +120,12 @@ impl Memory {
 
     /// A target of connections, as a [`Walk`](super::Walk) knows it.
     #[inline]
-    pub fn target(&self, dst: u128, dport: u16) -> Target {
-        Target::of(self.hasher.hash_one(dst), dport)
+    pub fn target(&self, dst: IpAddr, dport: u16) -> Target {
+        let bits = match dst {
+            IpAddr::V4(v4) => v4.to_bits().into(),
+            IpAddr::V6(v6) => v6.to_bits(),
+        };
+        Target::of(self.hasher.hash_one::<u128>(bits), dport)
     }
 
     /// Is a source remembered as one that completed a connection?

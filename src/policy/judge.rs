@@ -198,7 +198,7 @@ fn attempt(memory: &Memory, key: SourceKey, syn: &Syn) -> u64 {
 
 /// What makes a target the same target: address and port.
 fn target(memory: &Memory, syn: &Syn) -> Target {
-    memory.target(bits(syn.dst), syn.dport)
+    memory.target(syn.dst, syn.dport)
 }
 
 fn bits(address: IpAddr) -> u128 {

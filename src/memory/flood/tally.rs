@@ -7,6 +7,9 @@ use crate::memory::Target;
 
 /// Targets share so many slots by a keyed hash: a crowded target fills one, a scan spreads evenly.
 pub(super) const SLOTS: usize = 256;
+/// Whoever knocks at one closed door fifty times at once is no visitor: there, a SYN of a busy
+/// flood weighs so much.
+pub(super) const CLOSED: u32 = 3;
 /// Bits for counting sources: they tell up to some 150,000 apart within a few percent.
 const BITS: usize = 32_768;
 /// With fewer free bits than this, chance decides.
@@ -105,7 +108,7 @@ impl Tally {
         }
         match fate {
             Fate::LetIn => [self.crowds[0].note(source), syns],
-            Fate::Closed => [self.crowds[1].note(source), syns],
+            Fate::Closed => [self.crowds[1].note(source), syns.saturating_mul(CLOSED)],
             Fate::Throttled => [0, 0],
         }
     }

@@ -174,7 +174,7 @@ fn what_is_no_flood() {
         ("a restart", restart),
         (
             "a scanner of a few dozen SYNs",
-            quiet().flood((500.0, 30.0), 2000.0, 1, 22, Fate::Closed),
+            quiet().flood((500.0, 30.0), 1600.0, 1, 22, Fate::Closed),
         ),
         ("a scan behind decoys", quiet().flood((500.0, 1000.0), 300.0, 30, 0, Fate::Closed)),
         ("noise of the Internet", quiet().flood((0.0, 20_000.0), 40.0, 900, 23, Fate::Closed)),
@@ -290,7 +290,7 @@ fn what_is_a_flood() {
 #[test]
 fn two_at_a_time() {
     let scene = Scene::default().flood((1000.0, 3000.0), 1000.0, u64::MAX, 80, Fate::LetIn).flood(
-        (2000.0, 4000.0),
+        (2000.0, 7000.0),
         5000.0,
         3,
         25,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::sums::{Bars, Completions, Sum};
-use super::tally::{Asked, Interval, SLOTS};
+use super::tally::{Asked, CLOSED, Interval, SLOTS};
 use super::{FloodKind, FloodReport, FloodRule, INTERVAL};
 use crate::memory::Moment;
 
@@ -157,7 +157,10 @@ impl Watch {
 
         let (forged, asked) = self.look_for_forged(interval, completed, bars, seconds);
         let busy = self.look_for_busy(interval, completed, bars, seconds);
-        self.surplus = forged.evidence.max(busy.evidence).max(0.0) / seconds;
+        self.surplus = match self.kinds().max() {
+            Some(FloodKind::Busy) => busy.asked / seconds,
+            _ => forged.evidence.max(0.0) / seconds,
+        };
         let distinct = (interval.let_in + interval.shut_out) / asked.max(1.0);
         let busiest = self.busiest();
         let mut changed = Vec::new();
@@ -238,7 +241,7 @@ impl Watch {
             let of_known = if known > 0.0 { asked.completed / known } else { 0.0 };
             let of_others = if shares > 0.0 { target.share / shares } else { 0.0 };
             let done = completed * (known_share * of_known + (1.0 - known_share) * of_others);
-            let evidence = (asked.let_in + knocked) * repeated - done;
+            let evidence = (asked.let_in + knocked * CLOSED as f32) * repeated - done;
             let syns = asked.let_in + knocked + asked.throttled;
             sight.over |= target.busy.add(evidence, bars.drift, bars.busy, (syns, seconds));
             if evidence + asked.throttled > sight.evidence {
