@@ -12,7 +12,7 @@ const CALM: Duration = Duration::from_secs(8);
 
 /// SYNs to a port of the server, each from another address.
 fn crowd(world: &World, count: u32, port: u16) -> Vec<Probe> {
-    let to = SocketAddr::new(IpAddr::V4(world.server.v4().unwrap()), port);
+    let to = SocketAddr::new(world.server.v4().unwrap(), port);
     let from = |n: u32| IpAddr::from(Ipv4Addr::from_bits(0x0a09_0000 + n));
     (0..count).map(|n| Probe::syn(SocketAddr::new(from(n), 40_000), to)).collect()
 }
@@ -65,9 +65,9 @@ in_lab! {
         let ends = told(&events, "note");
         assert!(matches!(ends[..], [end] if end.contains("is over after")), "{ends:?}");
         assert_eq!(gate.status()["floods"], serde_json::json!([]));
-        // And then again.
-        world.send(&world.rogues, world.forged(TRUDY, 8000..8020), 500);
-        eventually(PATIENCE, "standing", || gate.standing(TRUDY).ok_or("none"));
+        // What comes now is held against its sender again.
+        world.send(&world.rogues, world.forged(TRUDY, 9000..9020), 500);
+        eventually(PATIENCE, "standing", || gate.standing(TRUDY).ok_or_else(|| "none".to_owned()));
     }
 
     fn many_honest_visitors_at_once_are_no_flood() {
