@@ -29,9 +29,14 @@ impl Floods {
         let now = daemon.shared.now();
         match (daemon.shared.rules.load().policy.flood.rule, completed) {
             (Some(rule), Ok(completed)) => {
-                let before = self.completed.replace(completed).unwrap_or(completed);
-                flood.completed(completed.saturating_sub(before), None);
-                flood.tick(rule, now);
+                match self.completed.replace(completed) {
+                    Some(before) => {
+                        flood.completed(completed.saturating_sub(before), None);
+                        flood.tick(rule, now);
+                    }
+                    // How many of the SYNs so far were completed, nobody can say.
+                    None => flood.rest(now),
+                }
                 self.blind = false;
             }
             (None, _) => {

@@ -146,7 +146,7 @@ fn what_is_no_flood() {
     let rush = |rtt: fn(u64) -> f64| {
         let mut scene = Scene::default();
         for n in 0..10_000u64 {
-            let at = (n as f64 * 2.0 * 10_000.0).sqrt() * 0.7071;
+            let at = (n as f64 * 10_000.0).sqrt();
             scene.add(at, What::Syn { source: n, port: 80, proven: false, fate: Fate::LetIn });
             scene.add(at + rtt(n), What::Done { port: 80 });
         }
@@ -169,6 +169,7 @@ fn what_is_no_flood() {
         ("a rush of newcomers from far away", rush(|_| 300.0)),
         ("a browser", quiet().visits((0.0, 20.0), 30, 1, false, |_| 300.0)),
         ("one busy client", quiet().visits((0.0, 3200.0), 741, 1, false, |_| 300.0)),
+        ("one tireless client nearby", quiet().visits((0.0, 3000.0), 4500, 1, false, |_| 0.3)),
         ("one very busy client nearby", quiet().visits((0.0, 130.0), 500, 1, false, |_| 0.3)),
         ("regulars", quiet().visits((0.0, 5000.0), 20_000, 3000, true, people)),
         ("a restart", restart),
