@@ -6,17 +6,20 @@
 //! are two such sums, because two things deserve two answers:
 //!
 //! - **forged**: the *unproven sources* of an interval, less completions; one that comes back
-//!   within a second counts for nothing. Addresses that were made up do not answer. While this lasts nobody earns a standing and nothing is learnt.
+//!   within a second counts for nothing. Addresses that were made up do not answer. While this
+//!   lasts nobody earns a standing and nothing is learnt.
 //! - **busy**: the SYNs at one target beyond the first of each source, less completions. The
 //!   sources are real or at least few; rates and standings deal with them.
 //!
 //! One sum cannot hide the other: a forged flood with a busy one in it is a forged flood.
 //!
-//! What it does not promise: SYNs in the name of proven sources never count, because those would
-//! have completed; whoever knows such addresses can forge them, and meets their rates. And a
-//! crowd of newcomers that appears from one tenth of a second to the next and needs 300 ms to
-//! answer cannot be told from a flood until it answers: it is one for that long.
+//! What it does not promise: a hundred real machines that send SYNs and complete nothing look as
+//! if they were forged, and are spared like forged ones. SYNs in the name of proven sources never
+//! count, because those would have completed; whoever knows such addresses can forge them, and
+//! meets their rates. And a crowd of newcomers that appears from one tenth of a second to the
+//! next and needs 300 ms to answer cannot be told from a flood until it answers.
 
+mod sight;
 mod sums;
 mod tally;
 mod watch;
@@ -31,7 +34,7 @@ use self::watch::Watch;
 use super::{Moment, Target};
 
 /// The length of an interval.
-pub(super) const INTERVAL: Duration = Duration::from_millis(100);
+const INTERVAL: Duration = Duration::from_millis(100);
 /// A source that was seen counts for nothing for up to so long: a few dozen addresses that somebody
 /// scans behind are no crowd, however often they come.
 const REMEMBERED: Duration = Duration::from_secs(1);

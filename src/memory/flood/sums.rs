@@ -111,7 +111,7 @@ impl Completions {
     /// How many completions of an interval belong to its SYNs of unproven sources, or to those
     /// of intervals before. `calm` says that there is no surplus.
     pub(super) fn settle(&mut self, interval: &Interval, seconds: f32, calm: bool) -> f32 {
-        let known: f32 = interval.slots.iter().map(|asked| asked.completed).sum();
+        let known = interval.sum(|asked| asked.completed);
         let all = known + interval.completed;
         self.average(all / seconds, seconds);
 
@@ -141,7 +141,7 @@ impl Completions {
 
     /// Gives completions to the SYNs that have waited longest; returns what no SYN has waited for.
     fn match_up(&mut self, interval: &Interval, mut rest: f32) -> f32 {
-        self.waiting[self.oldest] = interval.slots.iter().map(|asked| asked.let_in).sum();
+        self.waiting[self.oldest] = interval.sum(|asked| asked.let_in);
         self.oldest = (self.oldest + 1) % LATELY;
         for n in 0..LATELY {
             let waiting = &mut self.waiting[(self.oldest + n) % LATELY];

@@ -71,6 +71,22 @@ pub(super) struct Asked {
     pub(super) port: u16,
 }
 
+impl Interval {
+    pub(super) fn sum(&self, of: fn(&Asked) -> f32) -> f32 {
+        self.slots.iter().map(of).sum()
+    }
+
+    /// SYNs that were let in, or refused at closed ports.
+    pub(super) fn asked(&self) -> f32 {
+        self.sum(|asked| asked.let_in + asked.closed)
+    }
+
+    /// The share of them that came from new sources, 0 to 1.
+    pub(super) fn distinct(&self) -> f32 {
+        ((self.let_in + self.shut_out) / self.asked().max(1.0)).min(1.0)
+    }
+}
+
 impl Default for Tally {
     fn default() -> Self {
         Self {
