@@ -30,6 +30,7 @@ in_lab! {
         assert_eq!(gate.status()["floods"], serde_json::json!([]));
 
         let flood = crowd(&world, 4000, 80);
+        let begun = jiff::Timestamp::now();
         let flooding = world.rogues.spawn(move || Forge::open()?.flood(flood, 1000)).unwrap();
         let facts = eventually(PATIENCE, "flood mode", || {
             let status = gate.status();
@@ -62,6 +63,10 @@ in_lab! {
         let events = gate.events();
         let alarms = told(&events, "alarm");
         assert!(matches!(alarms[..], [alarm] if alarm.contains("forged SYNs at port 80")), "{alarms:?}");
+        let alarm = events.iter().find(|e| e["what"] == "flood").unwrap()["time"].as_str().unwrap();
+        let late = alarm.parse::<jiff::Timestamp>().unwrap().duration_since(begun);
+        println!("told {late:#} after the first SYN");
+        assert!(late.as_secs_f64() < 1.0, "told only {late:#} after the first SYN");
         let ends = told(&events, "note");
         assert!(matches!(ends[..], [end] if end.contains("is over after")), "{ends:?}");
         assert_eq!(gate.status()["floods"], serde_json::json!([]));
