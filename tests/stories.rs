@@ -11,9 +11,10 @@
 //! the header), `bare` (no options, may be fragmented), `mss` (the same with an MSS), `tfo`,
 //! `broken` (options), `proven` and `suspect` (the kernel's marks), `again` (the attempt of the
 //! line before is retransmitted), `xN/SPAN` (N attempts, SPAN apart). Without a port, a source
-//! uses a new one each time. `#` starts a comment.
+//! uses a new one each time; with `..` behind it, each attempt comes from the next IPv4 address. Nobody
+//! completes a connection. `#` starts a comment.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
@@ -48,7 +49,7 @@ fn tell(name: &str, text: &str) -> Vec<String> {
     let listening = portcullis::policy::PortSet::default();
     policy.ports.serve(&listening, &listening);
     let memory = Memory::repeatable(Bounds { sources: 4096, networks: 1024 });
-    let mut story = Story { policy, memory, port: 20_000, last: None };
+    let mut story = Story { policy, memory, port: 20_000, forged: 0, last: None };
     let mut failures = Vec::new();
     for (number, line) in text.lines().enumerate().skip(policy_text.len()) {
         let line = line.split('#').next().unwrap_or_default().trim();
@@ -66,6 +67,7 @@ struct Story {
     policy: Policy,
     memory: Memory,
     port: u16,
+    forged: u32,
     last: Option<Syn>,
 }
 
@@ -108,6 +110,17 @@ impl Story {
             let marks = (words.contains(&"proven"), words.contains(&"suspect"));
             return Ok(Syn { proven: marks.0, suspect: marks.1, ..syn });
         }
+        let next = source.strip_suffix("..").map(|first| {
+            self.port = self.port.wrapping_add(1);
+            self.forged += 1;
+            let first = first.parse::<Ipv4Addr>().map_err(|e| format!("{source}: {e}"))?;
+            Ok::<_, String>(SocketAddr::from((
+                Ipv4Addr::from_bits(first.to_bits() + self.forged),
+                self.port,
+            )))
+        });
+        let next = next.transpose()?.map(|next| next.to_string());
+        let source = next.as_deref().unwrap_or(source);
         let (src, sport) = match source.parse::<SocketAddr>() {
             Ok(both) => (both.ip(), both.port()),
             Err(_) => {

@@ -155,6 +155,9 @@ impl<'a> Replaying<'a> {
                 }
             }
             (None, true) => {
+                for flood in &report.floods {
+                    notes::say(&format!("{name}: {}", screen::flood(report, flood)));
+                }
                 report.tracks.rows().iter().try_for_each(|row| object(out, &row.line(&short)))
             }
             (None, false) => out.write_all(screen::sources(&name, report).as_bytes()),

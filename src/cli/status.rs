@@ -9,9 +9,9 @@ use jiff::tz::TimeZone;
 
 use super::asked::{self, local};
 use super::layout::{Align, Table, wrap};
-use crate::control::protocol::StatusReport;
+use crate::control::protocol::{FloodFacts, StatusReport};
 use crate::control::{Request, Response};
-use crate::events::{Grouped, Measured, Snapshot, Span};
+use crate::events::{Grouped, Measured, Snapshot, Span, ports};
 
 /// How the gate is: traffic, standings, health
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -127,6 +127,7 @@ fn state(report: &StatusReport) -> String {
     lines(
         "State",
         [
+            ("flood", floods(report)),
             (
                 "standings",
                 format!(
@@ -146,6 +147,22 @@ fn state(report: &StatusReport) -> String {
             ("lost", losses(report)),
         ],
     )
+}
+
+/// The floods that last, or nothing.
+fn floods(report: &StatusReport) -> String {
+    let flood = |facts: &FloodFacts| {
+        let FloodFacts { lasts, per_second, frozen, .. } = facts;
+        let what = if *frozen { "FORGED SYNS" } else { "FEW SOURCES" };
+        let frozen = if *frozen { "; standings and learning are frozen" } else { "" };
+        format!(
+            "{what} at {} for {}, {} a second{frozen}",
+            ports(&facts.ports),
+            Span(whole_seconds(*lasts)),
+            Grouped(*per_second as u64),
+        )
+    };
+    report.floods.iter().map(flood).collect::<Vec<_>>().join("; ")
 }
 
 /// What did not get where it should, or `nothing`.
@@ -269,6 +286,7 @@ mod tests {
             },
             served: "22, 80, 443".into(),
             alarms: vec![],
+            floods: vec![],
         }
     }
 
@@ -321,6 +339,16 @@ No alarms.
         report.firewall.healthy = false;
         report.firewall.text = "nft is missing; install it with: apt install nftables".into();
         report.firewall.repaired = 2;
+        report.floods = vec![FloodFacts {
+            kind: "forged".into(),
+            lasts: Duration::from_millis(12_345),
+            ports: vec![80, 443],
+            per_second: 2345.0,
+            peak: 4000.0,
+            syns: 28_000,
+            new_sources: 0.99,
+            frozen: true,
+        }];
         report.alarms = vec![Alarm {
             at: "2026-09-21T14:13:20Z".parse().unwrap(),
             level: "error".into(),
@@ -338,6 +366,8 @@ No alarms.
             "  kernel sets   nothing to tell them yet",
             "  networks      9 of 32,768 (0 %)",
             "    7        ?   8,192        10,922  1,234,567     0",
+            "  flood         FORGED SYNS at ports 80, 443 for 12s, 2,345 a second; standings",
+            "                and learning are frozen",
             "  lost          1,000 packets on their way to the gate, 3 log lines",
             "  2026-09-21 14:13:20  error log: cannot write to syslog at /dev/log: gone.",
             "                       Lines are lost until it works",

@@ -177,6 +177,31 @@ pub struct StatusReport {
     pub served: String,
     /// The last alarms, the newest first.
     pub alarms: Vec<Alarm>,
+    /// The floods that last.
+    #[serde(default)]
+    pub floods: Vec<FloodFacts>,
+}
+
+/// A flood of SYNs that lasts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FloodFacts {
+    /// `forged` (from ever new addresses) or `busy` (from few sources).
+    pub kind: String,
+    /// How long it has lasted.
+    #[serde(with = "seconds")]
+    pub lasts: Duration,
+    /// The ports that got most of it when it began; none if it is spread.
+    pub ports: Vec<u16>,
+    /// SYNs a second, now.
+    pub per_second: f32,
+    /// SYNs a second, at worst.
+    pub peak: f32,
+    /// SYNs so far.
+    pub syns: u64,
+    /// Of the SYNs with which it began, the share that came from new sources, 0 to 1.
+    pub new_sources: f32,
+    /// Nobody earns a standing and nothing is learnt while it lasts.
+    pub frozen: bool,
 }
 
 /// One queue between the kernel and the gate.

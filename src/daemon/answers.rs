@@ -10,11 +10,12 @@ use jiff::Timestamp;
 use super::{Daemon, lock};
 use crate::config::Mode;
 use crate::control::{
-    BanRow, CheckRow, Done, ExplainReport, FindingWord, FirewallFacts, Latency, MemoryFacts,
-    QueueRow, Refusal, Request, Response, SourceFacts, StandingCounts, StatusReport, Trouble,
+    BanRow, CheckRow, Done, ExplainReport, FindingWord, FirewallFacts, FloodFacts, Latency,
+    MemoryFacts, QueueRow, Refusal, Request, Response, SourceFacts, StandingCounts, StatusReport,
+    Trouble,
 };
 use crate::firewall::{By, Gone, Order, Told};
-use crate::memory::{Source, SourceKey};
+use crate::memory::{FloodKind, Moment, Source, SourceKey};
 use crate::packet::Syn;
 use crate::policy::{Evidence, Finding, Row, Ruling, Standing, explain};
 
@@ -116,7 +117,23 @@ impl Daemon {
             served: self.served(),
             counters,
             alarms,
+            floods: self.floods(now),
         })
+    }
+
+    fn floods(&self, now: Moment) -> Vec<FloodFacts> {
+        let lasting = self.shared.memory.flood.lasting().into_iter();
+        let facts = lasting.map(|flood| FloodFacts {
+            kind: flood.kind.word().to_owned(),
+            lasts: now.since(flood.since),
+            ports: flood.ports,
+            per_second: flood.rate.round(),
+            peak: flood.peak.round(),
+            syns: flood.syns,
+            new_sources: flood.share,
+            frozen: flood.kind == FloodKind::Forged,
+        });
+        facts.collect()
     }
 
     fn list(&self) -> Result<Vec<Told>, Refusal> {

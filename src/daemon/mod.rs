@@ -5,7 +5,7 @@
 //!  queue-N   one per queue: packet → judge → verdict
 //!  firewall  standings → ledger → kernel sets
 //!  events    lines and JSON
-//!  ticker    which ports listen, the watchdog, rates
+//!  ticker    which ports listen, the watchdog, rates, floods
 //!  control   the socket that the command line talks to
 //! ```
 //!
@@ -15,6 +15,7 @@
 //! sets, so that bans outlive the daemon.
 
 mod answers;
+mod floods;
 mod gate;
 mod listening;
 mod manager;

@@ -55,9 +55,12 @@ impl Rules {
 impl Shared {
     pub(super) fn new(config: &Config) -> Arc<Self> {
         let threads = config.queue.threads;
+        let memory = Memory::new(bounds(config));
+        // The ticker will tell what is completed; until then nobody knows.
+        memory.flood.rest(Moment(1));
         Arc::new(Self {
             rules: ArcSwap::from_pointee(Rules::new(config)),
-            memory: Memory::new(bounds(config)),
+            memory,
             counters: Counters::new(threads),
             progress: (0..threads).map(|_| Progress::default()).collect(),
             draining: AtomicBool::new(false),

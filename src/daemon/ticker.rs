@@ -1,4 +1,4 @@
-//! What has to be looked at now and then: listening sockets, the watchdog, rates.
+//! What has to be looked at now and then: floods, listening sockets, the watchdog, rates.
 
 use std::io;
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use sd_notify::NotifyState;
 
+use super::floods::Floods;
 use super::manager::notify;
 use super::shared::Rules;
 use super::{Daemon, State};
@@ -16,8 +17,11 @@ use crate::events::{Grouped, Level};
 use crate::firewall::Order;
 use crate::host;
 
-/// How often the listening sockets are looked at: a new service is reachable after at most this.
-const STEP: Duration = Duration::from_millis(250);
+/// How often completed connections are counted: the interval in which floods are looked for.
+const BEAT: Duration = Duration::from_millis(100);
+/// After so many of these the listening sockets are looked at: a new service is reachable after a
+/// fifth of a second.
+const STEP: u32 = 2;
 /// How often own addresses, gateways and resolvers are read again: networks come and go.
 const INDISPENSABLE: Duration = Duration::from_secs(60);
 /// The same alarm is not raised more often.
@@ -37,8 +41,14 @@ impl Ticker {
         let (stop, stopped) = sync_channel(1);
         let thread = thread::Builder::new().name("ticker".into()).spawn(move || {
             let mut ticks = Ticks::new();
-            while stopped.recv_timeout(STEP) == Err(RecvTimeoutError::Timeout) {
-                ticks.tick(&daemon);
+            let mut floods = Floods::default();
+            let mut beat = 0_u32;
+            while stopped.recv_timeout(BEAT) == Err(RecvTimeoutError::Timeout) {
+                floods.tick(&daemon);
+                beat = (beat + 1) % STEP;
+                if beat == 0 {
+                    ticks.tick(&daemon);
+                }
             }
         })?;
         Ok(Self { stop, thread })

@@ -69,7 +69,7 @@ pub use counters::{Block, Count, Counters, Snapshot};
 pub use event::{Event, Judged, Level, Notice, StandingChange};
 pub use json::json_line;
 pub use line::{Line, Measured};
-pub use quantity::{Grouped, NotASpan, Span};
+pub use quantity::{Grouped, NotASpan, Span, ports};
 pub use rates::{PerSecond, Rates};
 pub use record::{Field, Record, Value};
 pub use summary::{StandingSummary, Summary};

@@ -22,6 +22,16 @@ impl fmt::Display for Grouped {
     }
 }
 
+/// Ports in words: `port 80`, `ports 80, 443`, or `many ports` if there is no list.
+pub fn ports(list: &[u16]) -> String {
+    let text = list.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
+    match list.len() {
+        0 => "many ports".to_owned(),
+        1 => format!("port {text}"),
+        _ => format!("ports {text}"),
+    }
+}
+
 /// A span of time, told in its two largest units: `3m 20s`; with `{:#}` without the space and
 /// with every unit, as a policy file would write it and without loss down to a millisecond:
 /// `1d2h3m`.

@@ -4,6 +4,7 @@
 
 mod diag;
 
+use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::{fs, io};
 
@@ -47,6 +48,28 @@ pub fn indispensable(sessions: &[(SocketAddr, SocketAddr)]) -> Vec<IpNet> {
     found.sort();
     found.dedup();
     found.into_iter().map(|address| IpNet::from(address.to_canonical())).collect()
+}
+
+/// How many connections the listening sockets of this network namespace have ever completed, TCP
+/// over either protocol: the kernel's `PassiveOpens` (RFC 4022). It is counted when a handshake is
+/// done, SYN cookies included (net/ipv4/tcp_minisocks.c: `tcp_create_openreq_child`), and so are
+/// connections over loopback. What is forwarded or ends in another namespace is not.
+///
+/// # Errors
+/// If the kernel does not tell.
+pub fn completed_connections() -> io::Result<u64> {
+    let mut table = [0; 8192];
+    let length = fs::File::open("/proc/self/net/snmp")?.read(&mut table)?;
+    passive_opens(&String::from_utf8_lossy(&table[..length]))
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "snmp has no PassiveOpens"))
+}
+
+/// Two lines per protocol: names, and below them values.
+fn passive_opens(table: &str) -> Option<u64> {
+    let mut lines = table.lines().filter_map(|line| line.strip_prefix("Tcp: "));
+    let (names, values) = (lines.next()?, lines.next()?);
+    let place = names.split(' ').position(|name| name == "PassiveOpens")?;
+    values.split(' ').nth(place)?.parse().ok()
 }
 
 /// The name of an interface, from its index.
@@ -132,6 +155,20 @@ mod tests {
     fn resolver_lines() {
         let file = "# comment\nnameserver 192.0.2.53\nnameserver fe80::1%eth0\nsearch example\nnameserver junk\n";
         assert_eq!(resolvers(file).collect::<Vec<_>>(), addresses(&["192.0.2.53", "fe80::1"]));
+    }
+
+    #[test]
+    fn completions() {
+        let table =
+            "Ip: Forwarding\nIp: 1\nTcp: RtoMin MaxConn PassiveOpens InSegs\nTcp: 200 -1 4242 9\n";
+        assert_eq!(passive_opens(table), Some(4242));
+        for broken in ["", "Tcp: PassiveOpens\n", "Tcp: PassiveOpens\nTcp: many\n"] {
+            assert_eq!(passive_opens(broken), None, "{broken}");
+        }
+        let before = completed_connections().unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        assert!(completed_connections().unwrap() > before);
     }
 
     #[test]

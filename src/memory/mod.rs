@@ -4,6 +4,7 @@
 //! or bad: that is [`crate::policy`]'s work.
 
 mod attempts;
+mod flood;
 mod gcra;
 mod key;
 mod networks;
@@ -13,6 +14,7 @@ mod time;
 mod walk;
 
 pub use attempts::{Attempts, Place, Seen};
+pub use flood::{Arrival, Fate, Flood, FloodKind, FloodReport, FloodRule};
 pub use gcra::{Bucket, Full, Limit, SharedBucket};
 pub use key::{NetworkKey, SourceKey};
 pub use networks::Networks;

@@ -1,6 +1,7 @@
 //! The bounded table of sources, in shards.
 
 use std::hash::BuildHasher;
+use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,7 +10,7 @@ use foldhash::quality::SeedableRandomState as RandomState;
 use lru::LruCache;
 
 use super::{
-    Attempts, Bucket, Moment, NetworkKey, Networks, SharedBucket, Source, SourceKey, Target,
+    Attempts, Bucket, Flood, Moment, NetworkKey, Networks, SharedBucket, Source, SourceKey, Target,
 };
 
 /// How many sources, networks and attempts are remembered at most.
@@ -33,6 +34,8 @@ pub struct Memory {
     hasher: RandomState,
     /// Attempts of everybody.
     pub total: SharedBucket,
+    /// The watch for floods.
+    pub flood: Flood,
 }
 
 const SHARDS: usize = 16;
@@ -89,6 +92,7 @@ impl Memory {
             shards: std::iter::repeat_with(shard).take(SHARDS).collect(),
             hasher,
             total: SharedBucket::default(),
+            flood: Flood::default(),
         }
     }
 
@@ -108,10 +112,20 @@ impl Memory {
         self.hasher.hash_one((source.bits(), rest))
     }
 
+    /// A keyed hash of a source.
+    #[inline]
+    pub fn source(&self, key: SourceKey) -> u64 {
+        self.hasher.hash_one(key)
+    }
+
     /// A target of connections, as a [`Walk`](super::Walk) knows it.
     #[inline]
-    pub fn target(&self, dst: u128, dport: u16) -> Target {
-        Target::of(self.hasher.hash_one(dst), dport)
+    pub fn target(&self, dst: IpAddr, dport: u16) -> Target {
+        let bits = match dst {
+            IpAddr::V4(v4) => v4.to_bits().into(),
+            IpAddr::V6(v6) => v6.to_bits(),
+        };
+        Target::of(self.hasher.hash_one::<u128>(bits), dport)
     }
 
     /// Is a source remembered as one that completed a connection?

@@ -62,6 +62,12 @@ impl Target {
     pub fn of(hash: u64, port: u16) -> Self {
         Self(((hash >> 48) as u16).wrapping_add(port))
     }
+
+    /// One of `count` places, by which targets are told apart roughly.
+    #[inline]
+    pub(super) fn slot(self, count: usize) -> usize {
+        usize::from(self.0) % count
+    }
 }
 
 impl Walk {

@@ -1,5 +1,6 @@
 //! The one call that everything leads to.
 
+use super::checks::flood;
 use super::{
     CHECKS, Case, CheckId, Decision, Evidence, EvidenceKind, Finding, Policy, Ruling, Standing,
 };
@@ -18,12 +19,16 @@ const HANDOVER: Duration = Duration::from_secs(2);
 /// Judges one SYN: the whole policy, what is remembered of the source, and `now`.
 ///
 /// Pure but for `memory`, which learns from every SYN. Takes the lock of one shard.
+///
+/// While a forged flood lasts, nothing is held against anybody and nothing is learnt; what is to
+/// be refused by itself still is.
 pub fn judge(policy: &Policy, memory: &Memory, syn: &Syn, now: Moment) -> Decision {
     let key = SourceKey::of(syn.src);
     let network = key.network(policy.rate.network_v4, policy.rate.network_v6);
     let attempt = attempt(memory, key, syn);
     let target = target(memory, syn);
     let signature = signature(syn);
+    let frozen = flood::freezes(policy, &memory.flood, now);
 
     let (mut shard, hash) = memory.shard(network);
     let Remembered { source, network, attempts } = shard.recall(key, hash, syn.proven, now);
@@ -39,6 +44,8 @@ pub fn judge(policy: &Policy, memory: &Memory, syn: &Syn, now: Moment) -> Decisi
         source,
         network,
         total: &memory.total,
+        flood: &memory.flood,
+        frozen,
         seen,
         foreign,
         target,
@@ -47,9 +54,15 @@ pub fn judge(policy: &Policy, memory: &Memory, syn: &Syn, now: Moment) -> Decisi
         charged: false,
     };
     let verdict = ask(&mut case, |_, _| {});
-    let charged = case.charged;
-    if charged {
+    if case.charged {
         attempts.charged(place);
+    }
+    match verdict.outcome {
+        Outcome::Trusted => {}
+        Outcome::Passed => flood::note(memory, &case, None),
+        Outcome::Denied(_) | Outcome::Condemned { .. } => {
+            flood::note(memory, &case, Some(verdict.check));
+        }
     }
 
     let mut decision = Decision {
@@ -62,6 +75,7 @@ pub fn judge(policy: &Policy, memory: &Memory, syn: &Syn, now: Moment) -> Decisi
     let mut charge = Charge { weight: 0, score: verdict.score, condemned: None, own };
     match verdict.outcome {
         Outcome::Trusted => return decision,
+        Outcome::Passed if frozen => {}
         Outcome::Passed => source.stack.admitted(signature, syn.proven),
         Outcome::Denied(of) => {
             decision.ruling = Ruling::Drop;
@@ -73,7 +87,7 @@ pub fn judge(policy: &Policy, memory: &Memory, syn: &Syn, now: Moment) -> Decisi
         }
     }
     let counted_before = seen.is_some_and(|seen| seen.counted);
-    if charge.is_any() && !counted_before {
+    if charge.is_any() && !counted_before && !frozen {
         attempts.counted(place);
         source.offences.open(policy.offences.within, now);
         if foreign && source.offences.contest() {
@@ -184,7 +198,7 @@ fn attempt(memory: &Memory, key: SourceKey, syn: &Syn) -> u64 {
 
 /// What makes a target the same target: address and port.
 fn target(memory: &Memory, syn: &Syn) -> Target {
-    memory.target(bits(syn.dst), syn.dport)
+    memory.target(syn.dst, syn.dport)
 }
 
 fn bits(address: IpAddr) -> u128 {
@@ -235,6 +249,8 @@ pub fn explain(
         source: &mut source,
         network: &mut network,
         total: &total,
+        flood: &memory.flood,
+        frozen: policy.flood.rule.is_some() && memory.flood.is_frozen(),
         seen,
         // An imagined SYN looks like the source's own.
         foreign: false,

@@ -13,6 +13,6 @@ pub use judge::{Row, explain, judge};
 pub use ports::PortSet;
 pub use prefixes::PrefixSet;
 pub use settings::{
-    Allowlist, Class, Denylist, EvidenceKind, Fingerprint, Offences, Policy, Ports, Quirks, Rate,
-    Rates, Scan, Stance,
+    Allowlist, Class, Denylist, EvidenceKind, Fingerprint, Flood, Offences, Policy, Ports, Quirks,
+    Rate, Rates, Scan, Stance,
 };

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 
 use super::prefixes::canonical;
 use super::{PortSet, PrefixSet};
-use crate::memory::Steps;
+use crate::memory::{FloodRule, Steps};
 
 /// Everything the judge is told. Cheap to clone: the large parts are shared.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -25,6 +25,8 @@ pub struct Policy {
     pub ports: Ports,
     /// `[scan]`
     pub scan: Scan,
+    /// `[flood]`
+    pub flood: Flood,
     /// `[rate]`
     pub rate: Rates,
     /// The part of `[bans]` that the judge needs.
@@ -182,6 +184,22 @@ impl Scan {
 impl Default for Scan {
     fn default() -> Self {
         Self::normal()
+    }
+}
+
+/// `[flood]`: when far more connections are asked for than are completed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Flood {
+    /// From how many SYNs on that are not completed (`surplus`); `None` is `"unlimited"` and never
+    /// sees a flood.
+    pub rule: Option<FloodRule>,
+    /// Ports that are left out (`except`).
+    pub except: PortSet,
+}
+
+impl Default for Flood {
+    fn default() -> Self {
+        Self { rule: Some(FloodRule::new(200.0)), except: PortSet::default() }
     }
 }
 

@@ -5,7 +5,7 @@ use super::segment::Segment;
 use super::served::Serving;
 use super::track::Tracks;
 use crate::config::Config;
-use crate::memory::{Bounds, Memory, Moment, SourceKey};
+use crate::memory::{Bounds, FloodReport, FloodRule, Memory, Moment, SourceKey};
 use crate::packet::Syn;
 use crate::policy::{Decision, Ruling, Standing, judge};
 
@@ -16,6 +16,8 @@ pub struct Gate {
     memory: Memory,
     kernel: Kernel,
     tracks: Tracks,
+    rule: Option<FloodRule>,
+    floods: Vec<FloodReport>,
 }
 
 impl Gate {
@@ -27,6 +29,8 @@ impl Gate {
             memory: Memory::repeatable(bounds),
             kernel: Kernel::new(config),
             tracks: Tracks::default(),
+            rule: config.policy.flood.rule,
+            floods: Vec::new(),
         }
     }
 
@@ -46,12 +50,15 @@ impl Gate {
             }
         };
         let decision = judge(policy, &self.memory, &Syn { proven, suspect, ..syn }, now);
+        if self.memory.flood.kind().is_some() {
+            track.flood_at.get_or_insert(track.syns);
+        }
         let (check, what) = (decision.check.name(), decision.evidence.what);
         match decision.ruling {
             Ruling::Accept => {
                 track.accepted += 1;
                 if syn.opens() {
-                    self.kernel.connects(&syn);
+                    self.kernel.connects(&syn, decision.retransmission);
                 }
             }
             Ruling::Drop => {
@@ -61,6 +68,7 @@ impl Gate {
                 }
             }
         }
+        note_floods(&mut self.floods, self.memory.flood.news());
         if decision.earned == Standing::Clean {
             return;
         }
@@ -77,12 +85,34 @@ impl Gate {
 
     /// Any other TCP packet.
     pub(super) fn other(&mut self, segment: Segment, now: Moment) {
+        if let Some(rule) = self.rule {
+            self.memory.flood.step(rule, now);
+            note_floods(&mut self.floods, self.memory.flood.news());
+        }
+        if self.kernel.completes(segment, self.serving.is_thinned_out()) {
+            let (address, port) = if segment.answers() { segment.src } else { segment.dst };
+            let target = self.memory.target(address, port);
+            self.memory.flood.completed(1, Some(target));
+        }
         self.kernel.passes(segment, now);
     }
 
-    /// What became of everybody.
-    pub fn into_tracks(self) -> Tracks {
-        self.tracks
+    /// What became of everybody, and the floods; one that has no end lasts longer than the capture.
+    pub fn finish(mut self) -> (Tracks, Vec<FloodReport>) {
+        // Those that last know more of themselves than when they began.
+        note_floods(&mut self.floods, self.memory.flood.lasting());
+        (self.tracks, self.floods)
+    }
+}
+
+/// Takes down floods that have begun, or what they have come to.
+fn note_floods(floods: &mut Vec<FloodReport>, news: Vec<FloodReport>) {
+    for report in news {
+        let same = |known: &&mut FloodReport| known.kind == report.kind && known.until.is_none();
+        match floods.iter_mut().find(same) {
+            Some(known) => *known = report,
+            None => floods.push(report),
+        }
     }
 }
 

@@ -28,8 +28,8 @@ type Ends = ((IpAddr, u16), (IpAddr, u16));
 #[derive(Debug)]
 pub(super) struct Kernel {
     ledger: Ledger,
-    /// Connections whose opening was let through.
-    connections: LruCache<Ends, (), RandomState>,
+    /// Connections whose opening was let through, and whether the client has gone on with it.
+    connections: LruCache<Ends, bool, RandomState>,
     /// Proven sources, until when.
     proven: HashMap<SourceKey, Moment, RandomState>,
     proven_for: Duration,
@@ -113,9 +113,27 @@ impl Kernel {
         over
     }
 
-    /// An opening was let through.
-    pub(super) fn connects(&mut self, syn: &Syn) {
-        self.connections.put(((syn.src, syn.sport), (syn.dst, syn.dport)), ());
+    /// An opening was let through; `again` if it is a retransmission, which opens nothing new.
+    pub(super) fn connects(&mut self, syn: &Syn, again: bool) {
+        let ends = ((syn.src, syn.sport), (syn.dst, syn.dport));
+        if again {
+            self.connections.get_or_insert(ends, || false);
+        } else {
+            self.connections.put(ends, false);
+        }
+    }
+
+    /// Did the client just complete a connection with this packet: the first that acknowledges
+    /// something, be it alone or with data? Where a capture is `thinned_out`, the server's answer
+    /// has to do.
+    pub(super) fn completes(&mut self, segment: Segment, thinned_out: bool) -> bool {
+        let ends = match segment {
+            _ if segment.acknowledges() => (segment.src, segment.dst),
+            _ if thinned_out && segment.answers() => (segment.dst, segment.src),
+            _ => return false,
+        };
+        let connection = self.connections.peek_mut(&ends);
+        connection.is_some_and(|gone_on| !std::mem::replace(gone_on, true))
     }
 
     /// Any other packet passes. Data from the side that was connected to proves the other one.

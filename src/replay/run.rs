@@ -14,7 +14,7 @@ use super::segment::Segment;
 use super::served::{Serving, Targets};
 use super::track::Tracks;
 use crate::config::Config;
-use crate::memory::Moment;
+use crate::memory::{FloodReport, Moment};
 use crate::packet::{Malformed, parse};
 use crate::policy::PortSet;
 
@@ -66,6 +66,10 @@ pub struct Report {
     pub tracks: Tracks,
     /// …and under the other one.
     pub old: Option<Tracks>,
+    /// When the first packet came.
+    pub begun: Moment,
+    /// The floods under the policy, as they began.
+    pub floods: Vec<FloodReport>,
 }
 
 /// Replays the file at `path`. `watch` hears now and then how much of the work is done, in bytes;
@@ -150,7 +154,8 @@ fn through<R: Read>(
         }
     }
     watch(capture.position());
-    let [new, old] = gates.map(|gate| gate.map(Gate::into_tracks));
+    let [new, old] = gates.map(|gate| gate.map(Gate::finish));
+    let (tracks, floods) = new.unwrap_or_default();
     Report {
         packets,
         openings,
@@ -159,7 +164,9 @@ fn through<R: Read>(
         foreign,
         damages: capture.damages().to_vec(),
         damaged: capture.damaged(),
-        tracks: new.unwrap_or_default(),
-        old,
+        tracks,
+        old: old.map(|(tracks, _)| tracks),
+        begun: span.map_or(Moment::default(), |(first, _)| first),
+        floods,
     }
 }

@@ -36,6 +36,11 @@ impl Segment {
         self.flags.has(Flags::SYN | Flags::ACK) && !self.flags.any(Flags::RST)
     }
 
+    /// Does it go on with a connection: ACK, neither SYN nor RST?
+    pub(super) fn acknowledges(self) -> bool {
+        self.flags.has(Flags::ACK) && !self.flags.any(Flags::SYN | Flags::RST)
+    }
+
     /// Does it push data, as the kernel's `prove` rule asks: PSH and ACK, neither SYN nor RST?
     pub(super) fn pushes_data(self) -> bool {
         self.flags.has(Flags::PSH | Flags::ACK) && !self.flags.any(Flags::SYN | Flags::RST)

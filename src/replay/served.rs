@@ -7,12 +7,16 @@ use std::net::IpAddr;
 use super::capture::{Capture, Packet};
 use super::link::ip_of;
 use super::segment::Segment;
-use crate::packet::Syn;
+use crate::packet::{Flags, Syn};
 use crate::policy::{Policy, PortSet, Ports, PrefixSet};
 
 /// Addresses and ports that accepted a connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Targets(HashSet<(IpAddr, u16)>);
+pub struct Targets {
+    answered: HashSet<(IpAddr, u16)>,
+    /// Connections end in this capture, but not one bare ACK is in it: it was thinned out.
+    without_acks: bool,
+}
 
 impl Targets {
     /// Every address and port that sends a SYN-ACK anywhere in a capture. `watch` hears how far
@@ -20,16 +24,22 @@ impl Targets {
     pub fn of<R: Read>(capture: &mut Capture<R>, mut watch: impl FnMut(u64)) -> Self {
         let mut targets = Self::default();
         let mut count = 0u64;
+        let (mut acks, mut ends) = (false, false);
         while let Some(Packet { link, bytes, .. }) = capture.next_packet() {
             let segment = ip_of(link, bytes).and_then(Segment::of);
-            if let Some(segment) = segment.filter(|segment| segment.answers()) {
-                targets.0.insert(segment.src);
+            if let Some(segment) = segment {
+                if segment.answers() {
+                    targets.answered.insert(segment.src);
+                }
+                acks |= segment.flags == Flags(Flags::ACK);
+                ends |= segment.flags.has(Flags::FIN | Flags::ACK);
             }
             count += 1;
             if count.is_multiple_of(super::run::WATCH_EVERY) {
                 watch(capture.position());
             }
         }
+        targets.without_acks = ends && !acks;
         targets
     }
 }
@@ -81,6 +91,11 @@ impl Serving {
         Self::Capture { open: serving(all), closed: serving(PortSet::default()), targets }
     }
 
+    /// Were the packets left out of the capture with which clients complete their connections?
+    pub(super) fn is_thinned_out(&self) -> bool {
+        matches!(self, Self::Capture { targets, .. } if targets.without_acks)
+    }
+
     /// The policy to judge this SYN by, and whether its target is served.
     pub(super) fn of(&self, syn: &Syn) -> (&Policy, bool) {
         match self {
@@ -89,7 +104,7 @@ impl Serving {
                 (policy, ports.serves(syn.dport, ports.is_behind(syn.dst)))
             }
             Self::Capture { open, closed, targets } => {
-                let served = targets.0.contains(&(syn.dst, syn.dport));
+                let served = targets.answered.contains(&(syn.dst, syn.dport));
                 (if served { open } else { closed }, served)
             }
         }

@@ -31,6 +31,8 @@ pub struct Track {
     pub banned_at: Option<u64>,
     /// The first that was refused for what the source is or does, or that gave it a standing.
     pub flagged_at: Option<u64>,
+    /// The first that was judged while a flood lasted.
+    pub flood_at: Option<u64>,
     /// The check that flagged it, or else the one that refused it first; a word of the kernel's
     /// (`ceiling`) where it was that.
     pub reason: Option<&'static str>,
@@ -53,6 +55,7 @@ impl Track {
             suspect_at: None,
             banned_at: None,
             flagged_at: None,
+            flood_at: None,
             reason: None,
             what: "",
             first_seen: now,
@@ -86,7 +89,7 @@ impl Track {
     /// As a line of JSON has it.
     pub fn line<'a>(&self, file: &'a str) -> Line<'a> {
         let Self { source, syns, accepted, dropped, .. } = *self;
-        let Self { first_drop, suspect_at, banned_at, flagged_at, reason, .. } = *self;
+        let Self { first_drop, suspect_at, banned_at, flagged_at, flood_at, reason, .. } = *self;
         Line {
             file,
             source: source.to_string(),
@@ -98,6 +101,7 @@ impl Track {
             banned_at,
             flagged_at,
             reason,
+            flood_at,
         }
     }
 }
@@ -115,6 +119,7 @@ pub struct Line<'a> {
     banned_at: Option<u64>,
     flagged_at: Option<u64>,
     reason: Option<&'static str>,
+    flood_at: Option<u64>,
 }
 
 /// All sources of a file, in the order of their first openings.

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use etherparse::{PacketBuilder, TcpOptionElement as Opt};
-use portcullis::memory::{Bounds, Memory, Moment};
+use portcullis::memory::{Bounds, FloodRule, Memory, Moment};
 use portcullis::packet::parse;
 use portcullis::policy::{Denylist, Policy, PrefixSet, Rate, judge};
 
@@ -66,6 +66,8 @@ fn policy() -> Policy {
     policy.ports.served = [22, 80, 443].into_iter().collect();
     let unhindered =
         Some(Rate { count: 4_000_000_000, per: Duration::from_secs(1), burst: u32::MAX });
+    // Counted as always, but never a flood: that is a row of its own.
+    policy.flood.rule = Some(FloodRule::new(1e9));
     policy.rate.source = unhindered;
     policy.rate.network = unhindered;
     policy.rate.total = unhindered;
@@ -148,6 +150,10 @@ fn main() {
     let memory = Memory::new(Bounds { sources: 65_536, networks: 16_384 });
     let stranger = |n: u32| 0x1400_0000 + n * 641;
     row("unknown source, table full", (&policy, &memory), (count, 80), stranger, &mut clock);
+
+    let memory = Memory::new(Bounds { sources: 65_536, networks: 16_384 });
+    let flooded = Policy { flood: Default::default(), ..policy.clone() };
+    row("unknown source, forged flood", (&flooded, &memory), (count, 80), stranger, &mut clock);
 
     forged(&policy);
 }

@@ -67,7 +67,7 @@ fn bench() -> Outcome<()> {
 /// Every refused SYN of a stranger is an offence, after so many.
 fn policy(after: u32) -> String {
     format!(
-        "[scan]\nsensitivity = \"off\"\n[bans]\nafter = {after}\nevidence = \"any\"\nbudget = 1_000_000\nbudget_network = 1_000_000\n\
+        "[flood]\nsurplus = \"unlimited\"\n[scan]\nsensitivity = \"off\"\n[bans]\nafter = {after}\nevidence = \"any\"\nbudget = 1_000_000\nbudget_network = 1_000_000\n\
          [rate]\nsource = \"unlimited\"\nnetwork = \"unlimited\"\n\
          [rate.class.web]\nrate = \"unlimited\"\n\
          [guard]\nceiling = \"unlimited\"\n"

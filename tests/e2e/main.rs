@@ -12,6 +12,7 @@ mod admitting;
 mod crowds;
 mod demo;
 mod dying;
+mod flooding;
 mod forwarding;
 mod lab;
 mod life;

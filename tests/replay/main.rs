@@ -74,9 +74,9 @@ fn json_is_one_object_per_source() {
     let file = text(&ordinary_day().write(folder.path(), "day.pcap"));
     let ran = replay(&["--json", "--config", &policy, &file]);
     let expected = [
-        r#"{"file":"day.pcap","source":"192.0.2.10","syns":2,"accepted":2,"dropped":0,"first_drop":null,"suspect_at":null,"banned_at":null,"flagged_at":null,"reason":null}"#,
-        r#"{"file":"day.pcap","source":"203.0.113.66","syns":5,"accepted":0,"dropped":5,"first_drop":1,"suspect_at":3,"banned_at":null,"flagged_at":1,"reason":"quirks"}"#,
-        r#"{"file":"day.pcap","source":"203.0.113.77","syns":2,"accepted":0,"dropped":2,"first_drop":1,"suspect_at":null,"banned_at":null,"flagged_at":null,"reason":"denylist"}"#,
+        r#"{"file":"day.pcap","source":"192.0.2.10","syns":2,"accepted":2,"dropped":0,"first_drop":null,"suspect_at":null,"banned_at":null,"flagged_at":null,"reason":null,"flood_at":null}"#,
+        r#"{"file":"day.pcap","source":"203.0.113.66","syns":5,"accepted":0,"dropped":5,"first_drop":1,"suspect_at":3,"banned_at":null,"flagged_at":1,"reason":"quirks","flood_at":null}"#,
+        r#"{"file":"day.pcap","source":"203.0.113.77","syns":2,"accepted":0,"dropped":2,"first_drop":1,"suspect_at":null,"banned_at":null,"flagged_at":null,"reason":"denylist","flood_at":null}"#,
     ];
     assert_eq!(ran.out.lines().collect::<Vec<_>>(), expected);
     assert_eq!((ran.code, ran.err.as_str()), (0, ""));
@@ -263,4 +263,43 @@ fn time_may_go_back() {
     assert_eq!(ran.code, 0, "{}", ran.err);
     // Of six logins at once the sixth is one too many, whichever clock they are timed by.
     assert!(ran.out.contains(r#""syns":6,"accepted":5,"dropped":1,"first_drop":6"#), "{}", ran.out);
+}
+
+/// A server has its visitors, and then a crowd that nobody ever hears of again.
+#[test]
+fn floods_are_told() {
+    let (folder, policy) = stage("[ports]\nopen = \"80\"\n");
+    let mut forge = Forge::default();
+    let web = end(SERVER, 80);
+    for n in 0..50 {
+        forge.served(end([192, 0, 2, n], 40_000), web, 1).wait(20);
+    }
+    for n in 0..2000u16 {
+        let [high, low] = n.to_be_bytes();
+        forge.tcp(end([10, 9, high, low], 40_000), web, "S", 1).wait(1);
+    }
+    // Five seconds later all is well again.
+    forge.wait(4900).served(end(ALICE, 40_000), web, 1);
+    let file = text(&forge.write(folder.path(), "flood.pcap"));
+    let ran = replay(&["--config", &policy, &file]);
+    let line = one_line(&ran.out);
+    let says = "flood (forged) at port 80 from 1s ";
+    assert!(line.contains(says), "{}", ran.out);
+    assert!(line.contains("until 3s ") && !line.contains("longer than the capture"), "{line}");
+
+    let lines = replay(&["--json", "--config", &policy, &file]);
+    assert!(lines.err.contains(says), "{}", lines.err);
+    let of = |source: &str| -> serde_json::Value {
+        let line = lines.out.lines().find(|line| line.contains(&format!("{source}\"")));
+        serde_json::from_str(line.unwrap()).unwrap()
+    };
+    assert_eq!(of("10.9.7.207")["flood_at"], 1);
+    for spared in ["192.0.2.7", "192.0.2.10", "10.9.0.0"] {
+        assert_eq!(of(spared)["flood_at"], serde_json::Value::Null, "{spared}");
+    }
+    let frozen = lines.out.lines().filter(|line| line.contains(r#""flood_at":1"#)).count();
+    assert!(frozen >= 1800, "within 200 ms: {frozen} of 2000");
+
+    let (_other, off) = stage("[ports]\nopen = \"80\"\n[flood]\nsurplus = \"unlimited\"\n");
+    assert!(!replay(&["--config", &off, &file]).out.contains("flood ("));
 }

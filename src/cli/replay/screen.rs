@@ -4,8 +4,9 @@ use std::cmp::Reverse;
 use std::fmt::{self, Write as _};
 use std::time::Duration;
 
-use crate::cli::layout::{Align, Table, clean};
-use crate::events::{Grouped, Span};
+use crate::cli::layout::{Align, Table, clean, wrap};
+use crate::events::{Grouped, Span, ports};
+use crate::memory::{FloodReport, Moment};
 use crate::replay::against::{Difference, Fate};
 use crate::replay::{Report, Scores, Track};
 
@@ -29,9 +30,32 @@ fn heading(name: &str, report: &Report) -> String {
     )
 }
 
+/// A flood in one sentence: what, where, when by the clock of the capture, how much.
+pub(super) fn flood(report: &Report, flood: &FloodReport) -> String {
+    let since = |at: Moment| Span(at.since(report.begun).max(Duration::from_millis(1)));
+    let until = match flood.until {
+        Some(until) => format!("until {}", since(until)),
+        None => "and longer than the capture".to_owned(),
+    };
+    format!(
+        "flood ({}) at {} from {} {until} after the beginning: {} SYNs, up to {} a second, {} % of \
+         them from new sources",
+        flood.kind.word(),
+        ports(&flood.ports),
+        since(flood.since),
+        Grouped(flood.syns),
+        Grouped(flood.peak as u64),
+        (flood.share * 100.0).round(),
+    )
+}
+
+fn floods(report: &Report) -> String {
+    report.floods.iter().map(|one| wrap("  ", &flood(report, one))).collect()
+}
+
 /// Every source of a file, those that were flagged first.
 pub(super) fn sources(name: &str, report: &Report) -> String {
-    let mut text = heading(name, report);
+    let mut text = heading(name, report) + &floods(report);
     let mut rows: Vec<&Track> = report.tracks.rows().iter().collect();
     if rows.is_empty() {
         return text + "\n";

@@ -46,6 +46,7 @@ pub(super) fn read(top: &mut Section<'_, '_>) -> Reading {
     let fingerprint = top.table("fingerprint", science::fingerprint);
     let scan = top.table("scan", science::scan);
     let ports = top.table("ports", |table| ports::ports(table, &guard.protect));
+    let flood = top.table("flood", science::flood);
     let rate = top.table("rate", rate::rates);
     let (bans, offences) = top.table("bans", bans::bans);
     let events = top.table("events", events::events);
@@ -57,6 +58,7 @@ pub(super) fn read(top: &mut Section<'_, '_>) -> Reading {
         fingerprint,
         ports,
         scan,
+        flood,
         rate,
         offences,
     };

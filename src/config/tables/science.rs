@@ -1,9 +1,12 @@
-//! `[fingerprint]` and `[scan]`: what is known of scanners.
+//! `[fingerprint]`, `[scan]` and `[flood]`: what is known of scanners and floods.
 
 use super::STANCES;
 use crate::config::section::Section;
 use crate::config::units::Mistake;
-use crate::policy::{Fingerprint, Scan, tools};
+use std::time::Duration;
+
+use crate::memory::FloodRule;
+use crate::policy::{Fingerprint, Flood, Rate, Scan, tools};
 
 pub(super) fn fingerprint(table: &mut Section<'_, '_>) -> Fingerprint {
     let default = Fingerprint::default();
@@ -52,4 +55,21 @@ pub(super) fn scan(table: &mut Section<'_, '_>) -> Scan {
             own
         }
     }
+}
+
+pub(super) fn flood(table: &mut Section<'_, '_>) -> Flood {
+    let default = Flood::default();
+    let written = default.rule.map(|rule| Rate {
+        count: rule.surplus() as u32,
+        per: Duration::from_secs(1),
+        burst: 1,
+    });
+    let surplus = table.rate("surplus", written, None);
+    let per_second = surplus.map(|rate| rate.count as f32 / rate.per.as_secs_f32());
+    if per_second.is_some_and(|surplus| surplus < FloodRule::LEAST as f32) {
+        let message = "a few honest visitors would be a flood";
+        let help = format!("write surplus = \"{}/s\" or more", FloodRule::LEAST);
+        table.error(&["surplus"], Mistake::new(message).help(help));
+    }
+    Flood { rule: per_second.map(FloodRule::new), except: table.ports("except", default.except) }
 }

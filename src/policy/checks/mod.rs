@@ -5,6 +5,7 @@
 mod allowlist;
 mod denylist;
 mod fingerprint;
+pub(super) mod flood;
 mod ports;
 mod quirks;
 mod rate;
@@ -14,19 +15,22 @@ mod standing;
 pub use fingerprint::tools;
 
 use super::{Finding, Policy};
-use crate::memory::{Bucket, Moment, Seen, SharedBucket, Source, Target};
+use crate::memory::{Bucket, Flood, Moment, Seen, SharedBucket, Source, Target};
 use crate::packet::Syn;
 
 /// All checks, in the order in which they are asked.
 ///
+/// `flood` stands behind `ports`, so what it tells is told of attempts that get that far.
+///
 /// `scan` stands before `ports`, because `ports` settles the attempts that `scan` learns from.
-pub const CHECKS: [Check; 8] = [
+pub const CHECKS: [Check; 9] = [
     allowlist::CHECK,
     denylist::CHECK,
     quirks::CHECK,
     fingerprint::CHECK,
     scan::CHECK,
     ports::CHECK,
+    flood::CHECK,
     rate::CHECK,
     standing::CHECK,
 ];
@@ -51,6 +55,10 @@ impl CheckId {
     pub const NONE: CheckId = CheckId(u8::MAX);
     /// The check that also answers for packets that cannot be parsed.
     pub const QUIRKS: CheckId = CheckId(2);
+    /// The first check that looks at whether a port is served.
+    pub(super) const SCAN: CheckId = CheckId(4);
+    /// The check behind which only what is served comes.
+    pub(super) const FLOOD: CheckId = CheckId(6);
 
     /// Its name in policy, log and counters.
     pub fn name(self) -> &'static str {
@@ -73,6 +81,10 @@ pub struct Case<'a> {
     pub network: &'a mut Bucket,
     /// Attempts of everybody.
     pub total: &'a SharedBucket,
+    /// The watch for floods; not to be changed here.
+    pub flood: &'a Flood,
+    /// A forged flood lasts: what comes may say anything, so nothing is learnt from it.
+    pub frozen: bool,
     /// The same attempt, if it was seen before.
     pub seen: Option<Seen>,
     /// It does not look like the connections that its source completed.
@@ -94,6 +106,7 @@ mod tests {
     #[test]
     fn names_are_the_policys_words() {
         assert_eq!(CheckId::QUIRKS.name(), "quirks");
+        assert_eq!((CheckId::SCAN.name(), CheckId::FLOOD.name()), ("scan", "flood"));
         assert_eq!(CheckId::NONE.name(), "none");
         for (i, check) in CHECKS.iter().enumerate() {
             assert!(check.name.chars().all(|c| c.is_ascii_lowercase()), "{}", check.name);

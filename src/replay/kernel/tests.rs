@@ -67,7 +67,7 @@ fn who_is_proven() {
     ] {
         let mut kernel = Kernel::new(&Config::default());
         if opened {
-            kernel.connects(&syn(5000, 22));
+            kernel.connects(&syn(5000, 22), false);
         }
         kernel.passes(data(from, to, flags), at(0));
         assert_eq!(proven(&mut kernel, at(1)), expected, "{opened} {from:?} {to:?} {flags:#x}");
@@ -116,7 +116,7 @@ fn suspects_knock_slowly_and_floods_stop_at_the_ceiling() {
     offend(&mut kernel, Standing::Suspect, at(0));
     assert_eq!(dropped(&mut kernel, 50), 30, "20 at once pass the pace of suspects");
     let mut kernel = Kernel::new(&Config::default());
-    kernel.connects(&syn(1, 80));
+    kernel.connects(&syn(1, 80), false);
     kernel.passes(data(ends(SERVER, 80), ends(CLIENT, 1), 0x18), at(0));
     offend(&mut kernel, Standing::Suspect, at(0));
     assert_eq!(dropped(&mut kernel, 50), 0, "but the proven have no pace");
@@ -140,7 +140,7 @@ fn a_full_set_of_meters_lets_pass() {
     config.guard.set_size = 0;
     config.guard.ceiling = Some(Rate { count: 1, per: Duration::from_secs(1), burst: 1 });
     let mut kernel = Kernel::new(&config);
-    kernel.connects(&syn(1, 80));
+    kernel.connects(&syn(1, 80), false);
     kernel.passes(data(ends(SERVER, 80), ends(CLIENT, 1), 0x18), at(0));
     for _ in 0..3 {
         assert_eq!(
@@ -148,4 +148,30 @@ fn a_full_set_of_meters_lets_pass() {
             Early::Judge { proven: false, suspect: false }
         );
     }
+}
+
+#[test]
+fn a_connection_is_completed_once() {
+    let mut kernel = Kernel::new(&Config::default());
+    let opening = syn(1, 80);
+    let ends = ((opening.src, opening.sport), (opening.dst, opening.dport));
+    let goes_on = |flags| Segment { src: ends.0, dst: ends.1, flags: Flags(flags) };
+    let ack = goes_on(Flags::ACK);
+    assert!(!kernel.completes(ack, false), "nobody opened it");
+    kernel.connects(&opening, false);
+    assert!(!kernel.completes(goes_on(Flags::RST | Flags::ACK), false));
+    assert!(
+        !kernel.completes(Segment { src: ends.1, dst: ends.0, flags: Flags(Flags::ACK) }, false)
+    );
+    assert!(kernel.completes(ack, false));
+    assert!(!kernel.completes(ack, false));
+    kernel.connects(&opening, true);
+    assert!(!kernel.completes(ack, false), "the same SYN again opens nothing");
+    kernel.connects(&opening, false);
+    assert!(kernel.completes(ack, false), "a new one does");
+
+    let answer = Segment { src: ends.1, dst: ends.0, flags: Flags(Flags::SYN | Flags::ACK) };
+    kernel.connects(&opening, false);
+    assert!(!kernel.completes(answer, false));
+    assert!(kernel.completes(answer, true) && !kernel.completes(ack, true));
 }
