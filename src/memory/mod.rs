@@ -15,7 +15,7 @@ mod walk;
 pub use attempts::{Attempts, Place, Seen};
 pub use gcra::{Bucket, Full, Limit, SharedBucket};
 pub use key::{NetworkKey, SourceKey};
-pub use networks::Networks;
+pub use networks::{Neighbours, Networks, Share};
 pub use source::{CLASSES, Offences, Source, Stack};
 pub use table::{Bounds, Memory, Remembered, Shard};
 pub use time::Moment;

@@ -1,9 +1,10 @@
 //! The one call that everything leads to.
 
 use super::{
-    CHECKS, Case, CheckId, Decision, Evidence, EvidenceKind, Finding, Policy, Ruling, Standing,
+    CHECKS, Case, CheckId, Decision, Evidence, EvidenceKind, Finding, Policy, Ruling, Scope,
+    Standing,
 };
-use crate::memory::{Memory, Moment, Remembered, SharedBucket, Source, SourceKey, Stack, Target};
+use crate::memory::{Memory, Moment, Remembered, SharedBucket, Source, SourceKey, Target};
 use crate::packet::Syn;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -45,9 +46,10 @@ pub fn judge(policy: &Policy, memory: &Memory, syn: &Syn, now: Moment) -> Decisi
         own,
         new_target: false,
         charged: false,
+        scope: Scope::All,
     };
     let verdict = ask(&mut case, |_, _| {});
-    let charged = case.charged;
+    let (charged, scope, returned) = (case.charged, case.scope, case.returned());
     if charged {
         attempts.charged(place);
     }
@@ -58,11 +60,13 @@ pub fn judge(policy: &Policy, memory: &Memory, syn: &Syn, now: Moment) -> Decisi
         evidence: verdict.evidence,
         retransmission: seen.is_some(),
         earned: Standing::Clean,
+        scope: Scope::All,
+        renew: false,
     };
-    let mut charge = Charge { weight: 0, score: verdict.score, condemned: None, own };
+    let mut charge = Charge { weight: 0, score: verdict.score, condemned: None, own, scope };
     match verdict.outcome {
         Outcome::Trusted => return decision,
-        Outcome::Passed => source.stack.admitted(signature, syn.proven),
+        Outcome::Passed => source.stack.admitted(signature, syn.proven, returned),
         Outcome::Denied(of) => {
             decision.ruling = Ruling::Drop;
             charge.weight = u16::from(of);
@@ -77,9 +81,14 @@ pub fn judge(policy: &Policy, memory: &Memory, syn: &Syn, now: Moment) -> Decisi
         attempts.counted(place);
         source.offences.open(policy.offences.within, now);
         if foreign && source.offences.contest() {
-            source.stack = Stack::Ambiguous;
+            source.stack.blur();
         }
-        decision.earned = offend(source, policy, charge, now);
+        (decision.earned, decision.scope) = offend(source, policy, charge, now);
+        decision.renew = decision.earned == Standing::Suspect
+            && syn.proven
+            && !own
+            && !foreign
+            && !source.offences.is_brute_forced();
     }
     decision
 }
@@ -92,6 +101,8 @@ struct Charge {
     condemned: Option<bool>,
     /// Nobody else can have sent this SYN.
     own: bool,
+    /// What a ban for it closes.
+    scope: Scope,
 }
 
 impl Charge {
@@ -100,9 +111,10 @@ impl Charge {
     }
 }
 
-/// Counts an offence in a window that is open, and says which standing it has earned.
-fn offend(source: &mut Source, policy: &Policy, charge: Charge, now: Moment) -> Standing {
-    let Charge { weight, score, condemned, own } = charge;
+/// Counts an offence in a window that is open, and says which standing it has earned, and what a
+/// ban closes: one port only if everything in the window is that kind of offence.
+fn offend(source: &mut Source, policy: &Policy, charge: Charge, now: Moment) -> (Standing, Scope) {
+    let Charge { weight, score, condemned, own, scope } = charge;
     let rules = &policy.offences;
     let offences = &mut source.offences;
     offences.denied = offences.denied.saturating_add(weight);
@@ -110,13 +122,15 @@ fn offend(source: &mut Source, policy: &Policy, charge: Charge, now: Moment) -> 
     if own && !offences.contested {
         offences.own = offences.own.saturating_add(weight);
     }
+    offences.wide |= scope == Scope::All && (weight > 0 || condemned.is_some());
+    let scope = if offences.wide { Scope::All } else { scope };
     let enough =
         condemned.is_some() || offences.denied >= rules.after || offences.score >= SUSPICIOUS;
     let condemned_by_own = condemned == Some(true) && !offences.contested;
     let standing = if condemned_by_own || offences.own >= rules.after {
         Standing::Banned
     } else if !enough {
-        return Standing::Clean;
+        return (Standing::Clean, Scope::All);
     } else if rules.evidence == EvidenceKind::Any {
         Standing::Banned
     } else {
@@ -127,8 +141,12 @@ fn offend(source: &mut Source, policy: &Policy, charge: Charge, now: Moment) -> 
         offences.own = 0;
     }
     (offences.denied, offences.score) = (0, 0);
-    source.suspect_until = now + HANDOVER;
-    standing
+    // A ban at one port ends there; the source is judged as before everywhere else.
+    let banned_there = standing == Standing::Banned && scope == Scope::Port;
+    if !banned_there {
+        source.suspect_until = now + HANDOVER;
+    }
+    (standing, scope)
 }
 
 /// Where the checks came to.
@@ -221,11 +239,8 @@ pub fn explain(
     let key = SourceKey::of(syn.src);
     let network_key = key.network(policy.rate.network_v4, policy.rate.network_v6);
     let hash = attempt(memory, key, syn);
-    let (known, mut network, seen) = {
-        let (shard, place) = memory.shard(network_key);
-        let (source, network) = shard.peek(key, place, syn.proven);
-        (source, network, shard.attempts.peek(hash, now))
-    };
+    let (mut shard, place) = memory.shard(network_key);
+    let (known, seen) = (shard.peek(key), shard.attempts.peek(hash, now));
     let mut source = known.unwrap_or_default();
     let total: SharedBucket = memory.total.copy();
     let mut case = Case {
@@ -233,7 +248,7 @@ pub fn explain(
         syn,
         now,
         source: &mut source,
-        network: &mut network,
+        network: shard.imagined(place, syn.proven),
         total: &total,
         seen,
         // An imagined SYN looks like the source's own.
@@ -242,6 +257,7 @@ pub fn explain(
         own: syn.proven && known.is_some_and(|known| known.stack.owns(signature(syn))),
         new_target: false,
         charged: false,
+        scope: Scope::All,
     };
     let mut rows: Vec<Row> =
         (0..CHECKS.len() as u8).map(|index| Row { check: CheckId(index), finding: None }).collect();

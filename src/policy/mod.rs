@@ -14,5 +14,5 @@ pub use ports::PortSet;
 pub use prefixes::PrefixSet;
 pub use settings::{
     Allowlist, Class, Denylist, EvidenceKind, Fingerprint, Offences, Policy, Ports, Quirks, Rate,
-    Rates, Scan, Stance,
+    Rates, Scan, Scope, Stance,
 };

@@ -13,8 +13,8 @@ mod standing;
 
 pub use fingerprint::tools;
 
-use super::{Finding, Policy};
-use crate::memory::{Bucket, Moment, Seen, SharedBucket, Source, Target};
+use super::{Finding, Policy, Scope};
+use crate::memory::{Moment, Neighbours, Seen, SharedBucket, Source, Target};
 use crate::packet::Syn;
 
 /// All checks, in the order in which they are asked.
@@ -70,7 +70,7 @@ pub struct Case<'a> {
     /// What is remembered of its source…
     pub source: &'a mut Source,
     /// …and what the sources of its network share.
-    pub network: &'a mut Bucket,
+    pub network: Neighbours<'a>,
     /// Attempts of everybody.
     pub total: &'a SharedBucket,
     /// The same attempt, if it was seen before.
@@ -85,6 +85,16 @@ pub struct Case<'a> {
     pub new_target: bool,
     /// Set by the check that charges an attempt against the rates.
     pub charged: bool,
+    /// Set by the check that refuses: what a ban for it closes.
+    pub scope: Scope,
+}
+
+impl Case<'_> {
+    /// Does the attempt come back, after as long as an honest system takes?
+    #[inline]
+    pub fn returned(&self) -> bool {
+        self.seen.is_some_and(|seen| seen.age >= self.policy.offences.patience)
+    }
 }
 
 #[cfg(test)]

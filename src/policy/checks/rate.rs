@@ -1,6 +1,6 @@
 //! How often: per source, per source and service class, per network, and all together.
 //!
-//! An attempt is charged once and only if all four buckets take it; a retransmission of one that
+//! An attempt is charged once and only if all buckets take it; a retransmission of one that
 //! was charged passes free, and one that was not tries again. So a client that was throttled
 //! gets in with its next retransmission if it calms down. A proven source has one retransmission
 //! free: it could otherwise open one connection after the other with the same ports and sequence
@@ -8,12 +8,24 @@
 //!
 //! SYNs that look otherwise than the connections which their source completed have a bucket of
 //! their own: whoever forges a proven source's address uses up that one, and not the source's.
+//!
+//! Whoever forges the address of a source that is not proven, or imitates one that is, does use up
+//! its buckets. But he sends SYN after SYN, and an honest system repeats the one that it sent: an
+//! attempt that was refused and comes back draws on buckets of its own, a [share](RETURNED) of
+//! the usual ones. So the client gets in after a second. A guesser gains next to nothing by it: a few
+//! attempts, each of which was counted as an offence when it was first refused.
 
 use super::{Case, Check};
-use crate::memory::{Full, Limit};
-use crate::policy::{Evidence, Finding, Rate, Rates};
+use crate::memory::{Bucket, Full, Limit, Share};
+use crate::policy::{Class, Evidence, Finding, Rate, Rates};
 
 pub(super) const CHECK: Check = Check { name: "rate", about: "how often it tries", look };
+
+/// The usual limits are so many times those of attempts that come back.
+const RETURNED: u32 = 4;
+
+/// So many attempts may come back at once in any case.
+const RETURNED_BURST: u32 = 2;
 
 #[inline]
 fn look(case: &mut Case<'_>) -> Finding {
@@ -22,46 +34,126 @@ fn look(case: &mut Case<'_>) -> Finding {
         return Finding::Pass;
     }
     let rates = &case.policy.rate;
-    let now = case.now;
     let (index, class) = rates.class_of(case.syn.dport);
     // What was charged once has not offended by being repeated.
     let offence = u8::from(class.offends && again.is_none());
+    let usual = Drawn { index, class, source: rates.source, network: rates.network };
+    let total = rates.total.map(Rate::limit);
 
-    let [class_limit, source_limit, network_limit, total_limit] =
-        [class.rate, rates.source, rates.network, rates.total].map(|rate| rate.map(Rate::limit));
-
-    let (class_limit, source_limit) = match case.foreign {
-        true => (class_limit.or(source_limit), None),
-        false => (class_limit, source_limit),
+    let refusal = usual.test(case, offence).or_else(|| {
+        let full = total.and_then(|limit| case.total.test(limit, case.now).err())?;
+        Some(("total", offence, full))
+    });
+    let Some((what, weight, Full { seen, limit })) = refusal else {
+        usual.charge(case);
+        charge_total(case, total);
+        return Finding::Pass;
     };
-    let source = &mut *case.source;
-    let bucket = if case.foreign { &mut source.foreign } else { &mut source.classes[index] };
-    let tests = [
-        (class.name, offence, class_limit.map_or(Ok(()), |limit| bucket.test(limit, now))),
-        ("source", offence, source_limit.map_or(Ok(()), |limit| source.all.test(limit, now))),
-        ("network", 0, network_limit.map_or(Ok(()), |limit| case.network.test(limit, now))),
-        ("total", 0, total_limit.map_or(Ok(()), |limit| case.total.test(limit, now))),
-    ];
-    for (what, weight, test) in tests {
-        if let Err(Full { seen, limit }) = test {
-            let evidence = Evidence { what, seen: seen as f32, limit: limit as f32 };
-            return Finding::Deny { evidence, weight };
-        }
+    if what != "total" && again.is_none() && case.returned() && usual.takes_back(case) {
+        charge_total(case, total);
+        return Finding::Pass;
     }
-    if let Some(limit) = class_limit {
-        bucket.charge(limit, now);
+    if what == class.name {
+        case.scope = class.ban;
     }
-    if let Some(limit) = source_limit {
-        source.all.charge(limit, now);
-    }
-    if let Some(limit) = network_limit {
-        case.network.charge(limit, now);
-    }
-    if let Some(limit) = total_limit {
-        case.total.charge(limit, now);
+    Finding::Deny { evidence: Evidence { what, seen: seen as f32, limit: limit as f32 }, weight }
+}
+
+fn charge_total(case: &mut Case<'_>, total: Option<Limit>) {
+    if let Some(limit) = total {
+        case.total.charge(limit, case.now);
     }
     case.charged = true;
-    Finding::Pass
+}
+
+/// What an attempt draws on, but for the total.
+struct Drawn<'a> {
+    index: usize,
+    class: &'a Class,
+    source: Option<Rate>,
+    network: Option<Rate>,
+}
+
+impl Drawn<'_> {
+    /// The limits of the class's bucket and of the source's. What looks foreign draws on one only.
+    #[inline]
+    fn own_limits(&self, foreign: bool) -> (Option<Limit>, Option<Limit>) {
+        let (class, source) = (self.class.rate.map(Rate::limit), self.source.map(Rate::limit));
+        if foreign { (class.or(source), None) } else { (class, source) }
+    }
+
+    /// The network's buckets, for attempts that come back or for others.
+    #[inline]
+    fn shares(&self, returned: bool) -> [(Share, Option<Rate>, &'static str); 2] {
+        let class = Share { class: Some(self.index), returned };
+        let all = Share { class: None, returned };
+        [(class, self.class.network, self.class.network_name), (all, self.network, "network")]
+    }
+
+    /// The bucket that is full, if one is: its name, how the refusal weighs, and how full it is.
+    #[inline]
+    fn test(&self, case: &Case<'_>, offence: u8) -> Option<(&'static str, u8, Full)> {
+        let (now, source) = (case.now, &case.source);
+        let (class_limit, source_limit) = self.own_limits(case.foreign);
+        let bucket = if case.foreign { &source.foreign } else { &source.classes[self.index] };
+        let full = |limit: Option<Limit>, bucket: &Bucket| {
+            limit.and_then(|limit| bucket.test(limit, now).err())
+        };
+        if let Some(full) = full(class_limit, bucket) {
+            return Some((self.class.name, offence, full));
+        }
+        if let Some(full) = full(source_limit, &source.all) {
+            return Some(("source", offence, full));
+        }
+        self.shares(false).into_iter().find_map(|(share, rate, name)| {
+            let full = case.network.test(share, rate?.limit(), now).err()?;
+            Some((name, 0, full))
+        })
+    }
+
+    #[inline]
+    fn charge(&self, case: &mut Case<'_>) {
+        let now = case.now;
+        let (class_limit, source_limit) = self.own_limits(case.foreign);
+        let source = &mut *case.source;
+        let bucket =
+            if case.foreign { &mut source.foreign } else { &mut source.classes[self.index] };
+        if let Some(limit) = class_limit {
+            bucket.charge(limit, now);
+        }
+        if let Some(limit) = source_limit {
+            source.all.charge(limit, now);
+        }
+        for (share, rate, _) in self.shares(false) {
+            if let Some(rate) = rate {
+                case.network.charge(share, rate.limit(), now);
+            }
+        }
+    }
+
+    /// Charges an attempt that comes back to the buckets of such attempts, if all of them take it.
+    fn takes_back(&self, case: &mut Case<'_>) -> bool {
+        let now = case.now;
+        let own = self.class.rate.or(self.source).map(|rate| rate.share().limit());
+        let shares = self
+            .shares(true)
+            .map(|(share, rate, _)| rate.map(|rate| (share, rate.share().limit())));
+        let takes = own.is_none_or(|limit| case.source.returned.test(limit, now).is_ok())
+            && shares
+                .into_iter()
+                .flatten()
+                .all(|(share, limit)| case.network.test(share, limit, now).is_ok());
+        if takes {
+            if let Some(limit) = own {
+                case.source.returned.charge(limit, now);
+            }
+            shares
+                .into_iter()
+                .flatten()
+                .for_each(|(share, limit)| case.network.charge(share, limit, now));
+        }
+        takes
+    }
 }
 
 /// An attempt at a closed port costs as much as so many at one that is served.
@@ -76,7 +168,10 @@ pub(super) fn hammers(case: &mut Case<'_>) -> Option<Full> {
     }
     let rate = case.policy.rate.other.rate?;
     let limit = Rate { count: rate.count / CLOSED, burst: rate.burst / CLOSED, ..rate }.limit();
-    let bucket = &mut case.source.classes[Rates::CLASSES];
+    let source = &mut *case.source;
+    // Who forges a proven source's address must not use up its allowance here either.
+    let bucket =
+        if case.foreign { &mut source.foreign } else { &mut source.classes[Rates::CLASSES] };
     let full = bucket.test(limit, case.now).err();
     bucket.charge(limit, case.now);
     full
@@ -88,5 +183,15 @@ impl Rate {
     fn limit(self) -> Limit {
         let per = self.per.as_secs().saturating_mul(1_000_000_000);
         Limit::new(self.count, per.saturating_add(self.per.subsec_nanos().into()), self.burst)
+    }
+
+    /// What attempts that come back have of it.
+    #[inline]
+    fn share(self) -> Self {
+        Self {
+            count: self.count,
+            per: self.per.saturating_mul(RETURNED),
+            burst: (self.burst / RETURNED).max(RETURNED_BURST),
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::packet::{Flags, Options};
-use crate::policy::{CheckId, Evidence, Ruling};
+use crate::policy::{CheckId, Evidence, Ruling, Scope};
 
 const SERVER: &str = "198.51.100.2";
 const CLIENT: &str = "192.0.2.9";
@@ -82,6 +82,8 @@ fn offend(kernel: &mut Kernel, earned: Standing, now: Moment) {
         evidence: Evidence::default(),
         retransmission: false,
         earned,
+        scope: Scope::All,
+        renew: false,
     };
     kernel.offence(SourceKey::of(ends(CLIENT, 0).0), &decision, now).unwrap();
 }
