@@ -14,8 +14,6 @@ pub struct Source {
     pub all: Bucket,
     /// Its attempts per service class, by the class's place in the policy.
     pub classes: [Bucket; CLASSES],
-    /// Attempts that do not look like the connections it completed: perhaps somebody else's.
-    pub foreign: Bucket,
     /// Its denials of late.
     pub offences: Offences,
     /// What it tried, for the scan test.

@@ -26,7 +26,7 @@ pub fn judge(policy: &Policy, memory: &Memory, syn: &Syn, now: Moment) -> Decisi
     let signature = signature(syn);
 
     let (mut shard, hash) = memory.shard(network);
-    let Remembered { source, network, attempts } = shard.recall(key, hash, syn.proven, now);
+    let Remembered { source, shadow, network, attempts } = shard.recall(key, hash, syn.proven, now);
     source.stack.proven(syn.proven);
     let foreign = source.stack.disowns(signature);
     let (seen, place) = attempts.enter(attempt, now);
@@ -40,7 +40,7 @@ pub fn judge(policy: &Policy, memory: &Memory, syn: &Syn, now: Moment) -> Decisi
         network,
         total: &memory.total,
         seen,
-        foreign,
+        shadow: if foreign { shadow.cast() } else { None },
         target,
         own,
         new_target: false,
@@ -237,7 +237,7 @@ pub fn explain(
         total: &total,
         seen,
         // An imagined SYN looks like the source's own.
-        foreign: false,
+        shadow: None,
         target: target(memory, syn),
         own: syn.proven && known.is_some_and(|known| known.stack.owns(signature(syn))),
         new_target: false,

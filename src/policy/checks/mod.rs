@@ -75,8 +75,9 @@ pub struct Case<'a> {
     pub total: &'a SharedBucket,
     /// The same attempt, if it was seen before.
     pub seen: Option<Seen>,
-    /// It does not look like the connections that its source completed.
-    pub foreign: bool,
+    /// It does not look like the connections that its source completed: who is charged for it
+    /// instead of the source.
+    pub shadow: Option<&'a mut Source>,
     /// Where it wants to.
     pub target: Target,
     /// The source is proven, and nobody else can have sent this SYN.
@@ -85,6 +86,17 @@ pub struct Case<'a> {
     pub new_target: bool,
     /// Set by the check that charges an attempt against the rates.
     pub charged: bool,
+}
+
+impl Case<'_> {
+    /// Whose allowance the attempt draws on.
+    #[inline]
+    pub fn payer(&mut self) -> &mut Source {
+        match &mut self.shadow {
+            Some(shadow) => shadow,
+            None => self.source,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -6,8 +6,9 @@
 //! free: it could otherwise open one connection after the other with the same ports and sequence
 //! number, all for the price of one.
 //!
-//! SYNs that look otherwise than the connections which their source completed have a bucket of
-//! their own: whoever forges a proven source's address uses up that one, and not the source's.
+//! SYNs that look otherwise than the connections which their source completed are charged to its
+//! shadow: whoever forges a proven source's address uses up that one's buckets, and not the
+//! source's.
 
 use super::{Case, Check};
 use crate::memory::{Full, Limit};
@@ -30,12 +31,11 @@ fn look(case: &mut Case<'_>) -> Finding {
     let [class_limit, source_limit, network_limit, total_limit] =
         [class.rate, rates.source, rates.network, rates.total].map(|rate| rate.map(Rate::limit));
 
-    let (class_limit, source_limit) = match case.foreign {
-        true => (class_limit.or(source_limit), None),
-        false => (class_limit, source_limit),
+    let source = match &mut case.shadow {
+        Some(shadow) => &mut **shadow,
+        None => &mut *case.source,
     };
-    let source = &mut *case.source;
-    let bucket = if case.foreign { &mut source.foreign } else { &mut source.classes[index] };
+    let bucket = &mut source.classes[index];
     let tests = [
         (class.name, offence, class_limit.map_or(Ok(()), |limit| bucket.test(limit, now))),
         ("source", offence, source_limit.map_or(Ok(()), |limit| source.all.test(limit, now))),
@@ -76,9 +76,10 @@ pub(super) fn hammers(case: &mut Case<'_>) -> Option<Full> {
     }
     let rate = case.policy.rate.other.rate?;
     let limit = Rate { count: rate.count / CLOSED, burst: rate.burst / CLOSED, ..rate }.limit();
-    let bucket = &mut case.source.classes[Rates::CLASSES];
-    let full = bucket.test(limit, case.now).err();
-    bucket.charge(limit, case.now);
+    let now = case.now;
+    let bucket = &mut case.payer().classes[Rates::CLASSES];
+    let full = bucket.test(limit, now).err();
+    bucket.charge(limit, now);
     full
 }
 
