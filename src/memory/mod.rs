@@ -17,6 +17,6 @@ pub use gcra::{Bucket, Full, Limit, SharedBucket};
 pub use key::{NetworkKey, SourceKey};
 pub use networks::{Neighbours, Networks, Share};
 pub use source::{CLASSES, Offences, Source, Stack};
-pub use table::{Bounds, Memory, Remembered, Shard};
+pub use table::{Bounds, Memory, Remembered, Shadow, Shard};
 pub use time::Moment;
 pub use walk::{Steps, Target, Walk};

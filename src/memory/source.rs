@@ -14,10 +14,8 @@ pub struct Source {
     pub all: Bucket,
     /// Its attempts per service class, by the class's place in the policy.
     pub classes: [Bucket; CLASSES],
-    /// Attempts that do not look like the connections it completed: perhaps somebody else's.
-    pub foreign: Bucket,
-    /// Attempts that were refused for its rate and came back.
-    pub returned: Bucket,
+    /// Attempts that were refused for its rate and came back, per service class.
+    pub returned: [Bucket; CLASSES],
     /// Its denials of late.
     pub offences: Offences,
     /// What it tried, for the scan test.

@@ -60,10 +60,27 @@ pub struct Shard {
 pub struct Remembered<'a> {
     /// The source.
     pub source: &'a mut Source,
+    /// Where to remember what comes in its name and does not look like it.
+    pub shadow: Shadow<'a>,
     /// What its network's proven sources share, or its others.
     pub network: Neighbours<'a>,
     /// Attempts of late.
     pub attempts: &'a mut Attempts,
+}
+
+/// A proven source's shadow: attempts in its name that do not look like the connections which it
+/// completed. They may be forged, or come from another machine behind the same address; in any
+/// case they draw on nothing that is the source's own. Shadows live among the newcomers.
+#[derive(Debug)]
+pub struct Shadow<'a>(Option<(&'a mut LruCache<SourceKey, Source, RandomState>, SourceKey)>);
+
+impl<'a> Shadow<'a> {
+    /// What is remembered of it, made new if nothing is. `None` for a source that is not proven:
+    /// of that, nobody can tell what looks like it.
+    #[inline]
+    pub fn cast(self) -> Option<&'a mut Source> {
+        self.0.map(|(newcomers, key)| newcomers.get_or_insert_mut(key.shadow(), Source::default))
+    }
 }
 
 impl Memory {
@@ -184,6 +201,7 @@ impl Shard {
         }
         Remembered {
             source: home.peek_mut(&key).unwrap_or_else(|| unreachable!("it was just put there")),
+            shadow: Shadow(proven.then_some((elsewhere, key))),
             network: Neighbours::new(&mut self.networks, hash, proven),
             attempts: &mut self.attempts,
         }

@@ -27,7 +27,7 @@ pub fn judge(policy: &Policy, memory: &Memory, syn: &Syn, now: Moment) -> Decisi
     let signature = signature(syn);
 
     let (mut shard, hash) = memory.shard(network);
-    let Remembered { source, network, attempts } = shard.recall(key, hash, syn.proven, now);
+    let Remembered { source, shadow, network, attempts } = shard.recall(key, hash, syn.proven, now);
     source.stack.proven(syn.proven);
     let foreign = source.stack.disowns(signature);
     let (seen, place) = attempts.enter(attempt, now);
@@ -41,7 +41,7 @@ pub fn judge(policy: &Policy, memory: &Memory, syn: &Syn, now: Moment) -> Decisi
         network,
         total: &memory.total,
         seen,
-        foreign,
+        shadow: if foreign { shadow.cast() } else { None },
         target,
         own,
         new_target: false,
@@ -123,7 +123,6 @@ fn offend(source: &mut Source, policy: &Policy, charge: Charge, now: Moment) -> 
         offences.own = offences.own.saturating_add(weight);
     }
     offences.wide |= scope == Scope::All && (weight > 0 || condemned.is_some());
-    let scope = if offences.wide { Scope::All } else { scope };
     let enough =
         condemned.is_some() || offences.denied >= rules.after || offences.score >= SUSPICIOUS;
     let condemned_by_own = condemned == Some(true) && !offences.contested;
@@ -142,11 +141,11 @@ fn offend(source: &mut Source, policy: &Policy, charge: Charge, now: Moment) -> 
     }
     (offences.denied, offences.score) = (0, 0);
     // A ban at one port ends there; the source is judged as before everywhere else.
-    let banned_there = standing == Standing::Banned && scope == Scope::Port;
-    if !banned_there {
-        source.suspect_until = now + HANDOVER;
+    if standing == Standing::Banned && scope == Scope::Port && !offences.wide {
+        return (standing, Scope::Port);
     }
-    (standing, scope)
+    source.suspect_until = now + HANDOVER;
+    (standing, Scope::All)
 }
 
 /// Where the checks came to.
@@ -252,7 +251,7 @@ pub fn explain(
         total: &total,
         seen,
         // An imagined SYN looks like the source's own.
-        foreign: false,
+        shadow: None,
         target: target(memory, syn),
         own: syn.proven && known.is_some_and(|known| known.stack.owns(signature(syn))),
         new_target: false,

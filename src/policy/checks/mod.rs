@@ -75,8 +75,9 @@ pub struct Case<'a> {
     pub total: &'a SharedBucket,
     /// The same attempt, if it was seen before.
     pub seen: Option<Seen>,
-    /// It does not look like the connections that its source completed.
-    pub foreign: bool,
+    /// It does not look like the connections that its source completed: who is charged for it
+    /// instead of the source.
+    pub shadow: Option<&'a mut Source>,
     /// Where it wants to.
     pub target: Target,
     /// The source is proven, and nobody else can have sent this SYN.
@@ -94,6 +95,21 @@ impl Case<'_> {
     #[inline]
     pub fn returned(&self) -> bool {
         self.seen.is_some_and(|seen| seen.age >= self.policy.offences.patience)
+    }
+
+    /// Whose allowance the attempt draws on.
+    #[inline]
+    pub fn payer(&self) -> &Source {
+        self.shadow.as_deref().unwrap_or(self.source)
+    }
+
+    /// The same, to charge it.
+    #[inline]
+    pub fn payer_mut(&mut self) -> &mut Source {
+        match &mut self.shadow {
+            Some(shadow) => shadow,
+            None => self.source,
+        }
     }
 }
 

@@ -6,8 +6,9 @@
 //! free: it could otherwise open one connection after the other with the same ports and sequence
 //! number, all for the price of one.
 //!
-//! SYNs that look otherwise than the connections which their source completed have a bucket of
-//! their own: whoever forges a proven source's address uses up that one, and not the source's.
+//! SYNs that look otherwise than the connections which their source completed are charged to its
+//! shadow: whoever forges a proven source's address uses up that one's buckets, and not the
+//! source's.
 //!
 //! Whoever forges the address of a source that is not proven, or imitates one that is, does use up
 //! its buckets. But he sends SYN after SYN, and an honest system repeats the one that it sent: an
@@ -75,13 +76,6 @@ struct Drawn<'a> {
 }
 
 impl Drawn<'_> {
-    /// The limits of the class's bucket and of the source's. What looks foreign draws on one only.
-    #[inline]
-    fn own_limits(&self, foreign: bool) -> (Option<Limit>, Option<Limit>) {
-        let (class, source) = (self.class.rate.map(Rate::limit), self.source.map(Rate::limit));
-        if foreign { (class.or(source), None) } else { (class, source) }
-    }
-
     /// The network's buckets, for attempts that come back or for others.
     #[inline]
     fn shares(&self, returned: bool) -> [(Share, Option<Rate>, &'static str); 2] {
@@ -93,16 +87,12 @@ impl Drawn<'_> {
     /// The bucket that is full, if one is: its name, how the refusal weighs, and how full it is.
     #[inline]
     fn test(&self, case: &Case<'_>, offence: u8) -> Option<(&'static str, u8, Full)> {
-        let (now, source) = (case.now, &case.source);
-        let (class_limit, source_limit) = self.own_limits(case.foreign);
-        let bucket = if case.foreign { &source.foreign } else { &source.classes[self.index] };
-        let full = |limit: Option<Limit>, bucket: &Bucket| {
-            limit.and_then(|limit| bucket.test(limit, now).err())
-        };
-        if let Some(full) = full(class_limit, bucket) {
+        let (now, payer) = (case.now, case.payer());
+        let full = |rate: Option<Rate>, bucket: &Bucket| bucket.test(rate?.limit(), now).err();
+        if let Some(full) = full(self.class.rate, &payer.classes[self.index]) {
             return Some((self.class.name, offence, full));
         }
-        if let Some(full) = full(source_limit, &source.all) {
+        if let Some(full) = full(self.source, &payer.all) {
             return Some(("source", offence, full));
         }
         self.shares(false).into_iter().find_map(|(share, rate, name)| {
@@ -114,15 +104,12 @@ impl Drawn<'_> {
     #[inline]
     fn charge(&self, case: &mut Case<'_>) {
         let now = case.now;
-        let (class_limit, source_limit) = self.own_limits(case.foreign);
-        let source = &mut *case.source;
-        let bucket =
-            if case.foreign { &mut source.foreign } else { &mut source.classes[self.index] };
-        if let Some(limit) = class_limit {
-            bucket.charge(limit, now);
+        let payer = case.payer_mut();
+        if let Some(rate) = self.class.rate {
+            payer.classes[self.index].charge(rate.limit(), now);
         }
-        if let Some(limit) = source_limit {
-            source.all.charge(limit, now);
+        if let Some(rate) = self.source {
+            payer.all.charge(rate.limit(), now);
         }
         for (share, rate, _) in self.shares(false) {
             if let Some(rate) = rate {
@@ -134,25 +121,21 @@ impl Drawn<'_> {
     /// Charges an attempt that comes back to the buckets of such attempts, if all of them take it.
     fn takes_back(&self, case: &mut Case<'_>) -> bool {
         let now = case.now;
+        // A class without a rate of its own has that of the source.
         let own = self.class.rate.or(self.source).map(|rate| rate.share().limit());
-        let shares = self
-            .shares(true)
-            .map(|(share, rate, _)| rate.map(|rate| (share, rate.share().limit())));
-        let takes = own.is_none_or(|limit| case.source.returned.test(limit, now).is_ok())
-            && shares
-                .into_iter()
-                .flatten()
-                .all(|(share, limit)| case.network.test(share, limit, now).is_ok());
-        if takes {
-            if let Some(limit) = own {
-                case.source.returned.charge(limit, now);
-            }
-            shares
-                .into_iter()
-                .flatten()
-                .for_each(|(share, limit)| case.network.charge(share, limit, now));
+        let shares = self.shares(true).map(|(share, rate, _)| (share, rate.map(Rate::share)));
+        let shares = shares.into_iter().filter_map(|(share, rate)| Some((share, rate?.limit())));
+        let bucket = case.payer().returned[self.index];
+        if own.is_some_and(|limit| bucket.test(limit, now).is_err())
+            || shares.clone().any(|(share, limit)| case.network.test(share, limit, now).is_err())
+        {
+            return false;
         }
-        takes
+        if let Some(limit) = own {
+            case.payer_mut().returned[self.index].charge(limit, now);
+        }
+        shares.for_each(|(share, limit)| case.network.charge(share, limit, now));
+        true
     }
 }
 
@@ -168,12 +151,10 @@ pub(super) fn hammers(case: &mut Case<'_>) -> Option<Full> {
     }
     let rate = case.policy.rate.other.rate?;
     let limit = Rate { count: rate.count / CLOSED, burst: rate.burst / CLOSED, ..rate }.limit();
-    let source = &mut *case.source;
-    // Who forges a proven source's address must not use up its allowance here either.
-    let bucket =
-        if case.foreign { &mut source.foreign } else { &mut source.classes[Rates::CLASSES] };
-    let full = bucket.test(limit, case.now).err();
-    bucket.charge(limit, case.now);
+    let now = case.now;
+    let bucket = &mut case.payer_mut().classes[Rates::CLASSES];
+    let full = bucket.test(limit, now).err();
+    bucket.charge(limit, now);
     full
 }
 

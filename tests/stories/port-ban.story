@@ -1,0 +1,16 @@
+# Everything that a source has against it is guessing at a service whose bans close one port only.
+# The judge says the same as ever; what the ban closes is told by explain, list and log.
+  [ports]
+  open = "22"
+  [rate.class.login]
+  ban = "port"
+
+0s     203.0.113.7 > 198.51.100.2:22             -> accept
+1s     203.0.113.7 > 198.51.100.2:22 proven x4/10ms -> accept
+2s     203.0.113.7 > 198.51.100.2:22 proven x4/100ms -> drop rate
+3s     203.0.113.7 > 198.51.100.2:22 proven      -> drop rate earns banned at port
+# One other offence among them, and the ban is for everything.
+1000s  203.0.113.7 > 198.51.100.2:22 proven x5/10ms -> accept
+1001s  203.0.113.7 > 198.51.100.2:22 proven flags=SF -> drop quirks
+1002s  203.0.113.7 > 198.51.100.2:22 proven x3/100ms -> drop rate
+1003s  203.0.113.7 > 198.51.100.2:22 proven      -> drop rate earns banned
