@@ -38,11 +38,11 @@ fn start(config: &Config) -> (Firewall, Receiver<Event>) {
 }
 
 fn add(firewall: &Firewall, net: &str, standing: Standing) {
-    let net = net.parse().unwrap();
+    let net: ipnet::IpNet = net.parse().unwrap();
     let lasts = Some(Duration::from_secs(600));
     let added = firewall
         .orders()
-        .ask(|reply| Order::Add { net, standing, lasts, reason: "a test".into(), reply })
+        .ask(|reply| Order::Add { whom: net.into(), standing, lasts, reason: "a test".into(), reply })
         .unwrap()
         .unwrap();
     assert!(added.in_kernel);
@@ -70,6 +70,8 @@ fn offend(firewall: &Firewall, source: &str, earned: Standing) -> bool {
     firewall.orders().offence(Offence {
         source: SourceKey::of(source.parse().unwrap()),
         earned,
+        port: None,
+        renew: false,
         check: "scan",
         evidence: Evidence { what: "unserved", seen: 5.0, limit: 4.0 },
         decided: Instant::now(),
@@ -211,8 +213,8 @@ fn a_life_of_the_table() {
         assert_eq!((elements("banned4"), elements("suspect6")), (0, 1));
 
         let removed = |net: &str| {
-            let net = net.parse().unwrap();
-            firewall.orders().ask(|reply| Order::Remove { net, reply }).unwrap()
+            let net: ipnet::IpNet = net.parse().unwrap();
+            firewall.orders().ask(|reply| Order::Remove { whom: net.into(), reply }).unwrap()
         };
         assert_eq!(removed("2001:db8:5::/64").unwrap().entry.standing, Standing::Suspect);
         assert_eq!(removed("2001:db8:5::/64"), None);
@@ -337,7 +339,7 @@ fn suspects_and_bans_on_the_wire() {
             let reach = |port| connects(&client, SocketAddr::new(here, port));
             let pardon = || {
                 let net = source.parse().unwrap();
-                firewall.orders().ask(|reply| Order::Remove { net, reply }).unwrap().unwrap();
+                firewall.orders().ask(|reply| Order::Remove { whom: net.into(), reply }).unwrap().unwrap();
             };
             assert!(reach(80) && reach(9999), "{source}: clean");
             add(&firewall, source, Standing::Suspect);
@@ -356,17 +358,17 @@ fn suspects_and_bans_on_the_wire() {
             pardon();
             assert!(reach(80) && reach(9999), "{source}: pardoned");
         }
-        // A suspect that floods a served port is paced.
+        // A suspect may knock at served ports as often as everybody.
         add(&firewall, "10.0.0.2/32", Standing::Suspect);
         let to: SocketAddr = "10.0.0.1:80".parse().unwrap();
         let through = client.on(move || {
-            let try_ = || TcpStream::connect_timeout(&to, Duration::from_millis(20)).is_ok();
+            let try_ = || TcpStream::connect_timeout(&to, Duration::from_millis(500)).is_ok();
             (0..60).filter(|_| try_()).count()
         });
-        assert!((15..50).contains(&through), "{through} of 60");
+        assert_eq!(through, 60);
         let counters = firewall.orders().ask(|reply| Order::Counters { reply }).unwrap();
         let named = |name| counters.kernel.iter().find(|(n, _)| *n == name).unwrap().1;
-        assert!(named("suspect_paced") >= 10 && named("suspect_stopped") >= 2, "{counters:?}");
+        assert!(named("suspect_stopped") >= 2, "{counters:?}");
         assert!(named("banned") >= 4, "{counters:?}");
         assert_eq!((counters.suspects, counters.banned), (1, 0));
     });

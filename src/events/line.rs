@@ -137,6 +137,7 @@ mod tests {
     fn standings() {
         let change = |standing, lasts: Option<u64>, reason: &str, offence, enforced| {
             Event::Standing(StandingChange {
+                port: None,
                 at: UNIX_EPOCH,
                 source: SourceKey::of("2001:db8:1:2::7".parse().unwrap()),
                 standing,

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::child::{OwnTools, ToolError};
-use super::names::{COUNTERS, FAMILIES, TABLE, is_wide};
+use super::entry::Whom;
+use super::names::{BANNED_AT, COUNTERS, FAMILIES, STEMS, TABLE, is_wide};
 use super::nft::Nft;
 use super::redirect::{self, Iptables, RedirectError};
 use super::ruleset::{Path, Stage, ruleset};
@@ -183,17 +184,20 @@ impl Kernel {
     /// Brings the sets of sources in step with the ledger: what is missing or ends at another
     /// time is set, what does not belong is taken out. Returns how many elements that took.
     pub(super) fn resync(&self, live: &[Elem]) -> Result<usize, ToolError> {
-        let mut wanted: HashMap<(&str, IpNet), Elem> =
-            live.iter().filter(|e| !is_wide(e.net)).map(|e| ((e.stem, e.net), *e)).collect();
+        let mut wanted: HashMap<(&str, Whom), Elem> = live
+            .iter()
+            .filter(|e| !is_wide(e.whom.net))
+            .map(|e| ((e.stem, e.whom), *e))
+            .collect();
         let mut changes = Vec::new();
-        for stem in ["banned", "suspect"] {
+        for stem in STEMS {
             for family in FAMILIES {
                 let there = self.nft.list(&["set", "inet", TABLE, &family.set(stem)])?;
-                for Listed { net, left, .. } in transaction::listed(&there) {
-                    match wanted.remove(&(stem, net)) {
+                for Listed { whom, left, .. } in transaction::listed(&there) {
+                    match wanted.remove(&(stem, whom)) {
                         Some(elem) if u64::from(elem.lasts.unwrap_or(0)).abs_diff(left) <= 2 => {}
                         Some(elem) => changes.push(Elem { fresh: false, ..elem }),
-                        None => changes.push(Elem { stem, net, lasts: None, fresh: false }),
+                        None => changes.push(Elem { stem, whom, lasts: None, fresh: false }),
                     }
                 }
             }
@@ -217,7 +221,7 @@ impl Kernel {
 /// Packets that each element has stopped. Slow for large sets: to be called on a thread of its own.
 pub(super) fn stopped(nft: &Nft) -> Vec<Listed> {
     let mut all = Vec::new();
-    for stem in ["banned", "refused", "stopped"] {
+    for stem in ["banned", BANNED_AT, "refused", "stopped"] {
         for family in FAMILIES {
             // A set that is missing now will be there at the next reading.
             let there = nft.list(&["set", "inet", TABLE, &family.set(stem)]).unwrap_or_default();

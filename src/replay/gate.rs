@@ -64,7 +64,7 @@ impl Gate {
         if decision.earned == Standing::Clean {
             return;
         }
-        if let Some(change) = self.kernel.offence(source, &decision, now) {
+        if let Some(change) = self.kernel.offence(source, syn.dport, &decision, now) {
             let place = match change.entry.standing {
                 Standing::Suspect => &mut track.suspect_at,
                 Standing::Banned => &mut track.banned_at,
@@ -91,7 +91,10 @@ impl Gate {
 fn accuses(decision: &Decision) -> bool {
     match decision.check.name() {
         "allowlist" | "denylist" | "ports" | "standing" | "flood" | "none" => false,
-        "rate" => !matches!(decision.evidence.what, "network" | "total"),
+        "rate" => {
+            let what = decision.evidence.what;
+            !matches!(what, "network" | "total") && !what.ends_with(", network")
+        }
         _ => true,
     }
 }

@@ -102,7 +102,7 @@ fn limits(table: &mut Section<'_, '_>, default: Class) -> Class {
         ban: table.word("ban", default.ban, &scopes),
         ..default
     };
-    if !class.offends && table.place("ban").is_some() {
+    if !class.offends && class.ban == Scope::Port {
         let help = "write offends = true, or leave `ban` out";
         let mistake = Mistake::new("`ban` has no effect where going over the rate is no offence");
         table.warn(&["ban"], mistake.help(help));
