@@ -10,6 +10,7 @@ mod admitting;
 mod crowds;
 mod demo;
 mod dying;
+mod forged;
 mod forwarding;
 mod lab;
 mod life;
