@@ -42,7 +42,13 @@ fn add(firewall: &Firewall, net: &str, standing: Standing) {
     let lasts = Some(Duration::from_secs(600));
     let added = firewall
         .orders()
-        .ask(|reply| Order::Add { whom: net.into(), standing, lasts, reason: "a test".into(), reply })
+        .ask(|reply| Order::Add {
+            whom: net.into(),
+            standing,
+            lasts,
+            reason: "a test".into(),
+            reply,
+        })
         .unwrap()
         .unwrap();
     assert!(added.in_kernel);
@@ -338,8 +344,12 @@ fn suspects_and_bans_on_the_wire() {
             let here: IpAddr = here.parse().unwrap();
             let reach = |port| connects(&client, SocketAddr::new(here, port));
             let pardon = || {
-                let net = source.parse().unwrap();
-                firewall.orders().ask(|reply| Order::Remove { whom: net.into(), reply }).unwrap().unwrap();
+                let net: ipnet::IpNet = source.parse().unwrap();
+                firewall
+                    .orders()
+                    .ask(|reply| Order::Remove { whom: net.into(), reply })
+                    .unwrap()
+                    .unwrap();
             };
             assert!(reach(80) && reach(9999), "{source}: clean");
             add(&firewall, source, Standing::Suspect);

@@ -112,7 +112,8 @@ impl Record {
     }
 
     fn standing(change: &StandingChange) -> Self {
-        let StandingChange { at, source, port, standing, lasts, reason, offence, enforced } = change;
+        let StandingChange { at, source, port, standing, lasts, reason, offence, enforced } =
+            change;
         let (verb, level) = match (standing, enforced) {
             (Standing::Clean, _) => ("CLEAR", Level::Notice),
             (Standing::Suspect, true) => ("SUSPECT", Level::Warning),

@@ -184,11 +184,8 @@ impl Kernel {
     /// Brings the sets of sources in step with the ledger: what is missing or ends at another
     /// time is set, what does not belong is taken out. Returns how many elements that took.
     pub(super) fn resync(&self, live: &[Elem]) -> Result<usize, ToolError> {
-        let mut wanted: HashMap<(&str, Whom), Elem> = live
-            .iter()
-            .filter(|e| !is_wide(e.whom.net))
-            .map(|e| ((e.stem, e.whom), *e))
-            .collect();
+        let mut wanted: HashMap<(&str, Whom), Elem> =
+            live.iter().filter(|e| !is_wide(e.whom.net)).map(|e| ((e.stem, e.whom), *e)).collect();
         let mut changes = Vec::new();
         for stem in STEMS {
             for family in FAMILIES {

@@ -370,7 +370,9 @@ impl Ledger {
 
     fn wide_ban_over(&self, address: IpAddr, now: SystemTime) -> Option<&Entry> {
         let around = self.wide.iter().filter(|net| net.contains(&address));
-        around.filter_map(|net| self.entries.get(&Whom::from(*net))).find(|entry| entry.is_live(now))
+        around
+            .filter_map(|net| self.entries.get(&Whom::from(*net)))
+            .find(|entry| entry.is_live(now))
     }
 
     /// Every entry, live ones and remembered ones, in no order.

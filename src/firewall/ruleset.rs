@@ -154,12 +154,10 @@ fn early(config: &Config) -> Vec<Rule> {
 }
 
 fn banned() -> impl Iterator<Item = Rule> {
-    let lookups = FAMILIES
-        .into_iter()
-        .flat_map(|f| {
-            let at_a_port = say::source_and_port_in(f, BANNED_AT);
-            [say::source_in(f, "banned"), at_a_port, say::address_in(f, "saddr", "refused")]
-        });
+    let lookups = FAMILIES.into_iter().flat_map(|f| {
+        let at_a_port = say::source_and_port_in(f, BANNED_AT);
+        [say::source_in(f, "banned"), at_a_port, say::address_in(f, "saddr", "refused")]
+    });
     lookups.map(|hit| vec![hit, say::count("banned"), say::drop()])
 }
 

@@ -49,7 +49,8 @@ impl Ruleset {
 
 fn write_set(out: &mut String, set: &KernelSet) {
     let kind = serde_json::to_value(set.element_type()).unwrap_or(Value::Null);
-    let kinds = kind.as_array().map_or_else(|| vec![word(&kind)], |all| all.iter().map(word).collect());
+    let kinds =
+        kind.as_array().map_or_else(|| vec![word(&kind)], |all| all.iter().map(word).collect());
     let _ = writeln!(out, "\tset {} {{\n\t\ttype {}", set.name, kinds.join(" . "));
     if let Some(size) = set.size {
         let _ = writeln!(out, "\t\tsize {size}");

@@ -301,9 +301,7 @@ fn listed_element(element: &Value) -> Option<Listed> {
             let bits = u8::try_from(prefix["len"].as_u64()?).ok()?;
             IpNet::new(prefix["addr"].as_str()?.parse().ok()?, bits).ok()?.into()
         }
-        (None, Some(both)) => {
-            Whom { net: source(&both[0])?, port: Some(port(&both[1])?) }
-        }
+        (None, Some(both)) => Whom { net: source(&both[0])?, port: Some(port(&both[1])?) },
         (None, None) => source(value)?.into(),
     };
     let number = |at: &str| body.and_then(|body| body.pointer(at)).and_then(Value::as_u64);
@@ -372,15 +370,20 @@ mod tests {
             { "elem": { "val": { "concat": ["2001:db8:7::", "ssh"] }, "expires": 4 } },
             { "strange": 1 },
         ] } });
-        let read: Vec<_> =
-            listed(&[listing]).iter().map(|e| (e.whom.net.to_string(), e.whom.port, e.left, e.packets)).collect();
+        let read: Vec<_> = listed(&[listing])
+            .iter()
+            .map(|e| (e.whom.net.to_string(), e.whom.port, e.left, e.packets))
+            .collect();
         let expected = [
             ("192.0.2.1/32", None, 0, 0),
             ("2001:db8::/64", None, 59, 7),
             ("10.0.0.0/8", None, 3, 0),
             ("192.0.2.2/32", Some(22), 4, 0),
         ];
-        assert_eq!(read, expected.map(|(net, port, left, packets)| (net.to_owned(), port, left, packets)));
+        assert_eq!(
+            read,
+            expected.map(|(net, port, left, packets)| (net.to_owned(), port, left, packets))
+        );
     }
 
     #[test]

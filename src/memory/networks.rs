@@ -150,8 +150,9 @@ mod tests {
     #[test]
     fn no_two_of_a_networks_buckets_are_the_same() {
         let classes = std::iter::once(None).chain((0..CLASSES).map(Some));
-        let shares: Vec<Share> =
-            classes.flat_map(|class| [false, true].map(|returned| Share { class, returned })).collect();
+        let shares: Vec<Share> = classes
+            .flat_map(|class| [false, true].map(|returned| Share { class, returned }))
+            .collect();
         for hash in [0, 7, u64::MAX] {
             let mut networks = Networks::new(256);
             for (n, (share, proven)) in

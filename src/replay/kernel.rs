@@ -76,7 +76,8 @@ impl Kernel {
         }
         // Standings end by themselves; what ended needs no telling here.
         self.ledger.expire(clock);
-        let standing = self.ledger.get_at(syn.src, syn.dport, clock).filter(|entry| entry.is_live(clock));
+        let standing =
+            self.ledger.get_at(syn.src, syn.dport, clock).filter(|entry| entry.is_live(clock));
         let standing = standing.map_or(Standing::Clean, |entry| entry.standing);
         match standing {
             Standing::Banned => return Early::Drop("banned"),

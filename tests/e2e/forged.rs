@@ -77,7 +77,8 @@ fn flooded_visits(
         let from = SocketAddr::new(from, 10_000 + (n % 20_000) as u16);
         let to = SocketAddr::new(to, flooded[n as usize % flooded.len()]);
         let syn = Probe { seq: n.wrapping_mul(2_654_435_761), ..Probe::syn(from, to) };
-        syn.ttl(201).manner(manner)
+        // A scanner's is that of nmap -sS, hops and all: known and refused by its header.
+        syn.ttl(if manner == Manner::Scanner { 51 } else { 201 }).manner(manner)
     };
     let syns: Vec<Probe> = (0..FLOOD).map(syn).collect();
     let flooding = world.rogues.spawn(move || Forge::open()?.flood(syns, PER_SECOND)).unwrap();

@@ -12,6 +12,7 @@ mod demo;
 mod dying;
 mod forged;
 mod forwarding;
+mod guessing;
 mod lab;
 mod life;
 mod mending;

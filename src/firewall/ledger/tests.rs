@@ -152,7 +152,8 @@ fn who_is_spared() {
         ("0.0.0.0/0", Spared::Never),
         ("2001:db8:1::/48", Spared::Never),
     ] {
-        let refused = ledger.add(net.parse::<IpNet>().unwrap(), Standing::Banned, None, "x".into(), at(0));
+        let refused =
+            ledger.add(net.parse::<IpNet>().unwrap(), Standing::Banned, None, "x".into(), at(0));
         assert_eq!(refused, Err(why), "{net}");
     }
     let wide: IpNet = "10.0.0.0/8".parse().unwrap();

@@ -42,8 +42,7 @@ impl Worker {
             if self.ledger.entry(whom).is_some_and(|entry| entry.is_live(now)) {
                 let probing = self.state.tally.count(whom, element.packets, after);
                 let suspect = probing && whom.port.is_none();
-                let prolonged =
-                    if suspect { self.ledger.prolong(whom.net, now) } else { None };
+                let prolonged = if suspect { self.ledger.prolong(whom.net, now) } else { None };
                 if let Some(change) = prolonged {
                     self.note(change, batch, false);
                 }
