@@ -206,6 +206,9 @@ fn a_life_of_the_table() {
         let mut other = config.clone();
         other.guard.mark_bit = 4;
         other.guard.set_size = 1000;
+        other.guard.proven_for = Duration::from_secs(1800);
+        run("nft add element inet portcullis proven4 { 203.0.113.77, 203.0.113.78 timeout 5m }");
+        run("nft add element inet portcullis proven6 { 2001:db8:77:: timeout 1h }");
         other.bans.never = vec!["203.0.113.5/32".parse().unwrap()];
         firewall.open().unwrap();
         let config_ = Arc::new(other);
@@ -217,6 +220,12 @@ fn a_life_of_the_table() {
         let text = table_text();
         assert!(text.contains("size 1000") && text.contains("meta mark | 0x00000040"), "{text}");
         assert_eq!((elements("banned4"), elements("suspect6")), (0, 1));
+        // Proofs outlast their set, and last no longer than in the new one.
+        let proven = run("nft list set inet portcullis proven4");
+        for element in ["203.0.113.77 expires 29m", "203.0.113.78 timeout 4m"] {
+            assert!(proven.contains(element), "{proven}");
+        }
+        assert_eq!(elements("proven6"), 1);
 
         let removed = |net: &str| {
             let net: ipnet::IpNet = net.parse().unwrap();

@@ -349,6 +349,11 @@ fn advice(
             "The port is not served: start the service, or name the port in [ports] open."
                 .to_owned()
         }
+        "rate" if evidence.what.ends_with("network") => format!(
+            "Its whole network tries too often (limit: {}). A connection that is tried again after \
+             a second has a quarter of that limit to itself.",
+            evidence.what
+        ),
         "rate" => {
             format!("It is let in again when it tries less often (limit: {}).", evidence.what)
         }

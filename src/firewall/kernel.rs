@@ -7,10 +7,10 @@ use ipnet::IpNet;
 
 use super::child::{OwnTools, ToolError};
 use super::entry::Whom;
-use super::names::{BANNED_AT, COUNTERS, FAMILIES, STEMS, TABLE, is_wide};
+use super::names::{BANNED_AT, COUNTERS, FAMILIES, PROVEN, STEMS, TABLE, is_wide};
 use super::nft::Nft;
 use super::redirect::{self, Iptables, RedirectError};
-use super::ruleset::{Path, Stage, ruleset};
+use super::ruleset::{Path, Ruleset, Stage, ruleset};
 use super::sets;
 use super::transaction::{self, BATCH, Elem, Listed, Present};
 use crate::config::{Config, FailMode};
@@ -81,11 +81,37 @@ impl Kernel {
     fn install_stage(&self, stage: Stage) -> Result<(), ToolError> {
         let program = ruleset(&self.config, stage);
         let present = Present::read(&self.nft.table()?);
+        let proven = self.proven(&program, &present);
         match self.nft.apply(&transaction::install(&program, &present)) {
             // What is there does not fit, whatever it is.
             Err(ToolError::Refused { .. }) => self.nft.apply(&transaction::reinstall(&program)),
             other => other,
+        }?;
+        // If it fails, they prove themselves again with their next connections.
+        let _ = self.change(&proven);
+        Ok(())
+    }
+
+    /// The proven sources, where their set is about to be replaced by one that is declared
+    /// otherwise: the ledger does not know them, only the kernel does.
+    fn proven(&self, program: &Ruleset, present: &Present) -> Vec<Elem> {
+        let mut proven = Vec::new();
+        for family in FAMILIES {
+            let name = family.set(PROVEN);
+            let set = program.sets.iter().find(|set| set.name == name);
+            let Some(set) = set.filter(|set| present.replaces(set)) else { continue };
+            let there = self.nft.list(&["set", "inet", TABLE, &name]).unwrap_or_default();
+            let mut listed = transaction::listed(&there);
+            listed.sort_by_key(|element| std::cmp::Reverse(element.left));
+            listed.truncate(set.size.map_or(usize::MAX, |size| size as usize));
+            let longest = set.timeout.unwrap_or(u32::MAX);
+            proven.extend(listed.into_iter().map(|element| {
+                let left = u32::try_from(element.left).unwrap_or(u32::MAX);
+                let lasts = Some(left.clamp(1, longest));
+                Elem { stem: PROVEN, whom: element.whom, lasts, fresh: true }
+            }));
         }
+        proven
     }
 
     /// Are the table's rules and sets there? Elements are not looked at.
@@ -118,7 +144,7 @@ impl Kernel {
             });
         }
         let iptables = self.iptables()?;
-        iptables.install(&self.config).map_err(RedirectError::Iptables)?;
+        iptables.install(&self.config).map_err(RedirectError::of_iptables)?;
         Ok(format!("by {}", iptables.variant()))
     }
 
@@ -127,7 +153,7 @@ impl Kernel {
             return Ok(iptables.clone());
         }
         let iptables = Iptables::find(&self.own, &self.config.bans.state_dir)
-            .map_err(RedirectError::Iptables)?;
+            .map_err(RedirectError::of_iptables)?;
         self.legacy = iptables.variant().contains("legacy");
         self.iptables = Some(iptables.clone());
         Ok(iptables)
@@ -146,7 +172,7 @@ impl Kernel {
         if self.path() != Some(Path::Iptables) {
             return Ok(false);
         }
-        self.iptables()?.install(&self.config).map_err(RedirectError::Iptables)
+        self.iptables()?.install(&self.config).map_err(RedirectError::of_iptables)
     }
 
     /// Hands no more SYNs to the queue. Bans go on acting.
@@ -155,7 +181,7 @@ impl Kernel {
         match path {
             Stage::Open(Path::Iptables) => {
                 let iptables = self.iptables()?;
-                iptables.remove().map_err(RedirectError::Iptables)?;
+                iptables.remove().map_err(RedirectError::of_iptables)?;
             }
             Stage::Open(_) | Stage::Closed => {}
         }

@@ -48,6 +48,9 @@ pub(super) const STEMS: [&str; 3] = ["banned", BANNED_AT, "suspect"];
 /// The stem of the sets of those that are banned at one port: each element is a source and a port.
 pub(super) const BANNED_AT: &str = "banned_at";
 
+/// The stem of the sets of proven sources, which the kernel fills by itself.
+pub(super) const PROVEN: &str = "proven";
+
 /// The stem of the set that holds a source of this standing; `None` for clean ones.
 pub(super) fn stem_of(whom: Whom, standing: Standing) -> Option<&'static str> {
     match standing {

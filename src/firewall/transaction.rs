@@ -54,6 +54,11 @@ impl Present {
         self.chains.contains_key("gate")
     }
 
+    /// The set is there, but declared otherwise.
+    pub(super) fn replaces(&self, set: &KernelSet) -> bool {
+        self.sets.contains_key(&set.name) && !self.keeps(set)
+    }
+
     /// The set is there and declared alike, so its elements can stay.
     pub(super) fn keeps(&self, set: &KernelSet) -> bool {
         let Some(there) = self.sets.get(&set.name) else { return false };

@@ -14,7 +14,7 @@ use super::entry::{Entry, Whom};
 use super::kernel::Kernel;
 use super::latency::Histogram;
 use super::ledger::{Change, Ledger, Rules, Spared};
-use super::names::{is_wide, stem_of};
+use super::names::{PROVEN, is_wide, stem_of};
 use super::orders::{Counters, Message, Offence, Opened, Order, Told};
 use super::redirect::RedirectError;
 use super::store::{Line, Store};
@@ -214,7 +214,7 @@ impl Worker {
         if offence.renew {
             // A proof that is gone already is no harm.
             let whom = Whom::from(source.prefix());
-            batch.elements.insert(("proven", whom), Put { until: None, fresh: false });
+            batch.elements.insert((PROVEN, whom), Put { until: None, fresh: false });
         }
         match self.ledger.offence(source, port, earned, check, evidence, now) {
             Ok(change) => {

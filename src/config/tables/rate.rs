@@ -6,6 +6,9 @@ use crate::config::source::Place;
 use crate::config::units::Mistake;
 use crate::policy::{Class, PortSet, Rate, Rates, Scope};
 
+/// A network has the rate of so many sources, if it has one and none is written.
+const SOURCES: u32 = 10;
+
 /// The burst of `total` when nothing is written.
 const TOTAL_BURST: u32 = 10_000;
 
@@ -90,10 +93,16 @@ fn class(table: &mut Section<'_, '_>, default: Class) -> Placed {
 fn limits(table: &mut Section<'_, '_>, default: Class) -> Class {
     let burst = default.rate.map_or(1, |rate| rate.burst);
     let rate = table.rate("rate", default.rate, Some(("burst", burst)));
-    // A network's burst follows the source's unless it is written: ten sources at once.
-    let burst = rate.map_or(1, |rate| rate.burst.saturating_mul(10));
-    let burst = default.network.map_or(burst, |rate| rate.burst);
-    let network = table.rate("network", default.network, Some(("network_burst", burst)));
+    // A network's rate follows the source's unless it is written: whoever raises that one is not
+    // to meet another limit at once.
+    let tenfold = rate.map(|rate| Rate {
+        count: rate.count.saturating_mul(SOURCES),
+        burst: rate.burst.saturating_mul(SOURCES),
+        ..rate
+    });
+    let burst = tenfold.map_or(1, |rate| rate.burst);
+    let default_network = default.network.and(tenfold);
+    let network = table.rate("network", default_network, Some(("network_burst", burst)));
     let scopes = [("all", Scope::All), ("port", Scope::Port)];
     let class = Class {
         rate,

@@ -41,30 +41,28 @@ fn look(case: &mut Case<'_>) -> Finding {
     let usual = Drawn { index, class, source: rates.source, network: rates.network };
     let total = rates.total.map(Rate::limit);
 
-    let refusal = usual.test(case, offence).or_else(|| {
-        let full = total.and_then(|limit| case.total.test(limit, case.now).err())?;
-        Some(("total", offence, full))
-    });
+    let comes_back = again.is_none() && case.returned();
+    // Where too many come altogether, nobody has offended.
+    let too_many = total.and_then(|limit| case.total.test(limit, case.now).err());
+    let refusal = match (usual.test(case, offence), too_many) {
+        (None, None) => {
+            usual.charge(case);
+            None
+        }
+        (Some(_), None) if comes_back && usual.takes_back(case) => None,
+        (own, all) => own.or(all.map(|full| ("total", 0, full))),
+    };
     let Some((what, weight, Full { seen, limit })) = refusal else {
-        usual.charge(case);
-        charge_total(case, total);
+        if let Some(limit) = total {
+            case.total.charge(limit, case.now);
+        }
+        case.charged = true;
         return Finding::Pass;
     };
-    if what != "total" && again.is_none() && case.returned() && usual.takes_back(case) {
-        charge_total(case, total);
-        return Finding::Pass;
-    }
     if what == class.name {
         case.scope = class.ban;
     }
     Finding::Deny { evidence: Evidence { what, seen: seen as f32, limit: limit as f32 }, weight }
-}
-
-fn charge_total(case: &mut Case<'_>, total: Option<Limit>) {
-    if let Some(limit) = total {
-        case.total.charge(limit, case.now);
-    }
-    case.charged = true;
 }
 
 /// What an attempt draws on, but for the total.
