@@ -24,8 +24,28 @@ pub struct Source {
     pub stack: Stack,
     /// A suspect until then, while the kernel's set has not caught up.
     pub suspect_until: Moment,
+    /// Its buckets were emptied once, because somebody else had filled them.
+    relieved: bool,
     /// When it was last moved to the front of those that are kept longest.
     pub(super) promoted: Moment,
+}
+
+impl Source {
+    /// Takes note that the source is proven (or no longer is).
+    ///
+    /// If it has proven itself between SYNs that look otherwise, the others have never come to
+    /// anything, and what it was charged with was mostly their doing: it starts with empty buckets.
+    /// Only once, so that nobody makes a habit of it.
+    #[inline]
+    pub fn prove(&mut self, proven: bool) {
+        let before = self.stack;
+        self.stack.proven(proven);
+        let parted = before != self.stack && matches!(self.stack, Stack::Blurred(_));
+        if parted && !self.relieved {
+            (self.all, self.classes) = Default::default();
+            self.relieved = true;
+        }
+    }
 }
 
 /// A forger who knows that a source is proven has this many guesses at how its SYNs look.
@@ -210,6 +230,29 @@ mod tests {
             assert!(stack.disowns(foreign) && !stack.disowns(own), "{learnt:?}: {stack:?}");
             assert!(!stack.owns(own) && !stack.owns(foreign), "and nobody is banned for it");
         }
+    }
+
+    #[test]
+    fn it_is_relieved_once_of_what_others_did() {
+        let limit = super::super::Limit::new(1, 60_000_000_000, 1);
+        let mut source = Source::default();
+        for relieved in [true, false] {
+            source.stack.admitted(1, false, false);
+            source.classes[0].charge(limit, Moment(0));
+            source.stack.admitted(2, false, true);
+            source.prove(true);
+            assert_eq!(source.classes[0].test(limit, Moment(0)).is_ok(), relieved);
+            source.classes[0].charge(limit, Moment(0));
+            source.prove(true);
+            assert!(source.classes[0].test(limit, Moment(0)).is_err(), "what it does now counts");
+            source.prove(false);
+        }
+        // With one look there is nobody else to blame.
+        let mut source = Source::default();
+        source.stack.admitted(1, false, false);
+        source.classes[0].charge(limit, Moment(0));
+        source.prove(true);
+        assert!(source.classes[0].test(limit, Moment(0)).is_err());
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub fn judge(policy: &Policy, memory: &Memory, syn: &Syn, now: Moment) -> Decisi
 
     let (mut shard, hash) = memory.shard(network);
     let Remembered { source, shadow, network, attempts } = shard.recall(key, hash, syn.proven, now);
-    source.stack.proven(syn.proven);
+    source.prove(syn.proven);
     let foreign = source.stack.disowns(signature);
     let (seen, place) = attempts.enter(attempt, now);
 
@@ -84,10 +84,11 @@ pub fn judge(policy: &Policy, memory: &Memory, syn: &Syn, now: Moment) -> Decisi
             source.stack.blur();
         }
         (decision.earned, decision.scope) = offend(source, policy, charge, now);
+        // Where somebody may be forging, a new proof would tell no more than the old one.
         decision.renew = decision.earned == Standing::Suspect
             && syn.proven
             && !own
-            && !foreign
+            && !source.offences.contested
             && !source.offences.is_brute_forced();
     }
     decision

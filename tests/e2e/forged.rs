@@ -31,7 +31,7 @@ in_lab! {
             let connected = seen[0].connected();
             assert!(connected.is_some_and(|time| time < ONE_KNOCK_MORE), "{victim}: {seen:?}");
             // From now on she is known, flood or not.
-            let seen = flooded_visits(&world, victim, &flooded, manner, 80, 3);
+            let seen = flooded_visits(&world, victim, &flooded, manner, port, 3);
             println!("{victim} again: {seen:?}");
             at_once(&seen, victim);
         }

@@ -174,3 +174,41 @@ impl Rate {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+    use crate::memory::{Bounds, Memory, Moment};
+    use crate::packet::Syn;
+    use crate::policy::{Policy, Ruling, judge};
+
+    /// One customer has a /48 and guesses from its /64s in turn, each time with an honest stack,
+    /// which repeats its SYN; every one that is let in is proven then.
+    #[test]
+    fn guessing_from_many_networks_of_one_customer_is_throttled() {
+        let mut policy = Policy::default();
+        policy.ports.any = true;
+        let memory = Memory::repeatable(Bounds { sources: 16_384, networks: 4096 });
+        let server = SocketAddr::new(Ipv6Addr::LOCALHOST.into(), 22);
+        let mut guesses = 0;
+        for n in 0..1000u64 {
+            let from =
+                IpAddr::from(Ipv6Addr::from_bits(0x2001_0db8_0007 << 80 | u128::from(n) << 64));
+            let syn = Syn { seq: n as u32, ..Syn::linux(SocketAddr::new(from, 40_000), server) };
+            // A hundred new ones a second, for ten seconds.
+            let at = 1_000_000_000 + n * 10_000_000;
+            let knock = |at| judge(&policy, &memory, &syn, Moment(at)).ruling;
+            if knock(at) == Ruling::Accept || knock(at + 1_010_000_000) == Ruling::Accept {
+                guesses += 1;
+                let next = Syn { seq: !syn.seq, proven: true, ..syn };
+                let ruling = judge(&policy, &memory, &next, Moment(at + 1_020_000_000)).ruling;
+                guesses += u32::from(ruling == Ruling::Accept);
+            }
+        }
+        // 50 at once and 40 a minute, so 8 in all this time; a quarter of that for those who come
+        // back; and the same again for those who are proven.
+        let most = (58 + 58 / 4 + 1) * 2;
+        assert!((100..=most).contains(&guesses), "{guesses} guesses, at most {most}");
+    }
+}
