@@ -32,7 +32,7 @@
 11.4s  203.0.113.8 > 198.51.100.2:22 ttl=44 proven suspect x5/1ms -> accept
 11.5s  203.0.113.8 > 198.51.100.2:22 ttl=44 proven suspect x4/1ms -> drop rate
 11.6s  203.0.113.8 > 198.51.100.2:22 proven suspect x5/1ms -> accept
-11.7s  203.0.113.8 > 198.51.100.2:22 proven suspect -> drop rate
+11.7s  203.0.113.8 > 198.51.100.2:22 proven suspect -> drop rate earns suspect
 
 # A client that was proven before pays for nothing of it.
 20s    203.0.113.9 > 198.51.100.2:22             -> accept
