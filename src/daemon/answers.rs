@@ -1,5 +1,6 @@
 //! What the daemon answers to the command line.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::mpsc::channel;
 use std::time::{Duration, SystemTime};
@@ -159,8 +160,9 @@ impl Daemon {
             net.is_none_or(|net| covers(net, told.entry.net))
                 && port.is_none_or(|port| told.entry.port == Some(port))
         };
-        let mut changed = 0;
-        let mut last = String::new();
+        // A source that is banned at some ports has as many standings.
+        let mut clean = BTreeSet::new();
+        let mut last = None;
         // All are sent before the first answer is waited for, so that the kernel is told of many at
         // once and not of one after the other.
         let removing = listed.iter().filter(covered).map(|told| {
@@ -170,12 +172,11 @@ impl Daemon {
         });
         for (whom, answer) in removing.collect::<Result<Vec<_>, Gone>>().map_err(gone)? {
             if answer.recv().map_err(|_| gone(Gone))?.is_some() {
-                changed += 1;
-                last = format!("{} is clean{}", whom.net, at_port(whom.port));
+                last = if clean.insert(whom.net) { whom.port } else { port };
             }
         }
-        let text = match (changed, net) {
-            (0, Some(net)) => {
+        let text = match (clean.first(), net) {
+            (None, Some(net)) => {
                 let around = listed
                     .iter()
                     .find(|told| told.entry.port.is_none() && told.entry.net.contains(&net));
@@ -186,10 +187,10 @@ impl Daemon {
                 let text = format!("{net} has no standing{}{more}", at_port(port));
                 return Err(Refusal::new(Trouble::Usage, text));
             }
-            (1, _) => last,
-            (n, _) => format!("{n} sources are clean{}", at_port(port)),
+            (Some(net), _) if clean.len() == 1 => format!("{net} is clean{}", at_port(last)),
+            _ => format!("{} sources are clean{}", clean.len(), at_port(port)),
         };
-        Ok(Done { changed, text, warnings: Vec::new() })
+        Ok(Done { changed: clean.len() as u64, text, warnings: Vec::new() })
     }
 
     /// What would become of an ordinary SYN from `address` to `port` at this moment?

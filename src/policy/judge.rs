@@ -123,7 +123,9 @@ fn offend(source: &mut Source, policy: &Policy, charge: Charge, now: Moment) -> 
     if own && !offences.contested {
         offences.own = offences.own.saturating_add(weight);
     }
-    offences.wide |= scope == Scope::All && (weight > 0 || condemned.is_some());
+    // What others may have forged must not widen a ban either.
+    let counts = own || rules.evidence == EvidenceKind::Any;
+    offences.wide |= counts && scope == Scope::All && (weight > 0 || condemned.is_some());
     let enough =
         condemned.is_some() || offences.denied >= rules.after || offences.score >= SUSPICIOUS;
     let condemned_by_own = condemned == Some(true) && !offences.contested;

@@ -86,7 +86,10 @@ in_lab! {
             let said = gate.ask(&["bans", "remove", from, "--port", "22"]);
             assert!(text(&said).contains("is clean at port 22"), "{}", text(&said));
             assert_eq!(world.visit_within(from, 80, HASTE), Visit::TimedOut);
-            assert!(gate.ask(&["bans", "remove", from]).status.success());
+            // Both at once.
+            assert!(gate.ask(&["bans", "add", from, "--port", "22"]).status.success());
+            let said = text(&gate.ask(&["bans", "remove", from]));
+            assert_eq!(said.trim(), format!("{named} is clean"));
             assert!(world.visit(from, 22).is_served() && world.visit(from, 80).is_served());
         }
         for (words, code) in [
