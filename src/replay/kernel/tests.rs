@@ -76,14 +76,18 @@ fn who_is_proven() {
 }
 
 fn offend(kernel: &mut Kernel, earned: Standing, now: Moment) {
+    offend_at(kernel, earned, Scope::All, false, now);
+}
+
+fn offend_at(kernel: &mut Kernel, earned: Standing, scope: Scope, renew: bool, now: Moment) {
     let decision = Decision {
         ruling: Ruling::Drop,
         check: CheckId::QUIRKS,
         evidence: Evidence::default(),
         retransmission: false,
         earned,
-        scope: Scope::All,
-        renew: false,
+        scope,
+        renew,
     };
     kernel.offence(SourceKey::of(ends(CLIENT, 0).0), 22, &decision, now).unwrap();
 }
@@ -103,6 +107,28 @@ fn standings_act() {
     assert_eq!(kernel.opening(&syn(6, 80), false, at(20 * minute)), passes(false));
     offend(&mut kernel, Standing::Banned, at(20 * minute));
     assert_eq!(kernel.opening(&syn(7, 80), true, at(20 * minute)), Early::Drop("banned"));
+}
+
+#[test]
+fn a_ban_at_one_port_acts_there() {
+    let mut kernel = Kernel::new(&Config::default());
+    offend_at(&mut kernel, Standing::Banned, Scope::Port, false, at(0));
+    let passes = Early::Judge { proven: false, suspect: false };
+    assert_eq!(kernel.opening(&syn(1, 22), true, at(1)), Early::Drop("banned"));
+    assert_eq!(kernel.opening(&syn(2, 21), true, at(1)), passes);
+    assert_eq!(kernel.opening(&syn(3, 22), true, at(600_000)), passes, "and ends");
+}
+
+#[test]
+fn a_proof_that_tells_too_little_is_forgotten() {
+    let mut kernel = Kernel::new(&Config::default());
+    kernel.connects(&syn(1, 22));
+    kernel.passes(data(ends(SERVER, 22), ends(CLIENT, 1), 0x18), at(0));
+    assert!(proven(&mut kernel, at(1)));
+    offend_at(&mut kernel, Standing::Suspect, Scope::All, true, at(2));
+    assert!(!proven(&mut kernel, at(3)));
+    kernel.passes(data(ends(SERVER, 22), ends(CLIENT, 1), 0x18), at(4));
+    assert!(proven(&mut kernel, at(5)));
 }
 
 #[test]
