@@ -20,6 +20,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::entry::{By, Entry, Whom};
+use super::names::is_wide;
 use crate::policy::Standing;
 
 /// The state folder cannot be used.
@@ -136,6 +137,10 @@ impl Line {
             "banned" => Standing::Banned,
             _ => return None,
         };
+        // Only one source can be banned at a port; the kernel has no place for anything else.
+        if record.port.is_some() && (standing == Standing::Suspect || is_wide(record.net)) {
+            return None;
+        }
         let rest = record.entry?;
         Some(Line::Is(Entry {
             net: record.net,

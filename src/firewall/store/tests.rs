@@ -8,7 +8,7 @@ fn entry(n: u8, standing: Standing, words: &str) -> Entry {
     let at = |secs: u64| UNIX_EPOCH + Duration::from_secs(1_800_000_000 + secs);
     Entry {
         net: format!("203.0.113.{n}/32").parse().unwrap(),
-        port: (n > 200).then_some(u16::from(n)),
+        port: (n > 200 && standing != Standing::Suspect).then_some(u16::from(n)),
         standing,
         since: at(n.into()),
         until: at(600 + u64::from(n)),
@@ -81,6 +81,19 @@ fn a_file_of_an_earlier_version_is_read() {
     let mut written = Vec::new();
     Line::Is(entry(8, Standing::Banned, "x")).encode(&mut written);
     assert_eq!(written, line.as_bytes(), "and an earlier version reads what knows of no port");
+}
+
+#[test]
+fn what_the_kernel_has_no_place_for_is_not_read() {
+    let at_a_port = |entry: Entry| {
+        let mut line = Vec::new();
+        Line::Is(Entry { port: Some(22), ..entry }).encode(&mut line);
+        Line::decode(line.trim_ascii_end())
+    };
+    let banned = entry(1, Standing::Banned, "x");
+    assert!(at_a_port(banned.clone()).is_some());
+    assert_eq!(at_a_port(entry(1, Standing::Suspect, "x")), None);
+    assert_eq!(at_a_port(Entry { net: "203.0.113.0/24".parse().unwrap(), ..banned }), None);
 }
 
 #[test]
