@@ -211,12 +211,13 @@ impl Worker {
             _ => format!("{what}: {} of {}", Measured(seen), Measured(limit)),
         };
         let Offence { source, port, earned, check, .. } = *offence;
-        if offence.renew {
+        let outcome = self.ledger.offence(source, port, earned, check, evidence, now);
+        if offence.renew && !matches!(outcome, Err(Spared::Never)) {
             // A proof that is gone already is no harm.
             let whom = Whom::from(source.prefix());
             batch.elements.insert((PROVEN, whom), Put { until: None, fresh: false });
         }
-        match self.ledger.offence(source, port, earned, check, evidence, now) {
+        match outcome {
             Ok(change) => {
                 batch.decided.push(offence.decided);
                 self.note(change, batch, false);
