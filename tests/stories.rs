@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! TIME  SOURCE[:PORT] > DESTINATION:PORT [WORD…] -> accept
-//! TIME  SOURCE[:PORT] > DESTINATION:PORT [WORD…] -> drop CHECK [earns suspect|banned]
+//! TIME  SOURCE[:PORT] > DESTINATION:PORT [WORD…] -> drop CHECK [earns suspect|banned|banned at port]
 //! ```
 //!
 //! Words: `flags=SF`, `seq=N`, `ack=N`, `ttl=N`, `window=N`, `length=N`, `data=N` (bytes behind
@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use portcullis::memory::{Bounds, Memory, Moment};
 use portcullis::packet::{Flags, Options, Syn};
-use portcullis::policy::{Decision, Policy, Ruling, Standing, judge};
+use portcullis::policy::{Decision, Policy, Ruling, Scope, Standing, judge};
 
 #[test]
 fn stories() {
@@ -204,6 +204,12 @@ fn describe(decision: &Decision) -> String {
     if decision.earned != Standing::Clean {
         said += " earns ";
         said += decision.earned.word();
+        if decision.scope == Scope::Port {
+            said += " at port";
+        }
+    }
+    if decision.renew {
+        said += " to be proven anew";
     }
     said
 }

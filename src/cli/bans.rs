@@ -35,6 +35,10 @@ enum Action {
         /// How long, such as 10m, 1h or 7d [default: the policy's first duration]
         #[arg(long = "for", value_name = "SPAN", value_parser = span)]
         lasts: Option<Duration>,
+        /// Only at this port; everywhere else it is judged like everybody
+        #[arg(long, value_name = "PORT", conflicts_with = "suspect",
+              value_parser = clap::value_parser!(u16).range(1..))]
+        port: Option<u16>,
         /// Only suspect: it still reaches served ports, after a second try
         #[arg(long)]
         suspect: bool,
@@ -48,6 +52,9 @@ enum Action {
         /// Address, prefix, or the word `all`
         #[arg(value_name = "ADDRESS|PREFIX|all", value_parser = who)]
         who: Who,
+        /// Only bans at this port
+        #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+        port: Option<u16>,
     },
 }
 
@@ -61,12 +68,17 @@ enum Who {
 pub fn run(args: &Args, socket: &Path, json: bool) -> ExitCode {
     let request = match args.action.clone() {
         None | Some(Action::List) => Request::Bans,
-        Some(Action::Add { net, lasts, suspect, reason }) => {
+        Some(Action::Add { net, lasts, port, suspect, reason }) => {
             let standing = if suspect { Standing::Suspect } else { Standing::Banned };
-            Request::BansAdd { net, standing, lasts, reason }
+            Request::BansAdd { net, port, standing, lasts, reason }
         }
-        Some(Action::Remove { who: Who::All }) => Request::BansRemove { net: None },
-        Some(Action::Remove { who: Who::Net(net) }) => Request::BansRemove { net: Some(net) },
+        Some(Action::Remove { who, port }) => {
+            let net = match who {
+                Who::All => None,
+                Who::Net(net) => Some(net),
+            };
+            Request::BansRemove { net, port }
+        }
     };
     match asked::answer(socket, &request) {
         Ok(Response::Bans(rows)) => asked::show(&rows, json, |rows| screen(rows, Timestamp::now())),
@@ -100,7 +112,7 @@ fn screen(rows: &[BanRow], now: Timestamp) -> String {
         };
         table.row([
             name(row.source),
-            row.standing.word().to_owned(),
+            standing(row),
             Span(left).to_string(),
             offences,
             Grouped(row.stopped_packets).to_string(),
@@ -110,8 +122,12 @@ fn screen(rows: &[BanRow], now: Timestamp) -> String {
     let banned = rows.iter().filter(|row| row.standing == Standing::Banned).count() as u64;
     let others = rows.len() as u64 - banned;
     let plural = if others == 1 { "" } else { "s" };
+    let ports = match rows.iter().any(|row| row.port.is_some()) {
+        true => "A port behind \"banned\": only there.\n",
+        false => "",
+    };
     format!(
-        "{}\n{} banned, {} suspect{plural}. STOPPED: packets that the kernel has dropped since.\n",
+        "{}\n{} banned, {} suspect{plural}. STOPPED: packets that the kernel has dropped since.\n{ports}",
         table.text(),
         Grouped(banned),
         Grouped(others),
@@ -129,6 +145,12 @@ fn why(row: &BanRow) -> String {
     } else {
         text
     }
+}
+
+/// `banned`, or `banned: 22` at one port only.
+fn standing(row: &BanRow) -> String {
+    let word = row.standing.word();
+    row.port.map_or_else(|| word.to_owned(), |port| format!("{word}: {port}"))
 }
 
 /// A single address without its `/32`.
@@ -184,7 +206,7 @@ mod tests {
     #[test]
     fn what_can_be_typed() {
         let add = |words: &str| match action(words) {
-            Ok(Some(Action::Add { net, lasts, suspect, reason })) => {
+            Ok(Some(Action::Add { net, lasts, suspect, reason, .. })) => {
                 (net.to_string(), lasts.map(|lasts| lasts.as_secs()), suspect, reason)
             }
             other => panic!("{words}: {other:?}"),
@@ -204,13 +226,25 @@ mod tests {
             ("add 203.0.113.7 --for soon", "10m"),
             ("add 203.0.113.7 --for 0s", "at least a second"),
             ("add 203.0.113.7 --for 20000d", "[denylist]"),
+            ("add 203.0.113.7 --port 0", "0 is not in 1..=65535"),
+            ("add 203.0.113.7 --port 22 --suspect", "cannot be used with"),
             ("remove", "ADDRESS|PREFIX|all"),
         ] {
             let error = action(words).unwrap_err();
             assert!(error.contains(complaint), "{words}: {error}");
         }
-        assert!(matches!(action("remove all"), Ok(Some(Action::Remove { who: Who::All }))));
-        assert!(matches!(action("rm 192.0.2.1"), Ok(Some(Action::Remove { who: Who::Net(_) }))));
+        let port_of = |words: &str| match action(words) {
+            Ok(Some(Action::Add { port, .. } | Action::Remove { port, .. })) => port,
+            other => panic!("{words}: {other:?}"),
+        };
+        assert_eq!(port_of("add 203.0.113.7 --port 22"), Some(22));
+        assert_eq!(port_of("remove 203.0.113.7 --port 22"), Some(22));
+        assert_eq!(port_of("remove all"), None);
+        assert!(matches!(action("remove all"), Ok(Some(Action::Remove { who: Who::All, .. }))));
+        assert!(matches!(
+            action("rm 192.0.2.1"),
+            Ok(Some(Action::Remove { who: Who::Net(_), .. }))
+        ));
         assert!(matches!(action("list"), Ok(Some(Action::List))));
         assert!(matches!(action(""), Ok(None)));
     }
@@ -220,6 +254,7 @@ mod tests {
         let now: Timestamp = "2026-09-21T14:13:20Z".parse().unwrap();
         let row = |source: &str, standing, left: i64, offences, reason: &str, who: &str| BanRow {
             source: source.parse().unwrap(),
+            port: None,
             standing,
             since: now,
             until: now + jiff::SignedDuration::from_secs(left),
@@ -229,8 +264,10 @@ mod tests {
             evidence: if who == "gate" { "login".into() } else { String::new() },
             stopped_packets: 1204,
         };
+        let rate = row("203.0.113.7/32", Standing::Banned, 200, 2, "rate", "gate");
         let rows = [
-            row("203.0.113.7/32", Standing::Banned, 200, 2, "rate", "gate"),
+            BanRow { port: Some(22), ..rate.clone() },
+            rate,
             row("2001:db8:1:2::/64", Standing::Suspect, 3600, 1, "ports", "gate"),
             row(
                 "192.0.2.0/24",
@@ -245,13 +282,15 @@ mod tests {
         assert_eq!(
             screen(&rows, now),
             "\
-SOURCE             STANDING  LEFT    OFFENCES  STOPPED  WHY
-203.0.113.7        banned    3m 20s         2    1,204  rate (login)
-2001:db8:1:2::/64  suspect   1h             1    1,204  ports (login)
-192.0.2.0/24       banned    0s             -    1,204  by admin: they know why…
-192.0.2.9          banned    8d             -    1,204  by admin
+SOURCE             STANDING    LEFT    OFFENCES  STOPPED  WHY
+203.0.113.7        banned: 22  3m 20s         2    1,204  rate (login)
+203.0.113.7        banned      3m 20s         2    1,204  rate (login)
+2001:db8:1:2::/64  suspect     1h             1    1,204  ports (login)
+192.0.2.0/24       banned      0s             -    1,204  by admin: they know w…
+192.0.2.9          banned      8d             -    1,204  by admin
 
-3 banned, 1 suspect. STOPPED: packets that the kernel has dropped since.
+4 banned, 1 suspect. STOPPED: packets that the kernel has dropped since.
+A port behind \"banned\": only there.
 "
         );
         assert_eq!(screen(&[], now), "Nobody is suspect or banned.\n");

@@ -75,6 +75,9 @@ fn screen(report: &ExplainReport) -> String {
         standing_left.map(|left| format!(", for another {}", Span(left))).unwrap_or_default();
     let meaning = match standing {
         Standing::Clean => "",
+        Standing::Banned if report.standing_port.is_some() => {
+            ", at this port only: there the kernel drops every new connection from it"
+        }
         Standing::Suspect => ": unserved ports are closed to it, served ones want a second try",
         Standing::Banned => ": the kernel drops every new connection from it",
     };
@@ -139,6 +142,7 @@ mod tests {
             address: "203.0.113.7".parse().unwrap(),
             port: 22,
             standing: Standing::Suspect,
+            standing_port: None,
             standing_left: Some(Duration::from_secs(200)),
             accepted: false,
             enforced: true,
@@ -189,6 +193,7 @@ What would change it
             address: "203.0.113.7".parse().unwrap(),
             port: 23,
             standing: Standing::Clean,
+            standing_port: None,
             standing_left: None,
             accepted: false,
             enforced: false,
@@ -207,6 +212,7 @@ What would change it
             address: "2001:db8::7".parse().unwrap(),
             port: 443,
             standing: Standing::Clean,
+            standing_port: None,
             standing_left: None,
             accepted: true,
             enforced: true,

@@ -216,7 +216,7 @@ impl Default for Guard {
             redirect: Redirect::Auto,
             protect: Vec::new(),
             when_down: FailMode::Accept,
-            ceiling: Some(Rate { count: 200, per: Duration::from_secs(1), burst: 1000 }),
+            ceiling: Some(Rate { count: 2000, per: Duration::from_secs(1), burst: 4000 }),
             mark_bit: 28,
             proven_for: Duration::from_secs(24 * 3600),
             set_size: 262_144,

@@ -11,7 +11,7 @@ use super::load::check;
 use super::source::Source;
 use super::tree::{self, Table, Value};
 use super::*;
-use crate::policy::{Rate, Rates, Scan};
+use crate::policy::{Rate, Rates, Scan, Scope};
 
 const SHIPPED: &str = include_str!("../../config/portcullis.toml");
 
@@ -108,9 +108,22 @@ fn classes_keep_what_is_not_redefined() {
     assert_eq!((&login.ports, login.offends), (&default.classes[0].ports, true));
     assert_eq!(changed.classes[1..], default.classes[1..]);
 
+    let network = |text: &str| rates(text).classes[0].network.map(|rate| (rate.count, rate.burst));
+    for (keys, expected) in [
+        ("rate = \"60/m\"\nburst = 30", Some((600, 300))),
+        ("network = \"7/m\"", Some((7, 50))),
+        ("network = \"unlimited\"", None),
+        ("rate = \"unlimited\"", None),
+        ("network_burst = 3", Some((40, 3))),
+    ] {
+        assert_eq!(network(&format!("[rate.class.login]\n{keys}")), expected, "{keys}");
+    }
+    assert_eq!(rates("[rate.class.login]\nban = \"port\"").classes[0].ban, Scope::Port);
+
     let own = rates("[rate.class.api]\nports = \"8080, 9000\"\nrate = \"50/s\"\nburst = 80");
     assert_eq!(own.classes.len(), 4);
     assert_eq!((own.classes[3].name, own.classes[3].rate.unwrap().burst), ("api", 80));
+    assert_eq!((own.classes[3].network_name, own.classes[3].network), ("api, network", None));
     assert!(own.classes[3].ports.contains(8080), "named ports…");
     assert!(!own.classes[1].ports.contains(8080), "…leave the defaults of another class");
     assert!(own.classes[1].ports.contains(8443));
@@ -224,6 +237,7 @@ fn warnings_do_not_stop_anybody() {
         ("[allowlist]\nfrom = \"private\"\n[denylist]\nfrom = \"10.0.0.0/8\"", 4, "allow list"),
         ("[bans]\ndurations = [\"1h\", \"10m\"]", 2, "rise"),
         ("[scan]\nhonest = 80", 2, "own"),
+        ("[rate.class.web]\nban = \"port\"", 2, "no effect"),
     ] {
         let warnings = parse(text, "f").unwrap_or_else(|errors| panic!("{errors}")).warnings;
         assert_eq!(warnings.len(), 1, "{text}");

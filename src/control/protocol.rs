@@ -28,6 +28,9 @@ pub enum Request {
     BansAdd {
         /// Who. Prefixes other than /32 and /64 are for the daemon to split or refuse.
         net: IpNet,
+        /// Ban it at this port only; `None` for all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        port: Option<u16>,
         /// Suspect or banned.
         #[serde(with = "word")]
         standing: Standing,
@@ -42,6 +45,9 @@ pub enum Request {
     BansRemove {
         /// Who.
         net: Option<IpNet>,
+        /// Only bans at this port; `None` for every standing.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        port: Option<u16>,
     },
     /// What would become of a connection? → [`Response::Explain`]
     Explain {
@@ -277,6 +283,9 @@ pub struct FirewallFacts {
 pub struct BanRow {
     /// Who.
     pub source: IpNet,
+    /// It is banned at this port only; `None` (and `null` in JSON) for all.
+    #[serde(default)]
+    pub port: Option<u16>,
     /// Suspect or banned.
     #[serde(with = "word")]
     pub standing: Standing,
@@ -306,6 +315,9 @@ pub struct ExplainReport {
     /// Of its source.
     #[serde(with = "word")]
     pub standing: Standing,
+    /// The standing is about this port only; `None` for all.
+    #[serde(default)]
+    pub standing_port: Option<u16>,
     /// How much longer the standing lasts.
     #[serde(default, with = "seconds::optional")]
     pub standing_left: Option<Duration>,
@@ -376,6 +388,7 @@ mod tests {
     fn requests_as_they_travel() {
         let add = Request::BansAdd {
             net: "192.0.2.0/24".parse().unwrap(),
+            port: None,
             standing: Standing::Banned,
             lasts: Some(Duration::from_secs(3600)),
             reason: "because".into(),
@@ -388,7 +401,11 @@ mod tests {
                 add,
                 r#"{"ask":"bans_add","net":"192.0.2.0/24","standing":"banned","lasts":3600.0,"reason":"because"}"#,
             ),
-            (Request::BansRemove { net: None }, r#"{"ask":"bans_remove","net":null}"#),
+            (Request::BansRemove { net: None, port: None }, r#"{"ask":"bans_remove","net":null}"#),
+            (
+                Request::BansRemove { net: None, port: Some(22) },
+                r#"{"ask":"bans_remove","net":null,"port":22}"#,
+            ),
             (
                 Request::Explain { address, port: 22 },
                 r#"{"ask":"explain","address":"2001:db8::1","port":22}"#,

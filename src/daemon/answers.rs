@@ -1,5 +1,6 @@
 //! What the daemon answers to the command line.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::mpsc::channel;
 use std::time::{Duration, SystemTime};
@@ -14,7 +15,7 @@ use crate::control::{
     MemoryFacts, QueueRow, Refusal, Request, Response, SourceFacts, StandingCounts, StatusReport,
     Trouble,
 };
-use crate::firewall::{By, Gone, Order, Told};
+use crate::firewall::{By, Entry, Gone, Order, Told, Whom};
 use crate::memory::{FloodKind, Moment, Source, SourceKey};
 use crate::packet::Syn;
 use crate::policy::{Evidence, Finding, Row, Ruling, Standing, explain};
@@ -25,10 +26,10 @@ impl Daemon {
         let answer = match request {
             Request::Status => self.status().map(|report| Response::Status(Box::new(report))),
             Request::Bans => self.bans().map(Response::Bans),
-            Request::BansAdd { net, standing, lasts, reason } => {
-                self.add(net, standing, lasts, reason).map(Response::Done)
+            Request::BansAdd { net, port, standing, lasts, reason } => {
+                self.add(Whom { net, port }, standing, lasts, reason).map(Response::Done)
             }
-            Request::BansRemove { net } => self.remove(net).map(Response::Done),
+            Request::BansRemove { net, port } => self.remove(net, port).map(Response::Done),
             Request::Explain { address, port } => {
                 self.explain(address, port).map(|report| Response::Explain(Box::new(report)))
             }
@@ -108,7 +109,7 @@ impl Daemon {
                     (true, true) => String::new(),
                 },
                 repaired: firewall.repairs,
-                stopped_packets: ["banned", "suspect_stopped", "suspect_paced", "over_ceiling"]
+                stopped_packets: ["banned", "suspect_stopped", "over_ceiling"]
                     .iter()
                     .map(|name| kernel(name))
                     .sum(),
@@ -150,12 +151,12 @@ impl Daemon {
 
     fn add(
         &self,
-        net: IpNet,
+        whom: Whom,
         standing: Standing,
         lasts: Option<Duration>,
         reason: String,
     ) -> Result<Done, Refusal> {
-        let order = |reply| Order::Add { net, standing, lasts, reason, reply };
+        let order = |reply| Order::Add { whom, standing, lasts, reason, reply };
         let told = self
             .orders
             .ask(order)
@@ -165,46 +166,53 @@ impl Daemon {
         if !told.in_kernel {
             warnings.push("the kernel has not been told yet; it is tried again".to_owned());
         }
-        let text = format!("{} is {}", told.entry.net, told.entry.standing.word());
+        let at = at_port(told.entry.port);
+        let text = format!("{} is {}{at}", told.entry.net, told.entry.standing.word());
         Ok(Done { changed: 1, text, warnings })
     }
 
-    fn remove(&self, net: Option<IpNet>) -> Result<Done, Refusal> {
+    fn remove(&self, net: Option<IpNet>, port: Option<u16>) -> Result<Done, Refusal> {
         let listed = self.list()?;
-        let covered = |told: &&Told| net.is_none_or(|net| covers(net, told.entry.net));
-        let mut changed = 0;
-        let mut last = String::new();
+        let covered = |told: &&Told| {
+            net.is_none_or(|net| covers(net, told.entry.net))
+                && port.is_none_or(|port| told.entry.port == Some(port))
+        };
+        // A source that is banned at some ports has as many standings.
+        let mut clean = BTreeSet::new();
+        let mut last = None;
         // All are sent before the first answer is waited for, so that the kernel is told of many at
         // once and not of one after the other.
         let removing = listed.iter().filter(covered).map(|told| {
             let (reply, answer) = channel();
-            let net = told.entry.net;
-            self.orders.send(Order::Remove { net, reply }).map(|()| (net, answer))
+            let whom = told.entry.whom();
+            self.orders.send(Order::Remove { whom, reply }).map(|()| (whom, answer))
         });
-        for (net, answer) in removing.collect::<Result<Vec<_>, Gone>>().map_err(gone)? {
+        for (whom, answer) in removing.collect::<Result<Vec<_>, Gone>>().map_err(gone)? {
             if answer.recv().map_err(|_| gone(Gone))?.is_some() {
-                changed += 1;
-                last = format!("{net} is clean");
+                last = if clean.insert(whom.net) { whom.port } else { port };
             }
         }
-        let text = match (changed, net) {
-            (0, Some(net)) => {
-                let around = listed.iter().find(|told| told.entry.net.contains(&net));
+        let text = match (clean.first(), net) {
+            (None, Some(net)) => {
+                let around = listed
+                    .iter()
+                    .find(|told| told.entry.port.is_none() && told.entry.net.contains(&net));
                 let more = around.map_or_else(String::new, |told| {
                     let wide = told.entry.net;
                     format!(" of its own, but {wide} around it: portcullis bans remove {wide}")
                 });
-                return Err(Refusal::new(Trouble::Usage, format!("{net} has no standing{more}")));
+                let text = format!("{net} has no standing{}{more}", at_port(port));
+                return Err(Refusal::new(Trouble::Usage, text));
             }
-            (1, _) => last,
-            (n, _) => format!("{n} sources are clean"),
+            (Some(net), _) if clean.len() == 1 => format!("{net} is clean{}", at_port(last)),
+            _ => format!("{} sources are clean{}", clean.len(), at_port(port)),
         };
-        Ok(Done { changed, text, warnings: Vec::new() })
+        Ok(Done { changed: clean.len() as u64, text, warnings: Vec::new() })
     }
 
     /// What would become of an ordinary SYN from `address` to `port` at this moment?
     fn explain(&self, address: IpAddr, port: u16) -> Result<ExplainReport, Refusal> {
-        let get = |reply| Order::Get { address, reply };
+        let get = |reply| Order::Get { address, port, reply };
         let entry = self.orders.ask_within(PATIENCE, get).map_err(gone)?.ok_or_else(busy)?;
         let now = SystemTime::now();
         let entry = entry.filter(|entry| entry.until > now);
@@ -230,13 +238,14 @@ impl Daemon {
             address,
             port,
             standing,
+            standing_port: entry.as_ref().and_then(|entry| entry.port),
             standing_left: entry.as_ref().and_then(|entry| entry.until.duration_since(now).ok()),
             accepted: ruling == Ruling::Accept && !banned,
             enforced: rules.enforce,
             settled_by,
             checks: rows.iter().map(|row| check_row(row, banned)).collect(),
             memory: source.map(|source| source_facts(&source, known)),
-            advice: advice(address, entry.as_ref().map(|entry| entry.net), banned, denied),
+            advice: advice(address, entry.as_ref().map(Entry::whom), banned, denied),
         })
     }
 }
@@ -269,10 +278,16 @@ fn covers(outer: IpNet, inner: IpNet) -> bool {
     whole.contains(&inner)
 }
 
+/// ` at port 22`, or nothing.
+fn at_port(port: Option<u16>) -> String {
+    port.map_or_else(String::new, |port| format!(" at port {port}"))
+}
+
 fn ban_row(told: &Told) -> BanRow {
     let entry = &told.entry;
     BanRow {
         source: entry.net,
+        port: entry.port,
         standing: entry.standing,
         since: timestamp(entry.since),
         until: timestamp(entry.until),
@@ -321,14 +336,15 @@ fn source_facts(source: &Source, proven: bool) -> SourceFacts {
 /// What would have to happen for the connection to be let in.
 fn advice(
     address: IpAddr,
-    standing: Option<IpNet>,
+    standing: Option<Whom>,
     banned: bool,
     denied: Option<&Row>,
 ) -> Vec<String> {
     let trust = format!("To trust it whatever it does, add it to [allowlist] from: \"{address}\"");
     // The ban may be of a wider prefix.
     let whom = match standing {
-        Some(net) if net.prefix_len() < net.max_prefix_len() => net.to_string(),
+        Some(Whom { port: Some(port), .. }) => format!("{address} --port {port}"),
+        Some(Whom { net, .. }) if net.prefix_len() < net.max_prefix_len() => net.to_string(),
         _ => address.to_string(),
     };
     let pardon = format!("To lift it now: portcullis bans remove {whom}");
@@ -351,6 +367,11 @@ fn advice(
             "The port is not served: start the service, or name the port in [ports] open."
                 .to_owned()
         }
+        "rate" if evidence.what.ends_with("network") => format!(
+            "Its whole network tries too often (limit: {}). A connection that is tried again after \
+             a second has a quarter of that limit to itself.",
+            evidence.what
+        ),
         "rate" => {
             format!("It is let in again when it tries less often (limit: {}).", evidence.what)
         }

@@ -12,7 +12,7 @@ use crate::events::{Block, Event, Judged, Teller};
 use crate::firewall::{Offence, Orders};
 use crate::memory::SourceKey;
 use crate::packet::{Syn, parse};
-use crate::policy::{CheckId, Decision, Ruling, Standing, judge};
+use crate::policy::{CheckId, Decision, Ruling, Scope, Standing, judge};
 use crate::queue::{Held, Queue, Verdict};
 
 /// How long a queue may take to become empty once nothing should come any more.
@@ -112,6 +112,8 @@ impl Gate {
             let offence = Offence {
                 source: SourceKey::of(syn.src),
                 earned: decision.earned,
+                port: (decision.scope == Scope::Port).then_some(syn.dport),
+                renew: decision.renew,
                 check: decision.check.name(),
                 evidence: decision.evidence,
                 decided: Instant::now(),

@@ -39,6 +39,8 @@ pub struct StandingChange {
     pub at: SystemTime,
     /// Who.
     pub source: SourceKey,
+    /// It is about this port only; `None` for all.
+    pub port: Option<u16>,
     /// The standing it has now.
     pub standing: Standing,
     /// How long it lasts; `None` for a return to clean.

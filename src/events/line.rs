@@ -137,6 +137,7 @@ mod tests {
     fn standings() {
         let change = |standing, lasts: Option<u64>, reason: &str, offence, enforced| {
             Event::Standing(StandingChange {
+                port: (reason == "rate" && enforced).then_some(22),
                 at: UNIX_EPOCH,
                 source: SourceKey::of("2001:db8:1:2::7".parse().unwrap()),
                 standing,
@@ -158,6 +159,10 @@ mod tests {
             (
                 change(Standing::Banned, Some(600), "rate", 1, false),
                 "WOULD-BAN SRC=2001:db8:1:2::/64 reason=rate offence=1 for=10m enforced=no",
+            ),
+            (
+                change(Standing::Banned, Some(600), "rate", 1, true),
+                "BAN SRC=2001:db8:1:2::/64 DPT=22 reason=rate offence=1 for=10m",
             ),
             (
                 change(Standing::Clean, None, "expired", 0, true),

@@ -27,6 +27,7 @@
 //! | `IN` | refusals | interface the packet came in on; empty if unknown |
 //! | `SRC` | all but notices | source address; of standings and summaries the source as it is counted: an IPv4 address or an IPv6 /64 |
 //! | `DST`, `PROTO`, `SPT`, `DPT` | refusals | destination, `TCP`, source and destination port (before any DNAT) |
+//! | `DPT` | standings | the only port at which the source is banned; absent if it is banned at all |
 //! | `reason` | refusals, standings | the check that refused; of a standing also `expired` or an admin's words |
 //! | `what` | refusals, notices | what exactly: `login`, `SYN+FIN`, the name of a list; of an alarm its kind |
 //! | `seen`, `limit` | refusals | the measured value and the one that would have passed; absent where nothing is measured |

@@ -112,7 +112,8 @@ impl Record {
     }
 
     fn standing(change: &StandingChange) -> Self {
-        let StandingChange { at, source, standing, lasts, reason, offence, enforced } = change;
+        let StandingChange { at, source, port, standing, lasts, reason, offence, enforced } =
+            change;
         let (verb, level) = match (standing, enforced) {
             (Standing::Clean, _) => ("CLEAR", Level::Notice),
             (Standing::Suspect, true) => ("SUSPECT", Level::Warning),
@@ -122,6 +123,9 @@ impl Record {
         };
         let mut fields = Fields::default();
         fields.text("SRC", source.to_string());
+        if let Some(port) = port {
+            fields.count("DPT", *port);
+        }
         fields.text("reason", reason.clone());
         if *offence > 0 {
             fields.count("offence", *offence);

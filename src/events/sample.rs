@@ -4,7 +4,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use super::Judged;
 use crate::packet::{Flags, Options, Syn};
-use crate::policy::{CheckId, Decision, Evidence, Ruling, Standing};
+use crate::policy::{CheckId, Decision, Evidence, Ruling, Scope, Standing};
 
 /// A check by its name, wherever it stands in the list.
 pub(crate) fn check(name: &str) -> CheckId {
@@ -42,6 +42,8 @@ pub(crate) fn judged(source: &str) -> Judged {
             evidence: Evidence { what: "login", seen: 5.0, limit: 4.25 },
             retransmission: false,
             earned: Standing::Clean,
+            scope: Scope::All,
+            renew: false,
         },
         enforced: true,
     }

@@ -17,11 +17,29 @@ pub enum By {
     Admin,
 }
 
+/// Whom a standing is about: a prefix, at all ports or at one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Whom {
+    /// A /32, a /64, or the wider prefix that an admin banned.
+    pub net: IpNet,
+    /// A ban at this port only. Never with a wider prefix, and never of a suspect.
+    pub port: Option<u16>,
+}
+
+impl From<IpNet> for Whom {
+    /// At all ports.
+    fn from(net: IpNet) -> Self {
+        Self { net, port: None }
+    }
+}
+
 /// A source with its standing, or the memory of one that has ended: the next offence lasts longer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// A /32, a /64, or the wider prefix that an admin banned.
     pub net: IpNet,
+    /// The standing is about this port only.
+    pub port: Option<u16>,
     /// What it has now. [`Standing::Clean`] when the standing has ended.
     pub standing: Standing,
     /// When that began.
@@ -41,6 +59,11 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// Whom it is about.
+    pub fn whom(&self) -> Whom {
+        Whom { net: self.net, port: self.port }
+    }
+
     /// Does it have a standing at this time?
     pub fn is_live(&self, now: SystemTime) -> bool {
         self.standing != Standing::Clean && self.until > now

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::child::{OwnTools, ToolError};
-use super::names::{COUNTERS, FAMILIES, TABLE, is_wide};
+use super::entry::Whom;
+use super::names::{BANNED_AT, COUNTERS, FAMILIES, PROVEN, STEMS, TABLE, is_wide};
 use super::nft::Nft;
 use super::redirect::{self, Iptables, RedirectError};
-use super::ruleset::{Path, Stage, ruleset};
+use super::ruleset::{Path, Ruleset, Stage, ruleset};
 use super::sets;
 use super::transaction::{self, BATCH, Elem, Listed, Present};
 use crate::config::{Config, FailMode};
@@ -80,11 +81,37 @@ impl Kernel {
     fn install_stage(&self, stage: Stage) -> Result<(), ToolError> {
         let program = ruleset(&self.config, stage);
         let present = Present::read(&self.nft.table()?);
+        let proven = self.proven(&program, &present);
         match self.nft.apply(&transaction::install(&program, &present)) {
             // What is there does not fit, whatever it is.
             Err(ToolError::Refused { .. }) => self.nft.apply(&transaction::reinstall(&program)),
             other => other,
+        }?;
+        // If it fails, they prove themselves again with their next connections.
+        let _ = self.change(&proven);
+        Ok(())
+    }
+
+    /// The proven sources, where their set is about to be replaced by one that is declared
+    /// otherwise: the ledger does not know them, only the kernel does.
+    fn proven(&self, program: &Ruleset, present: &Present) -> Vec<Elem> {
+        let mut proven = Vec::new();
+        for family in FAMILIES {
+            let name = family.set(PROVEN);
+            let set = program.sets.iter().find(|set| set.name == name);
+            let Some(set) = set.filter(|set| present.replaces(set)) else { continue };
+            let there = self.nft.list(&["set", "inet", TABLE, &name]).unwrap_or_default();
+            let mut listed = transaction::listed(&there);
+            listed.sort_by_key(|element| std::cmp::Reverse(element.left));
+            listed.truncate(set.size.map_or(usize::MAX, |size| size as usize));
+            let longest = set.timeout.unwrap_or(u32::MAX);
+            proven.extend(listed.into_iter().map(|element| {
+                let left = u32::try_from(element.left).unwrap_or(u32::MAX);
+                let lasts = Some(left.clamp(1, longest));
+                Elem { stem: PROVEN, whom: element.whom, lasts, fresh: true }
+            }));
         }
+        proven
     }
 
     /// Are the table's rules and sets there? Elements are not looked at.
@@ -117,7 +144,7 @@ impl Kernel {
             });
         }
         let iptables = self.iptables()?;
-        iptables.install(&self.config).map_err(RedirectError::Iptables)?;
+        iptables.install(&self.config).map_err(RedirectError::of_iptables)?;
         Ok(format!("by {}", iptables.variant()))
     }
 
@@ -126,7 +153,7 @@ impl Kernel {
             return Ok(iptables.clone());
         }
         let iptables = Iptables::find(&self.own, &self.config.bans.state_dir)
-            .map_err(RedirectError::Iptables)?;
+            .map_err(RedirectError::of_iptables)?;
         self.legacy = iptables.variant().contains("legacy");
         self.iptables = Some(iptables.clone());
         Ok(iptables)
@@ -145,7 +172,7 @@ impl Kernel {
         if self.path() != Some(Path::Iptables) {
             return Ok(false);
         }
-        self.iptables()?.install(&self.config).map_err(RedirectError::Iptables)
+        self.iptables()?.install(&self.config).map_err(RedirectError::of_iptables)
     }
 
     /// Hands no more SYNs to the queue. Bans go on acting.
@@ -154,7 +181,7 @@ impl Kernel {
         match path {
             Stage::Open(Path::Iptables) => {
                 let iptables = self.iptables()?;
-                iptables.remove().map_err(RedirectError::Iptables)?;
+                iptables.remove().map_err(RedirectError::of_iptables)?;
             }
             Stage::Open(_) | Stage::Closed => {}
         }
@@ -183,17 +210,17 @@ impl Kernel {
     /// Brings the sets of sources in step with the ledger: what is missing or ends at another
     /// time is set, what does not belong is taken out. Returns how many elements that took.
     pub(super) fn resync(&self, live: &[Elem]) -> Result<usize, ToolError> {
-        let mut wanted: HashMap<(&str, IpNet), Elem> =
-            live.iter().filter(|e| !is_wide(e.net)).map(|e| ((e.stem, e.net), *e)).collect();
+        let mut wanted: HashMap<(&str, Whom), Elem> =
+            live.iter().filter(|e| !is_wide(e.whom.net)).map(|e| ((e.stem, e.whom), *e)).collect();
         let mut changes = Vec::new();
-        for stem in ["banned", "suspect"] {
+        for stem in STEMS {
             for family in FAMILIES {
                 let there = self.nft.list(&["set", "inet", TABLE, &family.set(stem)])?;
-                for Listed { net, left, .. } in transaction::listed(&there) {
-                    match wanted.remove(&(stem, net)) {
+                for Listed { whom, left, .. } in transaction::listed(&there) {
+                    match wanted.remove(&(stem, whom)) {
                         Some(elem) if u64::from(elem.lasts.unwrap_or(0)).abs_diff(left) <= 2 => {}
                         Some(elem) => changes.push(Elem { fresh: false, ..elem }),
-                        None => changes.push(Elem { stem, net, lasts: None, fresh: false }),
+                        None => changes.push(Elem { stem, whom, lasts: None, fresh: false }),
                     }
                 }
             }
@@ -217,7 +244,7 @@ impl Kernel {
 /// Packets that each element has stopped. Slow for large sets: to be called on a thread of its own.
 pub(super) fn stopped(nft: &Nft) -> Vec<Listed> {
     let mut all = Vec::new();
-    for stem in ["banned", "refused", "stopped"] {
+    for stem in ["banned", BANNED_AT, "refused", "stopped"] {
         for family in FAMILIES {
             // A set that is missing now will be there at the next reading.
             let there = nft.list(&["set", "inet", TABLE, &family.set(stem)]).unwrap_or_default();

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use ipnet::IpNet;
 
 use super::budget::Budget;
-use super::entry::{By, Entry};
+use super::entry::{By, Entry, Whom};
 use super::names::{Family, is_wide, source_bits};
 use super::sets::WIDE_LIMIT;
 use crate::config::Config;
@@ -84,6 +84,11 @@ pub enum Spared {
     /// be one more suspect.
     #[error("the ban list is full (guard.set_size; wide prefixes: 1,000)")]
     Full,
+    /// A ban at one port is of one source.
+    #[error(
+        "only one address (IPv4) or one /64 (IPv6) can be banned at a single port, and not as a suspect"
+    )]
+    Port,
     /// Only bans can be wider than a source.
     #[error(
         "only bans can cover a whole prefix; a suspect is one address (IPv4) or one /64 (IPv6)"
@@ -112,11 +117,11 @@ const LONGEST: Duration = Duration::from_secs(100 * 366 * 24 * 3600);
 #[derive(Clone, Debug)]
 pub struct Ledger {
     rules: Rules,
-    entries: HashMap<IpNet, Entry>,
+    entries: HashMap<Whom, Entry>,
     /// Standings by their end.
-    ends: BTreeSet<(SystemTime, IpNet)>,
+    ends: BTreeSet<(SystemTime, Whom)>,
     /// Ended standings by the last offence.
-    remembered: BTreeSet<(SystemTime, IpNet)>,
+    remembered: BTreeSet<(SystemTime, Whom)>,
     /// Banned prefixes that are wider than a source; few.
     wide: Vec<IpNet>,
     budget: Budget,
@@ -143,14 +148,16 @@ impl Ledger {
 
     /// Takes an entry as it stands on disk.
     pub fn restore(&mut self, entry: Entry) {
-        self.drop_entry(entry.net);
+        self.drop_entry(entry.whom());
         self.put(entry);
     }
 
-    /// A source has offended and earned a standing.
+    /// A source has offended and earned a standing; with a `port`, a ban at that port only, beside
+    /// what standing it has. A ban at all ports lies over those at single ones, which go on below.
     pub fn offence(
         &mut self,
         source: SourceKey,
+        port: Option<u16>,
         earned: Standing,
         reason: &str,
         evidence: String,
@@ -163,14 +170,18 @@ impl Ledger {
         if self.wide_ban_over(source.base(), now).is_some() {
             return Err(Spared::Already);
         }
-        let known = self.entries.get(&net).cloned();
+        let whom = Whom { net, port: port.filter(|_| earned == Standing::Banned) };
+        if whom.port.is_some() && self.is_banned(net.into(), now) {
+            return Err(Spared::Already);
+        }
+        let known = self.entries.get(&whom).cloned();
         let before =
             known.as_ref().filter(|e| e.is_live(now)).map_or(Standing::Clean, |e| e.standing);
         if before > earned {
             return Err(Spared::Already);
         }
         if before == earned {
-            return self.again(net, now).ok_or(Spared::Already);
+            return self.again(whom, now).ok_or(Spared::Already);
         }
         // Suspects may be forged by the thousand. Half of the room is left to those who are not.
         let room = match earned {
@@ -194,6 +205,7 @@ impl Ledger {
             .map_or(until, |e| e.until.max(until));
         let entry = Entry {
             net,
+            port: whom.port,
             standing: earned,
             since: now,
             until,
@@ -207,8 +219,8 @@ impl Ledger {
     }
 
     /// The same offence while its standing lasts: it lasts longer, but counts no further.
-    fn again(&mut self, net: IpNet, now: SystemTime) -> Option<Change> {
-        let mut entry = self.entries.get(&net)?.clone();
+    fn again(&mut self, whom: Whom, now: SystemTime) -> Option<Change> {
+        let mut entry = self.entries.get(&whom)?.clone();
         let before = entry.standing;
         let until = now + self.rules.lasting(entry.offences).min(LONGEST);
         // A second is too little to tell the kernel about.
@@ -222,9 +234,10 @@ impl Ledger {
 
     /// A suspect goes on probing: its standing begins anew. Nothing happens to others.
     pub fn prolong(&mut self, net: IpNet, now: SystemTime) -> Option<Change> {
-        let entry = self.entries.get(&net)?;
+        let whom = Whom::from(net);
+        let entry = self.entries.get(&whom)?;
         if entry.standing == Standing::Suspect && entry.is_live(now) {
-            self.again(net, now)
+            self.again(whom, now)
         } else {
             None
         }
@@ -234,20 +247,25 @@ impl Ledger {
     /// No budget applies, but what must never be banned is not banned by admins either.
     pub fn add(
         &mut self,
-        net: IpNet,
+        whom: impl Into<Whom>,
         standing: Standing,
         lasts: Option<Duration>,
         reason: String,
         now: SystemTime,
     ) -> Result<Change, Spared> {
+        let Whom { net, port } = whom.into();
         let net = as_counted(net);
+        let whom = Whom { net, port };
         if self.rules.spares(net) {
             return Err(Spared::Never);
         }
         if is_wide(net) && standing != Standing::Banned {
             return Err(Spared::Wide);
         }
-        let known = self.entries.get(&net).cloned();
+        if port.is_some() && (is_wide(net) || standing != Standing::Banned) {
+            return Err(Spared::Port);
+        }
+        let known = self.entries.get(&whom).cloned();
         let before =
             known.as_ref().filter(|e| e.is_live(now)).map_or(Standing::Clean, |e| e.standing);
         if before == Standing::Clean {
@@ -260,6 +278,7 @@ impl Ledger {
         let lasts = lasts.unwrap_or_else(|| self.rules.lasting(offences.saturating_add(1)));
         let entry = Entry {
             net,
+            port,
             standing,
             since: now,
             until: now + lasts.min(LONGEST),
@@ -272,9 +291,11 @@ impl Ledger {
         Ok(self.change(before, entry))
     }
 
-    /// Pardons a source or prefix: its standing ends and its offences are forgotten.
-    pub fn remove(&mut self, net: IpNet) -> Option<Change> {
-        let entry = self.drop_entry(as_counted(net))?;
+    /// Pardons a source or prefix, at all ports or at one: that standing ends and its offences are
+    /// forgotten.
+    pub fn remove(&mut self, whom: impl Into<Whom>) -> Option<Change> {
+        let Whom { net, port } = whom.into();
+        let entry = self.drop_entry(Whom { net: as_counted(net), port })?;
         let before = entry.standing;
         Some(Change {
             before,
@@ -287,10 +308,11 @@ impl Ledger {
     /// first in the answer.
     pub fn expire(&mut self, now: SystemTime) -> Vec<Change> {
         let mut changes = Vec::new();
-        while let Some((until, net)) = self.ends.first().copied().filter(|(until, _)| *until <= now)
+        while let Some((until, whom)) =
+            self.ends.first().copied().filter(|(until, _)| *until <= now)
         {
-            let Some(mut entry) = self.drop_entry(net) else {
-                self.ends.remove(&(until, net));
+            let Some(mut entry) = self.drop_entry(whom) else {
+                self.ends.remove(&(until, whom));
                 continue;
             };
             let before = std::mem::replace(&mut entry.standing, Standing::Clean);
@@ -303,12 +325,12 @@ impl Ledger {
         let forget = |at: SystemTime, rules: &Rules| {
             now.duration_since(at).is_ok_and(|age| age >= rules.forget_after)
         };
-        while let Some((at, net)) = self.remembered.first().copied() {
+        while let Some((at, whom)) = self.remembered.first().copied() {
             if self.remembered.len() <= self.rules.capacity && !forget(at, &self.rules) {
                 break;
             }
-            self.remembered.remove(&(at, net));
-            if let Some(entry) = self.entries.remove(&net) {
+            self.remembered.remove(&(at, whom));
+            if let Some(entry) = self.entries.remove(&whom) {
                 changes.push(Change { before: Standing::Clean, entry, forgotten: true });
             }
         }
@@ -318,21 +340,39 @@ impl Ledger {
     /// Goes by other rules from now on, and ends the standings of those that are now spared.
     pub fn follow(&mut self, rules: Rules) -> Vec<Change> {
         self.rules = rules;
-        let spared: Vec<IpNet> =
-            self.entries.keys().copied().filter(|net| self.rules.spares(*net)).collect();
-        spared.into_iter().filter_map(|net| self.remove(net)).collect()
+        let spared: Vec<Whom> =
+            self.entries.keys().copied().filter(|whom| self.rules.spares(whom.net)).collect();
+        spared.into_iter().filter_map(|whom| self.remove(whom)).collect()
     }
 
     /// What is known about an address: its own entry if it has a standing, a banned prefix around
     /// it, or the memory of an earlier standing.
     pub fn get(&self, address: IpAddr, now: SystemTime) -> Option<&Entry> {
-        let own = self.entries.get(&SourceKey::of(address).prefix());
+        let own = self.entries.get(&Whom::from(SourceKey::of(address).prefix()));
         own.filter(|entry| entry.is_live(now)).or_else(|| self.wide_ban_over(address, now)).or(own)
+    }
+
+    /// The same, of an address that wants to a port: if it is not banned altogether, it may be
+    /// there.
+    pub fn get_at(&self, address: IpAddr, port: u16, now: SystemTime) -> Option<&Entry> {
+        let all = self.get(address, now);
+        if all.is_some_and(|entry| entry.standing == Standing::Banned && entry.is_live(now)) {
+            return all;
+        }
+        let there = Whom { net: SourceKey::of(address).prefix(), port: Some(port) };
+        self.entries.get(&there).filter(|entry| entry.is_live(now)).or(all)
+    }
+
+    fn is_banned(&self, whom: Whom, now: SystemTime) -> bool {
+        let entry = self.entries.get(&whom);
+        entry.is_some_and(|entry| entry.standing == Standing::Banned && entry.is_live(now))
     }
 
     fn wide_ban_over(&self, address: IpAddr, now: SystemTime) -> Option<&Entry> {
         let around = self.wide.iter().filter(|net| net.contains(&address));
-        around.filter_map(|net| self.entries.get(net)).find(|entry| entry.is_live(now))
+        around
+            .filter_map(|net| self.entries.get(&Whom::from(*net)))
+            .find(|entry| entry.is_live(now))
     }
 
     /// Every entry, live ones and remembered ones, in no order.
@@ -340,14 +380,14 @@ impl Ledger {
         self.entries.values()
     }
 
-    /// The entry of exactly this prefix.
-    pub fn entry(&self, net: IpNet) -> Option<&Entry> {
-        self.entries.get(&net)
+    /// The entry about exactly this.
+    pub fn entry(&self, whom: impl Into<Whom>) -> Option<&Entry> {
+        self.entries.get(&whom.into())
     }
 
     /// The banned prefixes that are wider than a source.
     pub fn wide(&self) -> impl Iterator<Item = &Entry> {
-        self.wide.iter().filter_map(|net| self.entries.get(net))
+        self.wide.iter().filter_map(|net| self.entries.get(&Whom::from(*net)))
     }
 
     /// How many ended standings are remembered.
@@ -381,29 +421,29 @@ impl Ledger {
     }
 
     fn change(&mut self, before: Standing, entry: Entry) -> Change {
-        self.drop_entry(entry.net);
+        self.drop_entry(entry.whom());
         self.put(entry.clone());
         Change { before, entry, forgotten: false }
     }
 
     fn put(&mut self, entry: Entry) {
         if entry.standing == Standing::Clean {
-            self.remembered.insert((entry.last_offence, entry.net));
+            self.remembered.insert((entry.last_offence, entry.whom()));
         } else {
-            self.ends.insert((entry.until, entry.net));
+            self.ends.insert((entry.until, entry.whom()));
             if is_wide(entry.net) {
                 self.wide.push(entry.net);
             }
         }
-        self.entries.insert(entry.net, entry);
+        self.entries.insert(entry.whom(), entry);
     }
 
-    fn drop_entry(&mut self, net: IpNet) -> Option<Entry> {
-        let entry = self.entries.remove(&net)?;
-        self.ends.remove(&(entry.until, net));
-        self.remembered.remove(&(entry.last_offence, net));
-        if is_wide(net) {
-            self.wide.retain(|other| *other != net);
+    fn drop_entry(&mut self, whom: Whom) -> Option<Entry> {
+        let entry = self.entries.remove(&whom)?;
+        self.ends.remove(&(entry.until, whom));
+        self.remembered.remove(&(entry.last_offence, whom));
+        if is_wide(whom.net) {
+            self.wide.retain(|other| *other != whom.net);
         }
         Some(entry)
     }

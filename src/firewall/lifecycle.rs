@@ -120,7 +120,7 @@ impl Firewall {
         for line in loaded.lines {
             match line {
                 Line::Is(entry) => ledger.restore(entry),
-                Line::Forgotten(net) => drop(ledger.remove(net)),
+                Line::Forgotten(whom) => drop(ledger.remove(whom)),
             }
         }
         // What ended while nobody was there, and who is spared by now.

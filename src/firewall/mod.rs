@@ -36,13 +36,13 @@ mod watch;
 mod worker;
 
 pub use child::ToolError;
-pub use entry::{By, Entry};
+pub use entry::{By, Entry, Whom};
 pub use ledger::{Change, Ledger, Rules, Spared, as_counted};
 pub use lifecycle::{Firewall, OrderError, StartError};
 pub use lock::{Lock, LockError};
 pub use names::{COUNTERS, TABLE};
 pub use orders::{Counters, Gone, Offence, Opened, Order, Orders, Told};
 pub use redirect::{RedirectError, iptables_commands};
-pub use ruleset::{Marks, PACE, Path, Ruleset, Spread, Stage, ruleset};
+pub use ruleset::{Marks, Path, Ruleset, Spread, Stage, ruleset};
 pub use store::{Line, Loaded, Store, StoreError};
 pub use unload::unload;

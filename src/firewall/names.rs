@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use super::entry::Whom;
 use crate::policy::Standing;
 
 /// The one table that belongs to Portcullis, in family `inet`.
@@ -41,21 +42,30 @@ pub(super) fn is_wide(net: IpNet) -> bool {
     net.prefix_len() < source_bits(Family::of(net.addr()))
 }
 
+/// The stems of the hash sets that hold standings.
+pub(super) const STEMS: [&str; 3] = ["banned", BANNED_AT, "suspect"];
+
+/// The stem of the sets of those that are banned at one port: each element is a source and a port.
+pub(super) const BANNED_AT: &str = "banned_at";
+
+/// The stem of the sets of proven sources, which the kernel fills by itself.
+pub(super) const PROVEN: &str = "proven";
+
 /// The stem of the set that holds a source of this standing; `None` for clean ones.
-pub(super) fn stem_of(net: IpNet, standing: Standing) -> Option<&'static str> {
+pub(super) fn stem_of(whom: Whom, standing: Standing) -> Option<&'static str> {
     match standing {
         Standing::Clean => None,
-        Standing::Banned if is_wide(net) => Some("refused"),
+        Standing::Banned if whom.port.is_some() => Some(BANNED_AT),
+        Standing::Banned if is_wide(whom.net) => Some("refused"),
         Standing::Banned => Some("banned"),
         Standing::Suspect => Some("suspect"),
     }
 }
 
 /// The named counters of the table, with what they count.
-pub const COUNTERS: [(&str, &str); 6] = [
+pub const COUNTERS: [(&str, &str); 5] = [
     ("banned", "packets of banned sources that were dropped"),
     ("suspect_stopped", "packets of suspects to ports that are not served, dropped"),
-    ("suspect_paced", "packets of suspects over 10 a second, dropped"),
     ("over_ceiling", "packets of sources over the ceiling, dropped before the queue"),
     ("over_rate", "packets beyond what the queue is given, not judged"),
     ("queued", "packets handed to the queue"),

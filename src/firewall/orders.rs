@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use ipnet::IpNet;
 
-use super::entry::Entry;
+use super::entry::{Entry, Whom};
 use super::ledger::Spared;
 use super::redirect::RedirectError;
 use super::ruleset::Path;
@@ -24,8 +24,8 @@ pub enum Order {
     Offence(Offence),
     /// An admin gives a standing.
     Add {
-        /// An address or a prefix; IPv6 addresses count as their /64.
-        net: IpNet,
+        /// An address or a prefix, at all ports or at one; IPv6 addresses count as their /64.
+        whom: Whom,
         /// Suspect or banned; only bans can be wider than a source.
         standing: Standing,
         /// How long; by default as long as the source's next offence would cost.
@@ -37,8 +37,8 @@ pub enum Order {
     },
     /// An admin pardons.
     Remove {
-        /// An address or a prefix, exactly as it was given.
-        net: IpNet,
+        /// An address or a prefix, at all ports or at one, exactly as it was given.
+        whom: Whom,
         /// The entry as it was; `None` if there was none.
         reply: Sender<Option<Told>>,
     },
@@ -47,10 +47,12 @@ pub enum Order {
         /// Sorted by their end.
         reply: Sender<Vec<Told>>,
     },
-    /// What is known of one address.
+    /// What is known of one address that wants to one port.
     Get {
         /// Whose.
         address: IpAddr,
+        /// Where it wants to: it may be banned there only.
+        port: u16,
         /// Its standing, or the memory of one that has ended.
         reply: Sender<Option<Entry>>,
     },
@@ -97,6 +99,10 @@ pub struct Offence {
     pub source: SourceKey,
     /// What it has earned.
     pub earned: Standing,
+    /// A ban closes only this port to it; `None` for all.
+    pub port: Option<u16>,
+    /// It is proven, but on what grounds is not known: its next connection is to prove it anew.
+    pub renew: bool,
     /// The check that found it.
     pub check: &'static str,
     /// What the check saw.

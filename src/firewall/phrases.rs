@@ -73,6 +73,12 @@ pub(super) fn source_in(family: Family, stem: &str) -> Value {
     equal(party(family, "saddr"), member(family.set(stem)))
 }
 
+/// `ip saddr . tcp dport @STEM4`, or the masked look-up of IPv6.
+pub(super) fn source_and_port_in(family: Family, stem: &str) -> Value {
+    let both = vec![party(family, "saddr"), field("tcp", "dport")];
+    equal(named(NamedExpression::Concat(both)), member(family.set(stem)))
+}
+
 /// `ip daddr @protect4`: a full address in a set of prefixes.
 pub(super) fn address_in(family: Family, which: &'static str, stem: &str) -> Value {
     let protocol = if family == Family::V4 { "ip" } else { "ip6" };

@@ -28,9 +28,30 @@ pub enum RedirectError {
         "the table inet portcullis cannot be installed: {0}. The gate needs root, or CAP_NET_ADMIN"
     )]
     Table(ToolError),
+    /// The variant of iptables wants more than the gate's service has.
+    #[error(
+        "the redirect by iptables failed: {0}. This is iptables' legacy variant, which needs CAP_NET_RAW besides \
+         CAP_NET_ADMIN. Take the other one: update-alternatives --set iptables /usr/sbin/iptables-nft (and the same \
+         for ip6tables); or add CAP_NET_RAW to both lines of capabilities in the systemd unit"
+    )]
+    Legacy(ToolError),
     /// iptables did not work.
     #[error("the redirect by iptables failed: {0}")]
     Iptables(ToolError),
+}
+
+impl RedirectError {
+    /// What the failure of iptables comes from.
+    pub(super) fn of_iptables(error: ToolError) -> Self {
+        match &error {
+            ToolError::Refused { complaint, .. }
+                if complaint.contains("(legacy)") && complaint.contains("Permission denied") =>
+            {
+                Self::Legacy(error)
+            }
+            _ => Self::Iptables(error),
+        }
+    }
 }
 
 /// The comment by which our rules are known.
@@ -191,6 +212,26 @@ impl Iptables {
 mod tests {
     use super::*;
     use crate::config::FailMode;
+
+    #[test]
+    fn what_the_legacy_variant_lacks_is_said() {
+        for (complaint, remedy) in [
+            (
+                "iptables v1.8.9 (legacy): can't initialize iptables table `mangle': Permission denied (you must be root)",
+                true,
+            ),
+            ("iptables v1.8.9 (legacy): unknown option", false),
+            (
+                "iptables v1.8.9 (nf_tables): Could not fetch rule set generation id: Permission denied",
+                false,
+            ),
+        ] {
+            let error = ToolError::Refused { tool: "iptables", complaint: complaint.into() };
+            let said = RedirectError::of_iptables(error).to_string();
+            assert_eq!(said.contains("update-alternatives --set iptables"), remedy, "{said}");
+            assert!(said.contains(complaint), "{said}");
+        }
+    }
 
     #[test]
     fn rules_of_iptables() {

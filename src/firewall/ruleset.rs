@@ -20,19 +20,16 @@
 //!   judging capacity they pass unjudged, because a trusted address can be forged like any other
 //!   and must not fill the queue.
 
-use std::time::Duration;
-
 use ipnet::IpNet;
 use nftables::expr::FibFlag;
 use nftables::expr::MetaKey;
 use serde_json::Value;
 
 use super::kernel_rate::KernelRate;
-use super::names::{COUNTERS, FAMILIES, Family};
+use super::names::{BANNED_AT, COUNTERS, FAMILIES, Family};
 use super::phrases::{self as say, Rule};
 use super::sets::{self, KernelSet};
 use crate::config::{Config, FailMode, Mode};
-use crate::policy::Rate;
 
 /// How SYNs get from the gate chain to the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,9 +82,6 @@ const EARLY: Option<(&str, i32, &str)> = Some(("prerouting", -300, "raw"));
 const GATE: Option<(&str, i32, &str)> = Some(("prerouting", -151, "mangle - 1"));
 const SETTLE: Option<(&str, i32, &str)> = Some(("prerouting", -149, "mangle + 1"));
 const PROVE: Option<(&str, i32, &str)> = Some(("postrouting", 101, "srcnat + 1"));
-
-/// How often a suspect may knock at served ports.
-pub const PACE: Rate = Rate { count: 10, per: Duration::from_secs(1), burst: 20 };
 
 /// The three packet mark bits, from the lowest, [`crate::config::Guard::mark_bit`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,9 +154,10 @@ fn early(config: &Config) -> Vec<Rule> {
 }
 
 fn banned() -> impl Iterator<Item = Rule> {
-    let lookups = FAMILIES
-        .into_iter()
-        .flat_map(|f| [say::source_in(f, "banned"), say::address_in(f, "saddr", "refused")]);
+    let lookups = FAMILIES.into_iter().flat_map(|f| {
+        let at_a_port = say::source_and_port_in(f, BANNED_AT);
+        [say::source_in(f, "banned"), at_a_port, say::address_in(f, "saddr", "refused")]
+    });
     lookups.map(|hit| vec![hit, say::count("banned"), say::drop()])
 }
 
@@ -204,16 +199,9 @@ fn early_branches(config: &Config) -> Vec<Chain> {
     let mut stop: Vec<Rule> =
         FAMILIES.map(|f| vec![say::update(f, "saddr", "stopped", Some(say::counter()))]).to_vec();
     stop.push(vec![say::count("suspect_stopped"), say::drop()]);
-    // Whoever forges a proven source's address must not use up its pace: the gate has rates for it.
-    let mut pace: Vec<Rule> =
-        FAMILIES.map(|f| vec![say::source_in(f, "proven"), say::accept()]).to_vec();
-    pace.extend(FAMILIES.map(|f| {
-        let meter = say::over(KernelRate::of(PACE));
-        let over = say::update(f, "saddr", "pace", Some(meter));
-        vec![over, say::count("suspect_paced"), say::drop()]
-    }));
-    let unless =
-        |set| vec![vec![say::port_not_in(set), say::goto("stop")], vec![say::goto("pace")]];
+    // At served ports there is no limit but everybody's ceiling: whoever forges a suspect's address
+    // would use it up, and its own knocks would not be heard.
+    let unless = |set| vec![vec![say::port_not_in(set), say::goto("stop")]];
 
     let mut chains = vec![
         plain("opening", "Packets that open a connection, or pretend to.", opening),
@@ -232,7 +220,6 @@ fn early_branches(config: &Config) -> Vec<Chain> {
         ));
     }
     chains.push(plain("stop", "Counted per suspect, then dropped.", stop));
-    chains.push(plain("pace", "Suspects may knock at served ports, but not fast.", pace));
     chains
 }
 

@@ -12,8 +12,8 @@ use nftables::types::NfFamily;
 use serde_json::{Value, json};
 
 use super::kernel_rate::KernelRate;
-use super::names::{FAMILIES, Family, TABLE};
-use super::ruleset::{PACE, of_family};
+use super::names::{BANNED_AT, FAMILIES, Family, TABLE};
+use super::ruleset::of_family;
 use crate::config::Config;
 use crate::policy::PortSet;
 
@@ -22,6 +22,8 @@ use crate::policy::PortSet;
 pub(super) struct KernelSet {
     pub(super) name: String,
     pub(super) kind: SetType,
+    /// Every element has a port besides.
+    pub(super) with_port: bool,
     /// Holds prefixes or ranges.
     pub(super) interval: bool,
     /// Elements end by themselves.
@@ -48,6 +50,7 @@ impl KernelSet {
         Self {
             name: family.set(stem),
             kind: if family == Family::V4 { SetType::Ipv4Addr } else { SetType::Ipv6Addr },
+            with_port: false,
             interval: false,
             expires: true,
             dynamic: false,
@@ -74,6 +77,15 @@ impl KernelSet {
         }
     }
 
+    /// What its elements are made of.
+    pub(super) fn element_type(&self) -> SetTypeValue<'static> {
+        if self.with_port {
+            SetTypeValue::Concatenated(vec![self.kind, SetType::InetService].into())
+        } else {
+            SetTypeValue::Single(self.kind)
+        }
+    }
+
     /// The declaration, without elements, as nft wants it.
     pub(super) fn declaration(&self) -> Value {
         // "dynamic" stays out: nft 1.0.6 refuses the word in JSON and adds the flag by itself
@@ -89,7 +101,7 @@ impl KernelSet {
             family: NfFamily::INet,
             table: TABLE.into(),
             name: self.name.as_str().into(),
-            set_type: SetTypeValue::Single(self.kind),
+            set_type: self.element_type(),
             flags: Some(flags.into_iter().collect()),
             timeout: self.timeout,
             size: self.size,
@@ -161,13 +173,16 @@ pub(super) fn sets(config: &Config) -> Vec<KernelSet> {
     );
     sets.extend(FAMILIES.map(|f| KernelSet {
         counter: true,
+        with_port: true,
+        ..KernelSet::hash(f, BANNED_AT, size)
+    }));
+    sets.extend(FAMILIES.map(|f| KernelSet {
+        counter: true,
         interval: true,
         ..KernelSet::hash(f, "refused", WIDE_LIMIT as u32 * 2)
     }));
     sets.extend(FAMILIES.map(|f| KernelSet::hash(f, "suspect", size)));
     sets.extend(FAMILIES.map(|f| KernelSet::filled_by_rules(f, "stopped", size, STOPPED_FOR)));
-    let pace = secs(KernelRate::of(PACE).refill());
-    sets.extend(FAMILIES.map(|f| KernelSet::filled_by_rules(f, "pace", size, pace)));
     if let Some(rate) = config.guard.ceiling {
         let idle = secs(KernelRate::of(rate).refill());
         sets.extend(FAMILIES.map(|f| KernelSet::filled_by_rules(f, "ceiling", size, idle)));

@@ -1,5 +1,5 @@
 //! The ledger on disk: `standings` in the state folder, one line per change, the last line of a
-//! prefix counts.
+//! prefix (and port, where it has one) counts.
 //!
 //! ```text
 //! 8-digit CRC-32 of the rest ␠ {"net":"203.0.113.7/32","standing":"suspect",…}
@@ -19,7 +19,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::entry::{By, Entry};
+use super::entry::{By, Entry, Whom};
+use super::names::is_wide;
 use crate::policy::Standing;
 
 /// The state folder cannot be used.
@@ -34,7 +35,7 @@ pub struct StoreError {
 /// What was read at start.
 #[derive(Debug, Default)]
 pub struct Loaded {
-    /// The entries, in the order in which they changed; the last of a prefix counts.
+    /// The entries, in the order in which they changed; the last about the same counts.
     pub lines: Vec<Line>,
     /// Part of the file was unreadable: where it is kept now.
     pub set_aside: Option<PathBuf>,
@@ -45,8 +46,8 @@ pub struct Loaded {
 pub enum Line {
     /// The entry as it is now.
     Is(Entry),
-    /// Nothing is known of this prefix any more.
-    Forgotten(IpNet),
+    /// Nothing is known of this one any more.
+    Forgotten(Whom),
 }
 
 /// The open file.
@@ -62,6 +63,9 @@ pub struct Store {
 #[derive(Serialize, Deserialize)]
 struct Record {
     net: IpNet,
+    /// All ports if it is missing, as it is where there is nothing to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    port: Option<u16>,
     standing: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     entry: Option<Rest>,
@@ -92,9 +96,12 @@ fn time(millis: u64) -> SystemTime {
 impl Line {
     fn encode(&self, out: &mut Vec<u8>) {
         let record = match self {
-            Line::Forgotten(net) => Record { net: *net, standing: "forgotten".into(), entry: None },
+            Line::Forgotten(Whom { net, port }) => {
+                Record { net: *net, port: *port, standing: "forgotten".into(), entry: None }
+            }
             Line::Is(e) => Record {
                 net: e.net,
+                port: e.port,
                 standing: e.standing.word().into(),
                 entry: Some(Rest {
                     since: millis(e.since),
@@ -122,15 +129,22 @@ impl Line {
         }
         let record: Record = serde_json::from_slice(json).ok()?;
         let standing = match record.standing.as_str() {
-            "forgotten" => return Some(Line::Forgotten(record.net)),
+            "forgotten" => {
+                return Some(Line::Forgotten(Whom { net: record.net, port: record.port }));
+            }
             "clean" => Standing::Clean,
             "suspect" => Standing::Suspect,
             "banned" => Standing::Banned,
             _ => return None,
         };
+        // Only one source can be banned at a port; the kernel has no place for anything else.
+        if record.port.is_some() && (standing == Standing::Suspect || is_wide(record.net)) {
+            return None;
+        }
         let rest = record.entry?;
         Some(Line::Is(Entry {
             net: record.net,
+            port: record.port,
             standing,
             since: time(rest.since),
             until: time(rest.until),

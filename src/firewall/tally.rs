@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use ipnet::IpNet;
+use super::entry::Whom;
 
 /// Adds up the kernel's counters, which start anew whenever an element does.
 #[derive(Debug, Default)]
-pub(super) struct Tally(HashMap<IpNet, Count>);
+pub(super) struct Tally(HashMap<Whom, Count>);
 
 #[derive(Debug, Default)]
 struct Count {
@@ -18,8 +18,8 @@ struct Count {
 
 impl Tally {
     /// Takes a reading. True if `enough` packets came since it was last true.
-    pub(super) fn count(&mut self, net: IpNet, packets: u64, enough: u64) -> bool {
-        let count = self.0.entry(net).or_default();
+    pub(super) fn count(&mut self, whom: Whom, packets: u64, enough: u64) -> bool {
+        let count = self.0.entry(whom).or_default();
         let new = if packets >= count.last { packets - count.last } else { packets };
         count.last = packets;
         count.total += new;
@@ -32,13 +32,13 @@ impl Tally {
     }
 
     /// All packets so far.
-    pub(super) fn total(&self, net: IpNet) -> u64 {
-        self.0.get(&net).map_or(0, |count| count.total)
+    pub(super) fn total(&self, whom: Whom) -> u64 {
+        self.0.get(&whom).map_or(0, |count| count.total)
     }
 
     /// The standing has ended.
-    pub(super) fn forget(&mut self, net: IpNet) {
-        self.0.remove(&net);
+    pub(super) fn forget(&mut self, whom: Whom) {
+        self.0.remove(&whom);
     }
 }
 
@@ -48,7 +48,7 @@ mod tests {
 
     #[test]
     fn counters_that_start_anew() {
-        let net = "192.0.2.1/32".parse().unwrap();
+        let net = Whom::from("192.0.2.1/32".parse::<ipnet::IpNet>().unwrap());
         let mut tally = Tally::default();
         for (reading, enough, total) in [
             (3, false, 3),

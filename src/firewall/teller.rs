@@ -65,6 +65,7 @@ impl Teller {
         self.tell(Event::Standing(StandingChange {
             at: now,
             source: SourceKey::of(entry.net.addr()),
+            port: entry.port,
             standing: entry.standing,
             lasts,
             reason,

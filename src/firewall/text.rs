@@ -48,8 +48,10 @@ impl Ruleset {
 }
 
 fn write_set(out: &mut String, set: &KernelSet) {
-    let kind = serde_json::to_value(set.kind).unwrap_or(Value::Null);
-    let _ = writeln!(out, "\tset {} {{\n\t\ttype {}", set.name, word(&kind));
+    let kind = serde_json::to_value(set.element_type()).unwrap_or(Value::Null);
+    let kinds =
+        kind.as_array().map_or_else(|| vec![word(&kind)], |all| all.iter().map(word).collect());
+    let _ = writeln!(out, "\tset {} {{\n\t\ttype {}", set.name, kinds.join(" . "));
     if let Some(size) = set.size {
         let _ = writeln!(out, "\t\tsize {size}");
     }
@@ -171,6 +173,10 @@ fn expression(expression_: &Value) -> String {
         }
         "ct" => format!("ct {}", word(&body["key"])),
         "fib" => format!("fib {} {}", word(&body["flags"][0]), word(&body["result"])),
+        "concat" => {
+            let parts = body.as_array().into_iter().flatten().map(expression);
+            parts.collect::<Vec<_>>().join(" . ")
+        }
         "prefix" => format!("{}/{}", word(&body["addr"]), body["len"]),
         "range" => format!("{}-{}", body[0], body[1]),
         "jhash" => format!(

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use ipnet::IpNet;
 use serde_json::{Value, json};
 
+use super::entry::Whom;
 use super::names::{FAMILIES, Family, TABLE, is_wide};
 use super::ruleset::Ruleset;
 use super::sets::{self, KernelSet};
@@ -51,6 +52,11 @@ impl Present {
     /// Was the gate open?
     pub(super) fn has_gate(&self) -> bool {
         self.chains.contains_key("gate")
+    }
+
+    /// The set is there, but declared otherwise.
+    pub(super) fn replaces(&self, set: &KernelSet) -> bool {
+        self.sets.contains_key(&set.name) && !self.keeps(set)
     }
 
     /// The set is there and declared alike, so its elements can stay.
@@ -182,8 +188,8 @@ fn element(set: &str, elements: &[Value]) -> Value {
 pub(super) struct Elem {
     /// The stem of the set.
     pub(super) stem: &'static str,
-    /// The source.
-    pub(super) net: IpNet,
+    /// The source, and the port where the set has one.
+    pub(super) whom: Whom,
     /// For how many more seconds it is in; `None` takes it out.
     pub(super) lasts: Option<u32>,
     /// It is surely not in yet.
@@ -204,13 +210,18 @@ pub(super) fn elements(changes: &[Elem]) -> Vec<Value> {
         after: Vec<Value>,
     }
     let mut by_set: HashMap<String, OfSet> = HashMap::new();
-    for change in changes.iter().filter(|change| !is_wide(change.net)) {
-        let of_set = by_set.entry(Family::of(change.net.addr()).set(change.stem)).or_default();
-        let address = change.net.network().to_string();
+    for change in changes.iter().filter(|change| !is_wide(change.whom.net)) {
+        let Whom { net, port } = change.whom;
+        let of_set = by_set.entry(Family::of(net.addr()).set(change.stem)).or_default();
+        let address = net.network().to_string();
+        let address = match port {
+            Some(port) => json!({ "concat": [address, port] }),
+            None => address.into(),
+        };
         let lasting = json!({ "elem": { "val": address, "timeout": change.lasts.unwrap_or(1) } });
         if !change.fresh {
             of_set.before.push(lasting.clone());
-            of_set.gone.push(address.into());
+            of_set.gone.push(address);
         }
         if change.lasts.is_some() {
             of_set.after.push(lasting);
@@ -261,10 +272,10 @@ pub(super) fn served(ports: &[Value]) -> Vec<Value> {
     commands
 }
 
-/// An element of a listed set: its address, the seconds it has left, and packets it has met.
+/// An element of a listed set: whom it is about, the seconds it has left, and packets it has met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Listed {
-    pub(super) net: IpNet,
+    pub(super) whom: Whom,
     pub(super) left: u64,
     pub(super) packets: u64,
 }
@@ -275,24 +286,32 @@ pub(super) fn listed(objects: &[Value]) -> Vec<Listed> {
     sets.flatten().filter_map(listed_element).collect()
 }
 
+/// A port, as nft writes it unless it is asked for the names of services.
+fn port(value: &Value) -> Option<u16> {
+    value.as_u64().and_then(|port| u16::try_from(port).ok())
+}
+
 fn listed_element(element: &Value) -> Option<Listed> {
     let (value, body) = match element.get("elem") {
         Some(body) => (body.get("val")?, Some(body)),
         None => (element, None),
     };
-    let net = match value.get("prefix") {
-        Some(prefix) => {
+    let source = |address: &Value| {
+        let address: std::net::IpAddr = address.as_str()?.parse().ok()?;
+        Some(crate::memory::SourceKey::of(address).prefix())
+    };
+    let (prefix, concat) = (value.get("prefix"), value.get("concat"));
+    let whom = match (prefix, concat) {
+        (Some(prefix), _) => {
             let bits = u8::try_from(prefix["len"].as_u64()?).ok()?;
-            IpNet::new(prefix["addr"].as_str()?.parse().ok()?, bits).ok()?
+            IpNet::new(prefix["addr"].as_str()?.parse().ok()?, bits).ok()?.into()
         }
-        None => {
-            let address: std::net::IpAddr = value.as_str()?.parse().ok()?;
-            crate::memory::SourceKey::of(address).prefix()
-        }
+        (None, Some(both)) => Whom { net: source(&both[0])?, port: Some(port(&both[1])?) },
+        (None, None) => source(value)?.into(),
     };
     let number = |at: &str| body.and_then(|body| body.pointer(at)).and_then(Value::as_u64);
     Some(Listed {
-        net,
+        whom,
         left: number("/expires").unwrap_or(0),
         packets: number("/counter/packets").unwrap_or(0),
     })
@@ -352,19 +371,31 @@ mod tests {
             "192.0.2.1",
             { "elem": { "val": "2001:db8::", "timeout": 60, "expires": 59, "counter": { "packets": 7, "bytes": 1 } } },
             { "elem": { "val": { "prefix": { "addr": "10.0.0.0", "len": 8 } }, "expires": 3 } },
+            { "elem": { "val": { "concat": ["192.0.2.2", 22] }, "expires": 4 } },
+            { "elem": { "val": { "concat": ["2001:db8:7::", "ssh"] }, "expires": 4 } },
             { "strange": 1 },
         ] } });
-        let read: Vec<_> =
-            listed(&[listing]).iter().map(|e| (e.net.to_string(), e.left, e.packets)).collect();
-        let expected = [("192.0.2.1/32", 0, 0), ("2001:db8::/64", 59, 7), ("10.0.0.0/8", 3, 0)];
-        assert_eq!(read, expected.map(|(net, left, packets)| (net.to_owned(), left, packets)));
+        let read: Vec<_> = listed(&[listing])
+            .iter()
+            .map(|e| (e.whom.net.to_string(), e.whom.port, e.left, e.packets))
+            .collect();
+        let expected = [
+            ("192.0.2.1/32", None, 0, 0),
+            ("2001:db8::/64", None, 59, 7),
+            ("10.0.0.0/8", None, 3, 0),
+            ("192.0.2.2/32", Some(22), 4, 0),
+        ];
+        assert_eq!(
+            read,
+            expected.map(|(net, port, left, packets)| (net.to_owned(), port, left, packets))
+        );
     }
 
     #[test]
     fn changes_of_elements() {
         let elem = |net: &str, lasts, fresh| Elem {
             stem: "banned",
-            net: net.parse().unwrap(),
+            whom: net.parse::<IpNet>().unwrap().into(),
             lasts,
             fresh,
         };

@@ -10,11 +10,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use ipnet::IpNet;
 
-use super::entry::Entry;
+use super::entry::{Entry, Whom};
 use super::kernel::Kernel;
 use super::latency::Histogram;
 use super::ledger::{Change, Ledger, Rules, Spared};
-use super::names::{is_wide, stem_of};
+use super::names::{PROVEN, is_wide, stem_of};
 use super::orders::{Counters, Message, Offence, Opened, Order, Told};
 use super::redirect::RedirectError;
 use super::store::{Line, Store};
@@ -66,7 +66,7 @@ pub(super) struct State {
     repair: Option<Option<String>>,
     unsaved: bool,
     /// Elements whose standing has ended, but which the kernel may hold for a moment longer.
-    lingering: HashMap<(&'static str, IpNet), Instant>,
+    lingering: HashMap<(&'static str, Whom), Instant>,
     /// Both clocks at the last tick: when the wall clock jumps, ends move.
     clocks: Option<(Instant, SystemTime)>,
 }
@@ -80,7 +80,7 @@ struct Failing {
 #[derive(Default)]
 struct Batch {
     lines: Vec<Line>,
-    elements: HashMap<(&'static str, IpNet), Put>,
+    elements: HashMap<(&'static str, Whom), Put>,
     wide: bool,
     served: Option<PortSet>,
     decided: Vec<Instant>,
@@ -160,8 +160,8 @@ impl Worker {
         let now = SystemTime::now();
         match order {
             Order::Offence(offence) => self.offence(&offence, now, batch),
-            Order::Add { net, standing, lasts, reason, reply } => {
-                match self.ledger.add(net, standing, lasts, reason, now) {
+            Order::Add { whom, standing, lasts, reason, reply } => {
+                match self.ledger.add(whom, standing, lasts, reason, now) {
                     Ok(change) => {
                         batch.added.push((reply, change.entry.clone()));
                         self.note(change, batch, false);
@@ -169,7 +169,7 @@ impl Worker {
                     Err(spared) => drop(reply.send(Err(spared))),
                 }
             }
-            Order::Remove { net, reply } => match self.ledger.remove(net) {
+            Order::Remove { whom, reply } => match self.ledger.remove(whom) {
                 Some(change) if change.before != Standing::Clean => {
                     batch
                         .removed
@@ -178,7 +178,7 @@ impl Worker {
                 }
                 Some(change) => {
                     // Nothing but a memory was left.
-                    batch.lines.push(Line::Forgotten(change.entry.net));
+                    batch.lines.push(Line::Forgotten(change.entry.whom()));
                     drop(reply.send(None));
                 }
                 None => drop(reply.send(None)),
@@ -187,8 +187,8 @@ impl Worker {
                 self.state.asking.push(reply);
                 self.count();
             }
-            Order::Get { address, reply } => {
-                drop(reply.send(self.ledger.get(address, now).cloned()))
+            Order::Get { address, port, reply } => {
+                drop(reply.send(self.ledger.get_at(address, port, now).cloned()))
             }
             Order::Served { ports } => batch.served = Some(ports),
             Order::Configure { config, protected, reply } => {
@@ -210,32 +210,40 @@ impl Worker {
             (0.0, 0.0) => what.to_owned(),
             _ => format!("{what}: {} of {}", Measured(seen), Measured(limit)),
         };
-        match self.ledger.offence(offence.source, offence.earned, offence.check, evidence, now) {
+        let Offence { source, port, earned, check, .. } = *offence;
+        let outcome = self.ledger.offence(source, port, earned, check, evidence, now);
+        if offence.renew && !matches!(outcome, Err(Spared::Never)) {
+            // A proof that is gone already is no harm.
+            let whom = Whom::from(source.prefix());
+            batch.elements.insert((PROVEN, whom), Put { until: None, fresh: false });
+        }
+        match outcome {
             Ok(change) => {
                 batch.decided.push(offence.decided);
                 self.note(change, batch, false);
             }
-            Err(Spared::Budget) => self.teller.budget_used_up(offence.source),
+            Err(Spared::Budget) => self.teller.budget_used_up(source),
             Err(Spared::Full) => self.teller.list_full(self.config.guard.set_size),
-            Err(Spared::Never | Spared::Already | Spared::Wide) => {}
+            Err(Spared::Never | Spared::Already | Spared::Wide | Spared::Port) => {}
         }
     }
 
     /// What follows from a change. `ended` by itself: the kernel has noticed too.
     fn note(&mut self, change: Change, batch: &mut Batch, ended: bool) {
         let Change { before, entry, forgotten } = change;
-        let (was, is) = (stem_of(entry.net, before), stem_of(entry.net, entry.standing));
+        let whom = entry.whom();
+        let (was, is) = (stem_of(whom, before), stem_of(whom, entry.standing));
         if is_wide(entry.net) {
             batch.wide |= was.is_some() || is.is_some();
         } else {
             if let Some(stem) = was.filter(|stem| Some(*stem) != is && !ended) {
-                batch.elements.insert((stem, entry.net), Put { until: None, fresh: false });
+                batch.elements.insert((stem, whom), Put { until: None, fresh: false });
             }
             if let Some(stem) = was.filter(|_| ended) {
-                self.state.lingering.insert((stem, entry.net), Instant::now());
+                self.state.lingering.insert((stem, whom), Instant::now());
             }
             if let Some(stem) = is {
-                let key = (stem, entry.net);
+                let key = (stem, whom);
                 let fresh = was != is
                     && !batch.elements.contains_key(&key)
                     && !self.state.lingering.contains_key(&key);
@@ -247,9 +255,9 @@ impl Worker {
             self.teller.standing(&entry, ended, enforced);
         }
         if entry.standing == Standing::Clean {
-            self.state.tally.forget(entry.net);
+            self.state.tally.forget(whom);
         }
-        batch.lines.push(if forgotten { Line::Forgotten(entry.net) } else { Line::Is(entry) });
+        batch.lines.push(if forgotten { Line::Forgotten(whom) } else { Line::Is(entry) });
     }
 
     /// Writes it down, tells the kernel, answers.
@@ -262,9 +270,9 @@ impl Worker {
             .elements
             .iter()
             .filter(|(_, put)| enforced || put.until.is_none())
-            .map(|((stem, net), put)| {
+            .map(|((stem, whom), put)| {
                 let lasts = put.until.map(|end| secs(end, now));
-                Elem { stem, net: *net, lasts, fresh: put.fresh }
+                Elem { stem, whom: *whom, lasts, fresh: put.fresh }
             })
             .collect();
         if let Some(ports) = &batch.served {
@@ -346,9 +354,9 @@ impl Worker {
         }
         let live = self.ledger.entries().filter(|entry| entry.is_live(now));
         live.filter_map(|entry| {
-            let stem = stem_of(entry.net, entry.standing)?;
+            let stem = stem_of(entry.whom(), entry.standing)?;
             let lasts = Some(secs(entry.until, now));
-            Some(Elem { stem, net: entry.net, lasts, fresh: true })
+            Some(Elem { stem, whom: entry.whom(), lasts, fresh: true })
         })
         .collect()
     }

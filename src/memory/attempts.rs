@@ -168,6 +168,40 @@ mod tests {
         }
     }
 
+    /// Somebody floods in a client's name, every SYN another attempt. The client's own one is
+    /// still known when it is retransmitted, after one second and after three.
+    #[test]
+    fn a_flood_does_not_push_out_its_victim() {
+        use std::hash::BuildHasher;
+        let hasher = foldhash::quality::FixedState::default();
+        // As many as one shard of the default memory has.
+        const ROOM: usize = 131_072 * 2 / 16;
+        for (per_second, after, most_lost) in [(1000, 1, 5), (2000, 1, 10), (1000, 3, 20)] {
+            let mut attempts = Attempts::new(ROOM);
+            let mut lost = 0;
+            let flooding = |attempts: &mut Attempts, second: u64, seconds: u64| {
+                for n in 0..per_second * seconds {
+                    let at = Moment(second * 1_000_000_000 + n * 1_000_000_000 / per_second);
+                    attempts.enter(hasher.hash_one((second, n)), at);
+                }
+            };
+            // The flood has been going on for a while.
+            flooding(&mut attempts, 0, 20);
+            for victim in 0..1000 {
+                let hash = hasher.hash_one(("victim", victim));
+                // Each in a memory of its own, as far as it matters: the sets are many.
+                attempts.enter(hash, ms(20_000 + victim / 100));
+            }
+            flooding(&mut attempts, 20, after);
+            for victim in 0..1000 {
+                let hash = hasher.hash_one(("victim", victim));
+                lost += usize::from(attempts.peek(hash, ms((20 + after) * 1000)).is_none());
+            }
+            println!("{per_second}/s, {after} s: {lost} of 1000 forgotten");
+            assert!(lost <= most_lost, "{per_second}/s, {after} s: {lost} of 1000 forgotten");
+        }
+    }
+
     #[test]
     fn the_clock_may_wrap() {
         let mut attempts = Attempts::new(1);

@@ -59,6 +59,14 @@ impl SourceKey {
         NetworkKey(if kept == 0 { 0 } else { self.0 & (u64::MAX << (64 - kept)) })
     }
 
+    /// The key under which is remembered what comes in this source's name but not from it, as far
+    /// as can be told: the complement, which is in no address space that anybody can send from
+    /// (that of an IPv4 source is in ::/32, that of 2000::/3 in c000::/3).
+    #[inline]
+    pub(super) fn shadow(self) -> Self {
+        Self(!self.0)
+    }
+
     /// The key as a number, for hashing and storing.
     #[inline]
     pub fn bits(self) -> u64 {

@@ -1,13 +1,13 @@
-//! What the sources of one network share: a bucket, and nothing else.
+//! What the sources of one network share: buckets, and nothing else.
 
-use super::Bucket;
+use super::{Bucket, CLASSES, Full, Limit, Moment};
 
 const WAYS: usize = 4;
 
 /// A set-associative cache of network buckets: fixed size, one cache line per look-up.
 ///
-/// A network has two buckets: one for its proven sources and one for the others. Whoever forges
-/// addresses of a network can fill the second, and so shut out none of its proven sources.
+/// A network's proven sources have buckets of their own. Whoever forges addresses of a network
+/// can fill those of the others, and so shut out none of its proven sources.
 ///
 /// Buckets are known by a keyed 64-bit hash. When a set is full, the bucket that drains first makes
 /// room: a drained bucket says nothing that a new one would not say.
@@ -21,9 +21,24 @@ pub struct Networks {
 #[repr(align(64))]
 struct Set([(u64, Bucket); WAYS]);
 
-/// The hash of the bucket of a network's proven sources, or of its others.
-fn half(hash: u64, proven: bool) -> u64 {
-    if proven { !hash } else { hash }.max(1)
+/// Which of a network's buckets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// For attempts at one service class, by its place in the policy; `None` is for all attempts.
+    pub class: Option<usize>,
+    /// For attempts that were refused and come back.
+    pub returned: bool,
+}
+
+impl Share {
+    /// The hash of this bucket, given that of the network.
+    fn of(self, hash: u64, proven: bool) -> u64 {
+        let class = self.class.map_or(0, |class| class % CLASSES + 1);
+        let which = (class as u64) << 1 | u64::from(self.returned);
+        // Multiplied by an odd number, so that the buckets of a network lie far apart.
+        let hash = hash ^ which.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        if proven { !hash } else { hash }.max(1)
+    }
 }
 
 impl Networks {
@@ -33,11 +48,9 @@ impl Networks {
         Self { sets: vec![Set::default(); sets].into_boxed_slice() }
     }
 
-    /// The bucket of a network's proven sources, or of its others; an empty one if it is not
-    /// remembered. `hash` is the network's, made with a secret key.
+    /// A bucket; an empty one if it is not remembered.
     #[inline]
-    pub fn bucket(&mut self, hash: u64, proven: bool) -> &mut Bucket {
-        let hash = half(hash, proven);
+    fn bucket(&mut self, hash: u64) -> &mut Bucket {
         let index = hash as usize & (self.sets.len() - 1);
         let Set(set) = &mut self.sets[index];
         let way = set.iter().position(|(known, _)| *known == hash).unwrap_or_else(|| {
@@ -50,8 +63,8 @@ impl Networks {
     }
 
     /// A copy of the bucket, changing nothing.
-    pub fn peek(&self, hash: u64, proven: bool) -> Bucket {
-        let hash = half(hash, proven);
+    #[inline]
+    fn peek(&self, hash: u64) -> Bucket {
         let Set(set) = &self.sets[hash as usize & (self.sets.len() - 1)];
         set.iter().find(|(known, _)| *known == hash).map(|(_, bucket)| *bucket).unwrap_or_default()
     }
@@ -67,15 +80,54 @@ impl Networks {
     }
 }
 
+/// The buckets of one network, for one judgement.
+#[derive(Debug)]
+pub struct Neighbours<'a> {
+    networks: &'a mut Networks,
+    hash: u64,
+    proven: bool,
+    learns: bool,
+}
+
+impl<'a> Neighbours<'a> {
+    /// The buckets of a network's proven sources, or of its others. `hash` is the network's, made
+    /// with a secret key.
+    #[inline]
+    pub(super) fn new(networks: &'a mut Networks, hash: u64, proven: bool) -> Self {
+        Self { networks, hash, proven, learns: true }
+    }
+
+    /// The same, to try things out on: nothing that is charged is remembered.
+    pub(super) fn imagined(self) -> Self {
+        Self { learns: false, ..self }
+    }
+
+    /// As [`Bucket::test`].
+    ///
+    /// # Errors
+    /// [`Full`] if the event would not conform.
+    #[inline]
+    pub fn test(&self, share: Share, limit: Limit, now: Moment) -> Result<(), Full> {
+        self.networks.peek(share.of(self.hash, self.proven)).test(limit, now)
+    }
+
+    /// As [`Bucket::charge`].
+    #[inline]
+    pub fn charge(&mut self, share: Share, limit: Limit, now: Moment) {
+        if self.learns {
+            self.networks.bucket(share.of(self.hash, self.proven)).charge(limit, now);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory::{Limit, Moment};
 
-    const LIMIT: (u32, u64, u32) = (1, 1_000_000_000, 100);
+    const ALL: Share = Share { class: None, returned: false };
 
     fn limit() -> Limit {
-        Limit::new(LIMIT.0, LIMIT.1, LIMIT.2)
+        Limit::new(1, 1_000_000_000, 100)
     }
 
     #[test]
@@ -84,24 +136,43 @@ mod tests {
         assert!(networks.is_empty());
         for n in 1..=4 {
             for _ in 0..n {
-                networks.bucket(n, false).charge(limit(), Moment(0));
+                networks.bucket(n).charge(limit(), Moment(0));
             }
         }
-        networks.bucket(9, false).charge(limit(), Moment(0));
+        networks.bucket(9).charge(limit(), Moment(0));
         assert_eq!(networks.len(), 4);
-        assert_eq!(networks.peek(1, false), Bucket::default(), "drained first, so it made room");
+        assert_eq!(networks.peek(1), Bucket::default(), "drained first, so it made room");
         for n in 2..=4 {
-            assert_eq!(u64::from(networks.peek(n, false).level(limit(), Moment(0))), n);
+            assert_eq!(u64::from(networks.peek(n).level(limit(), Moment(0))), n);
         }
     }
 
     #[test]
-    fn proven_and_other_sources_of_a_network_do_not_share() {
+    fn no_two_of_a_networks_buckets_are_the_same() {
+        let classes = std::iter::once(None).chain((0..CLASSES).map(Some));
+        let shares: Vec<Share> = classes
+            .flat_map(|class| [false, true].map(|returned| Share { class, returned }))
+            .collect();
         for hash in [0, 7, u64::MAX] {
-            let mut networks = Networks::new(64);
-            networks.bucket(hash, false).charge(limit(), Moment(0));
-            assert_eq!(networks.peek(hash, true), Bucket::default());
-            assert_eq!(networks.peek(hash, false).level(limit(), Moment(0)), 1);
+            let mut networks = Networks::new(256);
+            for (n, (share, proven)) in
+                shares.iter().flat_map(|share| [(*share, false), (*share, true)]).enumerate()
+            {
+                let mut neighbours = Neighbours::new(&mut networks, hash, proven);
+                let tight = Limit::new(1, 1_000_000_000, 1);
+                assert!(neighbours.test(share, tight, Moment(0)).is_ok(), "{share:?} {proven}");
+                neighbours.charge(share, tight, Moment(0));
+                assert!(neighbours.test(share, tight, Moment(0)).is_err(), "{share:?} {proven}");
+                assert_eq!(networks.len(), n + 1);
+            }
         }
+    }
+
+    #[test]
+    fn what_is_only_imagined_is_not_charged() {
+        let mut networks = Networks::new(64);
+        let mut neighbours = Neighbours::new(&mut networks, 7, false).imagined();
+        neighbours.charge(ALL, limit(), Moment(0));
+        assert!(networks.is_empty());
     }
 }

@@ -14,8 +14,8 @@ pub struct Source {
     pub all: Bucket,
     /// Its attempts per service class, by the class's place in the policy.
     pub classes: [Bucket; CLASSES],
-    /// Attempts that do not look like the connections it completed: perhaps somebody else's.
-    pub foreign: Bucket,
+    /// Attempts that were refused for its rate and came back, per service class.
+    pub returned: [Bucket; CLASSES],
     /// Its denials of late.
     pub offences: Offences,
     /// What it tried, for the scan test.
@@ -24,8 +24,28 @@ pub struct Source {
     pub stack: Stack,
     /// A suspect until then, while the kernel's set has not caught up.
     pub suspect_until: Moment,
+    /// Its buckets were emptied once, because somebody else had filled them.
+    relieved: bool,
     /// When it was last moved to the front of those that are kept longest.
     pub(super) promoted: Moment,
+}
+
+impl Source {
+    /// Takes note that the source is proven (or no longer is).
+    ///
+    /// If it has proven itself between SYNs that look otherwise, the others have never come to
+    /// anything, and what it was charged with was mostly their doing: it starts with empty buckets.
+    /// Only once, so that nobody makes a habit of it.
+    #[inline]
+    pub fn prove(&mut self, proven: bool) {
+        let before = self.stack;
+        self.stack.proven(proven);
+        let parted = before != self.stack && matches!(self.stack, Stack::Blurred(_));
+        if parted && !self.relieved {
+            (self.all, self.classes) = Default::default();
+            self.relieved = true;
+        }
+    }
 }
 
 /// A forger who knows that a source is proven has this many guesses at how its SYNs look.
@@ -47,6 +67,8 @@ pub struct Offences {
     pub contested: bool,
     /// In how many windows that was so, since the source is known.
     pub contests: u8,
+    /// Some of it has nothing to do with a service for which bans close only one port.
+    pub wide: bool,
 }
 
 impl Offences {
@@ -66,6 +88,12 @@ impl Offences {
             self.contests = self.contests.saturating_add(1);
         }
         (self.contested, self.own) = (true, 0);
+        self.is_brute_forced()
+    }
+
+    /// Did somebody try out how the source's SYNs look, so often that he may have hit upon it?
+    #[inline]
+    pub fn is_brute_forced(&self) -> bool {
         self.contests >= CONTESTS
     }
 }
@@ -76,6 +104,10 @@ impl Offences {
 /// the kernel then reports that a connection was completed, and only one signature had been let
 /// in, it was that one. If there were several, somebody may have forged some, and none is
 /// believed: such a source can become a suspect, but is never banned for a mere SYN.
+///
+/// Of several signatures one is kept all the same, to keep the rates apart: that of an attempt
+/// which came back, because who forges SYNs by the thousand seldom repeats one. Should it be the
+/// forger's, the source is no worse off: both still have buckets of their own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Stack {
     /// Nothing was let in yet, or the source was proven before it was known.
@@ -83,21 +115,25 @@ pub enum Stack {
     Unknown,
     /// Let in with this signature; not proven yet.
     Candidate(u32),
-    /// Let in with several signatures.
-    Ambiguous,
+    /// Let in with several signatures, this one among them.
+    Ambiguous(u32),
     /// Proven, and nobody can tell by which of several signatures; until the proof lapses.
-    Blurred,
+    Blurred(u32),
     /// Completed a connection with this signature.
     Own(u32),
 }
 
 impl Stack {
-    /// Learns from a SYN that was let in.
+    /// Learns from a SYN that was let in; `returned` if the attempt had been refused before.
     #[inline]
-    pub fn admitted(&mut self, signature: u32, proven: bool) {
+    pub fn admitted(&mut self, signature: u32, proven: bool, returned: bool) {
         *self = match (*self, proven) {
             (Stack::Unknown, false) => Stack::Candidate(signature),
-            (Stack::Candidate(first), false) if first != signature => Stack::Ambiguous,
+            (Stack::Unknown, true) if returned => Stack::Blurred(signature),
+            (Stack::Candidate(first), false) if first != signature => {
+                Stack::Ambiguous(if returned { signature } else { first })
+            }
+            (Stack::Ambiguous(_), false) if returned => Stack::Ambiguous(signature),
             (known, _) => known,
         };
     }
@@ -107,17 +143,24 @@ impl Stack {
     pub fn proven(&mut self, proven: bool) {
         *self = match (*self, proven) {
             (Stack::Candidate(signature), true) => Stack::Own(signature),
-            (Stack::Ambiguous, true) => Stack::Blurred,
+            (Stack::Ambiguous(signature), true) => Stack::Blurred(signature),
             // The proof has lapsed: start again.
-            (Stack::Own(_) | Stack::Blurred, false) => Stack::Unknown,
+            (Stack::Own(_) | Stack::Blurred(_), false) => Stack::Unknown,
             (known, _) => known,
         };
+    }
+
+    /// Nobody can tell any more whose SYNs are whose; the rates are kept apart as before.
+    pub fn blur(&mut self) {
+        if let Stack::Own(signature) = *self {
+            *self = Stack::Blurred(signature);
+        }
     }
 
     /// Does a SYN with this signature not look like the connections that the source completed?
     #[inline]
     pub fn disowns(&self, signature: u32) -> bool {
-        matches!(self, Stack::Own(own) if *own != signature)
+        matches!(self, Stack::Own(own) | Stack::Blurred(own) if *own != signature)
     }
 
     /// Is a SYN with this signature the source's own beyond forging by someone who does not know
@@ -135,12 +178,12 @@ mod tests {
     #[test]
     fn one_signature_before_the_proof_is_the_sources_own() {
         let mut stack = Stack::default();
-        stack.admitted(1, false);
-        stack.admitted(1, false);
+        stack.admitted(1, false, false);
+        stack.admitted(1, false, false);
         assert!(!stack.owns(1));
         stack.proven(true);
         assert!(stack.owns(1) && !stack.owns(2));
-        stack.admitted(2, true);
+        stack.admitted(2, true, false);
         assert!(stack.owns(1), "a later SYN changes nothing");
         stack.proven(false);
         assert!(!stack.owns(1));
@@ -149,13 +192,13 @@ mod tests {
     #[test]
     fn a_forger_can_only_blur() {
         let mut stack = Stack::default();
-        stack.admitted(1, false);
-        stack.admitted(2, false);
+        stack.admitted(1, false, false);
+        stack.admitted(2, false, false);
         stack.proven(true);
         assert!(!stack.owns(1) && !stack.owns(2));
         // And not for ever: when the proof has lapsed, the source is learnt anew.
         stack.proven(false);
-        stack.admitted(1, false);
+        stack.admitted(1, false, false);
         stack.proven(true);
         assert!(stack.owns(1));
     }
@@ -164,8 +207,52 @@ mod tests {
     fn a_source_proven_before_it_was_known_owns_nothing() {
         let mut stack = Stack::default();
         stack.proven(true);
-        stack.admitted(1, true);
+        stack.admitted(1, true, false);
         assert!(!stack.owns(1));
+    }
+
+    #[test]
+    fn of_several_signatures_the_one_that_came_back_is_told_apart() {
+        for (learnt, own, foreign) in [
+            // The forger's SYNs were let in first, then the client's second try.
+            (&[(1, false, false), (2, false, true)][..], 2, 1),
+            (&[(1, false, false), (3, false, false), (2, false, true)], 2, 3),
+            // Nobody came back: the first it is, and the other one is apart from it.
+            (&[(1, false, false), (2, false, false)], 1, 2),
+            // Proven before it was known.
+            (&[(2, true, true)], 2, 1),
+        ] {
+            let mut stack = Stack::default();
+            for (signature, proven, returned) in learnt {
+                stack.admitted(*signature, *proven, *returned);
+            }
+            stack.proven(true);
+            assert!(stack.disowns(foreign) && !stack.disowns(own), "{learnt:?}: {stack:?}");
+            assert!(!stack.owns(own) && !stack.owns(foreign), "and nobody is banned for it");
+        }
+    }
+
+    #[test]
+    fn it_is_relieved_once_of_what_others_did() {
+        let limit = super::super::Limit::new(1, 60_000_000_000, 1);
+        let mut source = Source::default();
+        for relieved in [true, false] {
+            source.stack.admitted(1, false, false);
+            source.classes[0].charge(limit, Moment(0));
+            source.stack.admitted(2, false, true);
+            source.prove(true);
+            assert_eq!(source.classes[0].test(limit, Moment(0)).is_ok(), relieved);
+            source.classes[0].charge(limit, Moment(0));
+            source.prove(true);
+            assert!(source.classes[0].test(limit, Moment(0)).is_err(), "what it does now counts");
+            source.prove(false);
+        }
+        // With one look there is nobody else to blame.
+        let mut source = Source::default();
+        source.stack.admitted(1, false, false);
+        source.classes[0].charge(limit, Moment(0));
+        source.prove(true);
+        assert!(source.classes[0].test(limit, Moment(0)).is_err());
     }
 
     #[test]

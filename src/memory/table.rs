@@ -10,7 +10,8 @@ use foldhash::quality::SeedableRandomState as RandomState;
 use lru::LruCache;
 
 use super::{
-    Attempts, Bucket, Flood, Moment, NetworkKey, Networks, SharedBucket, Source, SourceKey, Target,
+    Attempts, Flood, Moment, Neighbours, NetworkKey, Networks, SharedBucket, Source, SourceKey,
+    Target,
 };
 
 /// How many sources, networks and attempts are remembered at most.
@@ -40,6 +41,11 @@ pub struct Memory {
 
 const SHARDS: usize = 16;
 
+/// Room for this many attempts in every shard at least, 64 KiB. All attempts of one source are in
+/// one shard; who floods in a client's name must not push out the client's own attempt before
+/// its retransmission comes.
+const ATTEMPTS: usize = 8192;
+
 /// A sixteenth of the memory.
 #[derive(Debug)]
 pub struct Shard {
@@ -58,10 +64,27 @@ pub struct Shard {
 pub struct Remembered<'a> {
     /// The source.
     pub source: &'a mut Source,
+    /// Where to remember what comes in its name and does not look like it.
+    pub shadow: Shadow<'a>,
     /// What its network's proven sources share, or its others.
-    pub network: &'a mut Bucket,
+    pub network: Neighbours<'a>,
     /// Attempts of late.
     pub attempts: &'a mut Attempts,
+}
+
+/// A proven source's shadow: attempts in its name that do not look like the connections which it
+/// completed. They may be forged, or come from another machine behind the same address; in any
+/// case they draw on nothing that is the source's own. Shadows live among the newcomers.
+#[derive(Debug)]
+pub struct Shadow<'a>(Option<(&'a mut LruCache<SourceKey, Source, RandomState>, SourceKey)>);
+
+impl<'a> Shadow<'a> {
+    /// What is remembered of it, made new if nothing is. `None` for a source that is not proven:
+    /// of that, nobody can tell what looks like it.
+    #[inline]
+    pub fn cast(self) -> Option<&'a mut Source> {
+        self.0.map(|(newcomers, key)| newcomers.get_or_insert_mut(key.shadow(), Source::default))
+    }
 }
 
 impl Memory {
@@ -85,7 +108,7 @@ impl Memory {
                 newcomers: LruCache::with_hasher(half, hasher.clone()),
                 proven: LruCache::with_hasher(half, hasher.clone()),
                 networks: Networks::new(bounds.networks / SHARDS),
-                attempts: Attempts::new(bounds.sources * 2 / SHARDS),
+                attempts: Attempts::new((bounds.sources * 2 / SHARDS).max(ATTEMPTS)),
             })
         };
         Self {
@@ -193,17 +216,22 @@ impl Shard {
         }
         Remembered {
             source: home.peek_mut(&key).unwrap_or_else(|| unreachable!("it was just put there")),
-            network: self.networks.bucket(hash, proven),
+            shadow: Shadow(proven.then_some((elsewhere, key))),
+            network: Neighbours::new(&mut self.networks, hash, proven),
             attempts: &mut self.attempts,
         }
     }
 
-    /// A copy of what is remembered, changing nothing, not even the order of forgetting.
-    pub fn peek(&self, key: SourceKey, hash: u64, proven: bool) -> (Option<Source>, Bucket) {
-        (
-            self.proven.peek(&key).or_else(|| self.newcomers.peek(&key)).copied(),
-            self.networks.peek(hash, proven),
-        )
+    /// A copy of what is remembered of a source, changing nothing, not even the order of
+    /// forgetting.
+    pub fn peek(&self, key: SourceKey) -> Option<Source> {
+        self.proven.peek(&key).or_else(|| self.newcomers.peek(&key)).copied()
+    }
+
+    /// What a network's proven sources share, or its others, to try things out on. `hash` is the
+    /// network's.
+    pub fn imagined(&mut self, hash: u64, proven: bool) -> Neighbours<'_> {
+        Neighbours::new(&mut self.networks, hash, proven).imagined()
     }
 }
 
@@ -237,8 +265,7 @@ mod tests {
 
     fn denied(memory: &Memory, n: u32) -> Option<u16> {
         let (key, network) = key(n);
-        let (shard, hash) = memory.shard(network);
-        shard.peek(key, hash, false).0.map(|source| source.offences.denied)
+        memory.shard(network).0.peek(key).map(|source| source.offences.denied)
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The vocabulary of judging: findings, rulings, decisions.
 
-use super::CheckId;
+use super::{CheckId, Scope};
 
 /// What a check saw and what it would have tolerated. The pair is printed as `seen=… limit=…`;
 /// both are 0 where nothing is measured, and then left out.
@@ -90,4 +90,9 @@ pub struct Decision {
     pub retransmission: bool,
     /// The standing that the source has earned with this very SYN; [`Standing::Clean`] for none.
     pub earned: Standing,
+    /// What a ban that it has earned closes.
+    pub scope: Scope,
+    /// The source is proven, but nobody knows how the connections looked that it completed: it is
+    /// to be proven anew, so that its SYNs can be told from forged ones.
+    pub renew: bool,
 }

@@ -2,9 +2,10 @@
 
 use super::checks::flood;
 use super::{
-    CHECKS, Case, CheckId, Decision, Evidence, EvidenceKind, Finding, Policy, Ruling, Standing,
+    CHECKS, Case, CheckId, Decision, Evidence, EvidenceKind, Finding, Policy, Ruling, Scope,
+    Standing,
 };
-use crate::memory::{Memory, Moment, Remembered, SharedBucket, Source, SourceKey, Stack, Target};
+use crate::memory::{Memory, Moment, Remembered, SharedBucket, Source, SourceKey, Target};
 use crate::packet::Syn;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -31,8 +32,8 @@ pub fn judge(policy: &Policy, memory: &Memory, syn: &Syn, now: Moment) -> Decisi
     let frozen = flood::freezes(policy, &memory.flood, now);
 
     let (mut shard, hash) = memory.shard(network);
-    let Remembered { source, network, attempts } = shard.recall(key, hash, syn.proven, now);
-    source.stack.proven(syn.proven);
+    let Remembered { source, shadow, network, attempts } = shard.recall(key, hash, syn.proven, now);
+    source.prove(syn.proven);
     let foreign = source.stack.disowns(signature);
     let (seen, place) = attempts.enter(attempt, now);
 
@@ -47,13 +48,15 @@ pub fn judge(policy: &Policy, memory: &Memory, syn: &Syn, now: Moment) -> Decisi
         flood: &memory.flood,
         frozen,
         seen,
-        foreign,
+        shadow: if foreign { shadow.cast() } else { None },
         target,
         own,
         new_target: false,
         charged: false,
+        scope: Scope::All,
     };
     let verdict = ask(&mut case, |_, _| {});
+    let (scope, returned) = (case.scope, case.returned());
     if case.charged {
         attempts.charged(place);
     }
@@ -71,12 +74,14 @@ pub fn judge(policy: &Policy, memory: &Memory, syn: &Syn, now: Moment) -> Decisi
         evidence: verdict.evidence,
         retransmission: seen.is_some(),
         earned: Standing::Clean,
+        scope: Scope::All,
+        renew: false,
     };
-    let mut charge = Charge { weight: 0, score: verdict.score, condemned: None, own };
+    let mut charge = Charge { weight: 0, score: verdict.score, condemned: None, own, scope };
     match verdict.outcome {
         Outcome::Trusted => return decision,
         Outcome::Passed if frozen => {}
-        Outcome::Passed => source.stack.admitted(signature, syn.proven),
+        Outcome::Passed => source.stack.admitted(signature, syn.proven, returned),
         Outcome::Denied(of) => {
             decision.ruling = Ruling::Drop;
             charge.weight = u16::from(of);
@@ -91,9 +96,15 @@ pub fn judge(policy: &Policy, memory: &Memory, syn: &Syn, now: Moment) -> Decisi
         attempts.counted(place);
         source.offences.open(policy.offences.within, now);
         if foreign && source.offences.contest() {
-            source.stack = Stack::Ambiguous;
+            source.stack.blur();
         }
-        decision.earned = offend(source, policy, charge, now);
+        (decision.earned, decision.scope) = offend(source, policy, charge, now);
+        // Where somebody may be forging, a new proof would tell no more than the old one.
+        decision.renew = decision.earned == Standing::Suspect
+            && syn.proven
+            && !own
+            && !source.offences.contested
+            && !source.offences.is_brute_forced();
     }
     decision
 }
@@ -106,6 +117,8 @@ struct Charge {
     condemned: Option<bool>,
     /// Nobody else can have sent this SYN.
     own: bool,
+    /// What a ban for it closes.
+    scope: Scope,
 }
 
 impl Charge {
@@ -114,9 +127,10 @@ impl Charge {
     }
 }
 
-/// Counts an offence in a window that is open, and says which standing it has earned.
-fn offend(source: &mut Source, policy: &Policy, charge: Charge, now: Moment) -> Standing {
-    let Charge { weight, score, condemned, own } = charge;
+/// Counts an offence in a window that is open, and says which standing it has earned, and what a
+/// ban closes: one port only if everything in the window is that kind of offence.
+fn offend(source: &mut Source, policy: &Policy, charge: Charge, now: Moment) -> (Standing, Scope) {
+    let Charge { weight, score, condemned, own, scope } = charge;
     let rules = &policy.offences;
     let offences = &mut source.offences;
     offences.denied = offences.denied.saturating_add(weight);
@@ -124,13 +138,16 @@ fn offend(source: &mut Source, policy: &Policy, charge: Charge, now: Moment) -> 
     if own && !offences.contested {
         offences.own = offences.own.saturating_add(weight);
     }
+    // What others may have forged must not widen a ban either.
+    let counts = own || rules.evidence == EvidenceKind::Any;
+    offences.wide |= counts && scope == Scope::All && (weight > 0 || condemned.is_some());
     let enough =
         condemned.is_some() || offences.denied >= rules.after || offences.score >= SUSPICIOUS;
     let condemned_by_own = condemned == Some(true) && !offences.contested;
     let standing = if condemned_by_own || offences.own >= rules.after {
         Standing::Banned
     } else if !enough {
-        return Standing::Clean;
+        return (Standing::Clean, Scope::All);
     } else if rules.evidence == EvidenceKind::Any {
         Standing::Banned
     } else {
@@ -141,8 +158,12 @@ fn offend(source: &mut Source, policy: &Policy, charge: Charge, now: Moment) -> 
         offences.own = 0;
     }
     (offences.denied, offences.score) = (0, 0);
+    // A ban at one port ends there; the source is judged as before everywhere else.
+    if standing == Standing::Banned && scope == Scope::Port && !offences.wide {
+        return (standing, Scope::Port);
+    }
     source.suspect_until = now + HANDOVER;
-    standing
+    (standing, Scope::All)
 }
 
 /// Where the checks came to.
@@ -235,11 +256,8 @@ pub fn explain(
     let key = SourceKey::of(syn.src);
     let network_key = key.network(policy.rate.network_v4, policy.rate.network_v6);
     let hash = attempt(memory, key, syn);
-    let (known, mut network, seen) = {
-        let (shard, place) = memory.shard(network_key);
-        let (source, network) = shard.peek(key, place, syn.proven);
-        (source, network, shard.attempts.peek(hash, now))
-    };
+    let (mut shard, place) = memory.shard(network_key);
+    let (known, seen) = (shard.peek(key), shard.attempts.peek(hash, now));
     let mut source = known.unwrap_or_default();
     let total: SharedBucket = memory.total.copy();
     let mut case = Case {
@@ -247,17 +265,18 @@ pub fn explain(
         syn,
         now,
         source: &mut source,
-        network: &mut network,
+        network: shard.imagined(place, syn.proven),
         total: &total,
         flood: &memory.flood,
         frozen: policy.flood.rule.is_some() && memory.flood.is_frozen(),
         seen,
         // An imagined SYN looks like the source's own.
-        foreign: false,
+        shadow: None,
         target: target(memory, syn),
         own: syn.proven && known.is_some_and(|known| known.stack.owns(signature(syn))),
         new_target: false,
         charged: false,
+        scope: Scope::All,
     };
     let mut rows: Vec<Row> =
         (0..CHECKS.len() as u8).map(|index| Row { check: CheckId(index), finding: None }).collect();

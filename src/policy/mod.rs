@@ -14,5 +14,5 @@ pub use ports::PortSet;
 pub use prefixes::PrefixSet;
 pub use settings::{
     Allowlist, Class, Denylist, EvidenceKind, Fingerprint, Flood, Offences, Policy, Ports, Quirks,
-    Rate, Rates, Scan, Stance,
+    Rate, Rates, Scan, Scope, Stance,
 };

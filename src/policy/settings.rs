@@ -300,8 +300,25 @@ pub struct Class {
     pub ports: PortSet,
     /// How often one source may try them.
     pub rate: Option<Rate>,
+    /// How often the sources of one network may, all together. Beyond it they are throttled, and
+    /// nothing is held against them.
+    pub network: Option<Rate>,
+    /// What a refusal for that is called: the name, and the word `network`.
+    pub network_name: &'static str,
     /// Does going over the rate count as an offence? If not, it only throttles.
     pub offends: bool,
+    /// What a ban for going over the rate closes.
+    pub ban: Scope,
+}
+
+/// What a ban closes to a source (`[rate.class.NAME] ban`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scope {
+    /// Every port.
+    #[default]
+    All,
+    /// Only the port at which it offended.
+    Port,
 }
 
 /// Which evidence suffices for a ban (`[bans] evidence`).
@@ -340,11 +357,14 @@ impl Default for Offences {
 impl Default for Rates {
     fn default() -> Self {
         let rate = |count, secs, burst| Some(Rate { count, per: Duration::from_secs(secs), burst });
-        let class = |name, ports: &[u16], rate, offends| Class {
-            name,
+        let class = |names: (_, _), ports: &[u16], rate, network, offends| Class {
+            name: names.0,
             ports: ports.iter().copied().collect(),
             rate,
+            network,
+            network_name: names.1,
             offends,
+            ban: Scope::All,
         };
         Self {
             source: rate(100, 1, 600),
@@ -354,15 +374,28 @@ impl Default for Rates {
             total: None,
             classes: vec![
                 class(
-                    "login",
+                    ("login", "login, network"),
                     &[21, 22, 23, 110, 143, 465, 587, 993, 995, 3389, 5900],
                     rate(4, 60, 5),
+                    rate(40, 60, 50),
                     true,
                 ),
-                class("web", &[80, 443, 8000, 8080, 8443], rate(300, 10, 300), false),
-                class("data", &[445, 1433, 3306, 5432], rate(30, 60, 40), true),
+                class(
+                    ("web", "web, network"),
+                    &[80, 443, 8000, 8080, 8443],
+                    rate(300, 10, 300),
+                    None,
+                    false,
+                ),
+                class(
+                    ("data", "data, network"),
+                    &[445, 1433, 3306, 5432],
+                    rate(30, 60, 40),
+                    rate(300, 60, 400),
+                    true,
+                ),
             ],
-            other: class("other", &[], rate(600, 10, 600), true),
+            other: class(("other", "other, network"), &[], rate(600, 10, 600), None, true),
         }
     }
 }

@@ -72,7 +72,7 @@ impl Gate {
         if decision.earned == Standing::Clean {
             return;
         }
-        if let Some(change) = self.kernel.offence(source, &decision, now) {
+        if let Some(change) = self.kernel.offence(source, syn.dport, &decision, now) {
             let place = match change.entry.standing {
                 Standing::Suspect => &mut track.suspect_at,
                 Standing::Banned => &mut track.banned_at,
@@ -121,7 +121,10 @@ fn note_floods(floods: &mut Vec<FloodReport>, news: Vec<FloodReport>) {
 fn accuses(decision: &Decision) -> bool {
     match decision.check.name() {
         "allowlist" | "denylist" | "ports" | "standing" | "flood" | "none" => false,
-        "rate" => !matches!(decision.evidence.what, "network" | "total"),
+        "rate" => {
+            let what = decision.evidence.what;
+            !matches!(what, "network" | "total") && !what.ends_with(", network")
+        }
         _ => true,
     }
 }

@@ -13,10 +13,10 @@ use lru::LruCache;
 
 use super::segment::Segment;
 use crate::config::Config;
-use crate::firewall::{Change, Ledger, PACE, Rules};
+use crate::firewall::{Change, Ledger, Rules};
 use crate::memory::{Bucket, Limit, Moment, SourceKey};
 use crate::packet::Syn;
-use crate::policy::{Decision, PrefixSet, Rate, Standing};
+use crate::policy::{Decision, PrefixSet, Rate, Scope, Standing};
 
 /// As many connections as Linux tracks on a machine with some memory.
 const CONNECTIONS: NonZeroUsize = NonZeroUsize::new(262_144).unwrap();
@@ -33,8 +33,8 @@ pub(super) struct Kernel {
     /// Proven sources, until when.
     proven: HashMap<SourceKey, Moment, RandomState>,
     proven_for: Duration,
-    /// Meters per source: the pace of suspects, the ceiling of everybody.
-    meters: HashMap<SourceKey, [Bucket; 2], RandomState>,
+    /// A meter per source, for the ceiling.
+    meters: HashMap<SourceKey, Bucket, RandomState>,
     ceiling: Option<Limit>,
     /// Sources that pass by every drop; empty if the kernel is not told of them.
     trusted: PrefixSet,
@@ -76,7 +76,8 @@ impl Kernel {
         }
         // Standings end by themselves; what ended needs no telling here.
         self.ledger.expire(clock);
-        let standing = self.ledger.get(syn.src, clock).filter(|entry| entry.is_live(clock));
+        let standing =
+            self.ledger.get_at(syn.src, syn.dport, clock).filter(|entry| entry.is_live(clock));
         let standing = standing.map_or(Standing::Clean, |entry| entry.standing);
         match standing {
             Standing::Banned => return Early::Drop("banned"),
@@ -85,29 +86,24 @@ impl Kernel {
                 self.ledger.prolong(key.prefix(), clock);
                 return Early::Drop("suspect");
             }
-            // Whoever forges a proven source's address must not use up its pace.
-            Standing::Suspect if !proven && self.over(key, 0, limit(PACE), now) => {
-                return Early::Drop("suspect");
-            }
             Standing::Suspect | Standing::Clean => {}
         }
-        if self.ceiling.is_some_and(|ceiling| self.over(key, 1, ceiling, now)) {
+        if self.ceiling.is_some_and(|ceiling| self.over(key, ceiling, now)) {
             return Early::Drop("ceiling");
         }
         Early::Judge { proven, suspect: standing == Standing::Suspect }
     }
 
     /// Is a source over a meter? It is not while there is no room for its meter.
-    fn over(&mut self, key: SourceKey, which: usize, limit: Limit, now: Moment) -> bool {
+    fn over(&mut self, key: SourceKey, limit: Limit, now: Moment) -> bool {
         if self.meters.len() >= self.size && !self.meters.contains_key(&key) {
             // As the kernel's elements do, a meter ends when it is empty.
-            self.meters
-                .retain(|_, meters| meters.iter().any(|bucket| bucket.level(limit, now) > 0));
+            self.meters.retain(|_, bucket| bucket.level(limit, now) > 0);
             if self.meters.len() >= self.size {
                 return false;
             }
         }
-        let bucket = &mut self.meters.entry(key).or_default()[which];
+        let bucket = &mut self.meters.entry(key).or_default();
         let over = bucket.test(limit, now).is_err();
         bucket.charge(limit, now);
         over
@@ -151,16 +147,22 @@ impl Kernel {
         self.proven.insert(key, now + self.proven_for);
     }
 
-    /// A source has earned a standing. `None` if that changes nothing (it is spared, or has it).
+    /// A source has earned a standing with an attempt at `port`. `None` if that changes nothing (it
+    /// is spared, or has it).
     pub(super) fn offence(
         &mut self,
         source: SourceKey,
+        port: u16,
         decision: &Decision,
         now: Moment,
     ) -> Option<Change> {
+        if decision.renew {
+            self.proven.remove(&source);
+        }
+        let port = (decision.scope == Scope::Port).then_some(port);
         let evidence = decision.evidence.what.to_owned();
         let check = decision.check.name();
-        self.ledger.offence(source, decision.earned, check, evidence, clock(now)).ok()
+        self.ledger.offence(source, port, decision.earned, check, evidence, clock(now)).ok()
     }
 }
 

@@ -13,9 +13,9 @@ use crate::stage::{
 in_lab! {
     fn one_sources_flood_does_not_keep_others_waiting() {
         let world = World::new();
-        let gate = Gate::start(&world.server, "[guard]\nceiling = \"100/s\"\nceiling_burst = 200\n");
+        let gate = Gate::start(&world.server, "");
         let before = gate.judged();
-        let flood = world.forged(TRUDY, std::iter::repeat_n(80, 20_000)).into_iter();
+        let flood = world.forged(TRUDY, std::iter::repeat_n(80, 35_000)).into_iter();
         // Every SYN another attempt: the source ports repeat, the sequence numbers do not.
         let flood: Vec<Probe> = flood.enumerate().map(|(n, syn)| Probe { seq: n as u32, ..syn }).collect();
         let flooding = world.rogues.spawn(move || Forge::open()?.flood(flood, 20_000)).unwrap();
@@ -29,7 +29,9 @@ in_lab! {
         flooding.join().unwrap().unwrap().unwrap();
         assert!(slowest < Duration::from_millis(500), "a visitor waited {slowest:?}");
         let judged = gate.judged() - before;
-        assert!(judged < 5000, "the kernel should have kept the flood away: {judged} were judged");
+        // The burst, and 2000 in each of some two seconds.
+        println!("slowest visit {slowest:?}, {judged} judged");
+        assert!(judged < 12_000, "the kernel should have kept the flood away: {judged} were judged");
     }
 
     fn trusted_sources_have_no_ceiling_but_are_counted() {

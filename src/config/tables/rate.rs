@@ -4,7 +4,10 @@ use super::intern;
 use crate::config::section::Section;
 use crate::config::source::Place;
 use crate::config::units::Mistake;
-use crate::policy::{Class, PortSet, Rate, Rates};
+use crate::policy::{Class, PortSet, Rate, Rates, Scope};
+
+/// A network has the rate of so many sources, if it has one and none is written.
+const SOURCES: u32 = 10;
 
 /// The burst of `total` when nothing is written.
 const TOTAL_BURST: u32 = 10_000;
@@ -64,8 +67,12 @@ fn own_class(table: &mut Section<'_, '_>, name: &str, place: &Place) -> Placed {
         table.findings.error(place, Mistake::new(message).help(help));
     }
     let (written, placed) = table.table(name, |table| {
-        let default =
-            Class { name: intern(name), ports: PortSet::default(), ..Rates::default().other };
+        let default = Class {
+            name: intern(name),
+            network_name: intern(&format!("{name}, network")),
+            ports: PortSet::default(),
+            ..Rates::default().other
+        };
         (table.place("ports").is_some() && table.place("rate").is_some(), class(table, default))
     });
     if !written {
@@ -85,11 +92,31 @@ fn class(table: &mut Section<'_, '_>, default: Class) -> Placed {
 
 fn limits(table: &mut Section<'_, '_>, default: Class) -> Class {
     let burst = default.rate.map_or(1, |rate| rate.burst);
-    Class {
-        rate: table.rate("rate", default.rate, Some(("burst", burst))),
+    let rate = table.rate("rate", default.rate, Some(("burst", burst)));
+    // A network's rate follows the source's unless it is written: whoever raises that one is not
+    // to meet another limit at once.
+    let tenfold = rate.map(|rate| Rate {
+        count: rate.count.saturating_mul(SOURCES),
+        burst: rate.burst.saturating_mul(SOURCES),
+        ..rate
+    });
+    let burst = tenfold.map_or(1, |rate| rate.burst);
+    let default_network = default.network.and(tenfold);
+    let network = table.rate("network", default_network, Some(("network_burst", burst)));
+    let scopes = [("all", Scope::All), ("port", Scope::Port)];
+    let class = Class {
+        rate,
+        network,
         offends: table.boolean("offends", default.offends),
+        ban: table.word("ban", default.ban, &scopes),
         ..default
+    };
+    if !class.offends && class.ban == Scope::Port {
+        let help = "write offends = true, or leave `ban` out";
+        let mistake = Mistake::new("`ban` has no effect where going over the rate is no offence");
+        table.warn(&["ban"], mistake.help(help));
     }
+    class
 }
 
 /// Sees to it that no port is in two classes. A class whose ports were chosen takes them from

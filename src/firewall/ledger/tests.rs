@@ -27,7 +27,73 @@ fn key(address: &str) -> SourceKey {
 }
 
 fn offend(ledger: &mut Ledger, who: &str, earned: Standing, now: u64) -> Result<Change, Spared> {
-    ledger.offence(key(who), earned, "scan", "unserved seen=5 limit=4".into(), at(now))
+    offend_at(ledger, who, None, earned, now)
+}
+
+fn offend_at(
+    ledger: &mut Ledger,
+    who: &str,
+    port: Option<u16>,
+    earned: Standing,
+    now: u64,
+) -> Result<Change, Spared> {
+    let evidence = "unserved seen=5 limit=4".into();
+    ledger.offence(key(who), port, earned, "scan", evidence, at(now))
+}
+
+#[test]
+fn bans_at_one_port() {
+    const WHO: &str = "203.0.113.1";
+    let address: IpAddr = WHO.parse().unwrap();
+    let mut ledger = Ledger::new(rules());
+    let standing = |ledger: &Ledger, port, now| {
+        let entry = ledger.get_at(address, port, at(now)).filter(|entry| entry.is_live(at(now)));
+        entry.map_or((Standing::Clean, None), |entry| (entry.standing, entry.port))
+    };
+    let first = offend_at(&mut ledger, WHO, Some(22), Standing::Banned, 0).unwrap();
+    assert_eq!((first.before, first.entry.port), (Standing::Clean, Some(22)));
+    assert_eq!(standing(&ledger, 22, 1), (Standing::Banned, Some(22)));
+    assert_eq!(standing(&ledger, 80, 1), (Standing::Clean, None));
+
+    // It can be a suspect besides, and banned at another port; a suspect is one everywhere.
+    let suspect = offend_at(&mut ledger, WHO, Some(22), Standing::Suspect, 10).unwrap();
+    assert_eq!((suspect.before, suspect.entry.port), (Standing::Clean, None));
+    offend_at(&mut ledger, WHO, Some(21), Standing::Banned, 20).unwrap();
+    assert_eq!(standing(&ledger, 80, 21), (Standing::Suspect, None));
+    assert_eq!(standing(&ledger, 21, 21), (Standing::Banned, Some(21)));
+    assert_eq!(ledger.live(), 3);
+
+    // A ban at all ports lies over them, and does not end them: they may last longer.
+    let all = offend(&mut ledger, WHO, Standing::Banned, 30).unwrap();
+    assert_eq!((all.before, all.entry.port), (Standing::Suspect, None));
+    assert_eq!(standing(&ledger, 22, 31), (Standing::Banned, None));
+    assert_eq!(
+        offend_at(&mut ledger, WHO, Some(25), Standing::Banned, 32),
+        Err(Spared::Already),
+        "it is banned there already"
+    );
+    ledger.remove(key(WHO).prefix()).unwrap();
+    assert_eq!(standing(&ledger, 22, 33), (Standing::Banned, Some(22)));
+
+    // It escalates at each port by itself.
+    ledger.expire(at(700));
+    assert_eq!(standing(&ledger, 22, 700), (Standing::Clean, None));
+    let second = offend_at(&mut ledger, WHO, Some(22), Standing::Banned, 800).unwrap();
+    assert_eq!((second.entry.offences, second.entry.until), (2, at(800 + 3600)));
+
+    // What admins may say.
+    let at_ssh = |net: &str| Whom { net: net.parse().unwrap(), port: Some(22) };
+    for (net, standing, outcome) in [
+        ("203.0.113.9/32", Standing::Banned, Ok(())),
+        ("203.0.113.9/32", Standing::Suspect, Err(Spared::Port)),
+        ("203.0.114.0/24", Standing::Banned, Err(Spared::Port)),
+        ("192.0.2.3/32", Standing::Banned, Err(Spared::Never)),
+    ] {
+        let added = ledger.add(at_ssh(net), standing, None, "x".into(), at(900));
+        assert_eq!(added.map(drop), outcome, "{net}");
+    }
+    assert!(ledger.remove(key("203.0.113.9").prefix()).is_none(), "it is banned at a port only");
+    assert!(ledger.remove(at_ssh("203.0.113.9/32")).is_some());
 }
 
 #[test]
@@ -86,10 +152,11 @@ fn who_is_spared() {
         ("0.0.0.0/0", Spared::Never),
         ("2001:db8:1::/48", Spared::Never),
     ] {
-        let refused = ledger.add(net.parse().unwrap(), Standing::Banned, None, "x".into(), at(0));
+        let refused =
+            ledger.add(net.parse::<IpNet>().unwrap(), Standing::Banned, None, "x".into(), at(0));
         assert_eq!(refused, Err(why), "{net}");
     }
-    let wide = "10.0.0.0/8".parse().unwrap();
+    let wide: IpNet = "10.0.0.0/8".parse().unwrap();
     assert_eq!(ledger.add(wide, Standing::Suspect, None, "x".into(), at(0)), Err(Spared::Wide));
     ledger.add(wide, Standing::Banned, Some(Duration::from_secs(60)), "x".into(), at(0)).unwrap();
     assert_eq!(offend(&mut ledger, "10.1.2.3", Standing::Banned, 1), Err(Spared::Already));
@@ -144,11 +211,11 @@ fn forged_suspects_leave_room_for_bans() {
 #[test]
 fn ipv6_hosts_are_their_64() {
     let mut ledger = Ledger::new(rules());
-    let host = "2001:db8:2:3::4/128".parse().unwrap();
+    let host: IpNet = "2001:db8:2:3::4/128".parse().unwrap();
     let added = ledger.add(host, Standing::Banned, None, "x".into(), at(0)).unwrap();
     assert_eq!(added.entry.net.to_string(), "2001:db8:2:3::/64");
     assert!(ledger.get("2001:db8:2:3:9::9".parse().unwrap(), at(1)).is_some());
-    assert!(ledger.remove("2001:db8:2:3:7::/128".parse().unwrap()).is_some());
+    assert!(ledger.remove("2001:db8:2:3:7::/128".parse::<IpNet>().unwrap()).is_some());
     assert!(ledger.remove(host).is_none());
 }
 
@@ -195,7 +262,7 @@ proptest! {
                     }
                 }
                 Step::Add(who, bits) => {
-                    let net = format!("{}/{bits}", address(who)).parse().unwrap();
+                    let net: IpNet = format!("{}/{bits}", address(who)).parse().unwrap();
                     let _ = ledger.add(net, Standing::Banned, None, "admin".into(), at(now));
                 }
                 Step::Remove(who) => {

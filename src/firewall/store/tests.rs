@@ -8,6 +8,7 @@ fn entry(n: u8, standing: Standing, words: &str) -> Entry {
     let at = |secs: u64| UNIX_EPOCH + Duration::from_secs(1_800_000_000 + secs);
     Entry {
         net: format!("203.0.113.{n}/32").parse().unwrap(),
+        port: (n > 200 && standing != Standing::Suspect).then_some(u16::from(n)),
         standing,
         since: at(n.into()),
         until: at(600 + u64::from(n)),
@@ -32,7 +33,7 @@ proptest! {
         let folder = tempfile::tempdir().unwrap();
         let (mut store, _) = Store::open(folder.path(), UNIX_EPOCH).unwrap();
         let lines: Vec<Line> = lines.iter().map(|(n, kind, words)| match kind {
-            0 => Line::Forgotten(entry(*n, Standing::Clean, "").net),
+            0 => Line::Forgotten(entry(*n, Standing::Clean, "").whom()),
             1 => Line::Is(entry(*n, Standing::Clean, words)),
             2 => Line::Is(entry(*n, Standing::Suspect, words)),
             _ => Line::Is(entry(*n, Standing::Banned, words)),
@@ -69,6 +70,30 @@ fn torn_at_every_byte() {
         store.append(&lines[3..]).unwrap();
         assert_eq!(reload(folder.path()).lines.len(), kept + 1);
     }
+}
+
+#[test]
+fn a_file_of_an_earlier_version_is_read() {
+    let json = r#"{"net":"203.0.113.8/32","standing":"banned","entry":{"since":1800000008000,"until":1800000608000,"offences":8,"last":1800000008000,"reason":"x","by":"gate","evidence":"x"}}"#;
+    let line = format!("{:08x} {json}\n", crc32fast::hash(json.as_bytes()));
+    let (read, good) = decode_all(line.as_bytes());
+    assert_eq!((read, good), (vec![Line::Is(entry(8, Standing::Banned, "x"))], line.len()));
+    let mut written = Vec::new();
+    Line::Is(entry(8, Standing::Banned, "x")).encode(&mut written);
+    assert_eq!(written, line.as_bytes(), "and an earlier version reads what knows of no port");
+}
+
+#[test]
+fn what_the_kernel_has_no_place_for_is_not_read() {
+    let at_a_port = |entry: Entry| {
+        let mut line = Vec::new();
+        Line::Is(Entry { port: Some(22), ..entry }).encode(&mut line);
+        Line::decode(line.trim_ascii_end())
+    };
+    let banned = entry(1, Standing::Banned, "x");
+    assert!(at_a_port(banned.clone()).is_some());
+    assert_eq!(at_a_port(entry(1, Standing::Suspect, "x")), None);
+    assert_eq!(at_a_port(Entry { net: "203.0.113.0/24".parse().unwrap(), ..banned }), None);
 }
 
 #[test]

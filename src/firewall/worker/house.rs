@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
+use super::super::entry::Whom;
 use super::super::kernel;
 use super::super::ledger::as_counted;
 use super::super::orders::{Message, Told};
@@ -37,10 +38,11 @@ impl Worker {
         self.state.counted = Some(Instant::now());
         let after = u64::from(self.config.policy.offences.after.max(1));
         for element in elements {
-            let net = as_counted(element.net);
-            if self.ledger.entry(net).is_some_and(|entry| entry.is_live(now)) {
-                let probing = self.state.tally.count(net, element.packets, after);
-                let prolonged = if probing { self.ledger.prolong(net, now) } else { None };
+            let whom = Whom { net: as_counted(element.whom.net), port: element.whom.port };
+            if self.ledger.entry(whom).is_some_and(|entry| entry.is_live(now)) {
+                let probing = self.state.tally.count(whom, element.packets, after);
+                let suspect = probing && whom.port.is_none();
+                let prolonged = if suspect { self.ledger.prolong(whom.net, now) } else { None };
                 if let Some(change) = prolonged {
                     self.note(change, batch, false);
                 }
@@ -59,12 +61,12 @@ impl Worker {
         let live = self.ledger.entries().filter(|entry| entry.is_live(now));
         let mut all: Vec<Told> = live
             .map(|entry| Told {
-                stopped: self.state.tally.total(entry.net),
+                stopped: self.state.tally.total(entry.whom()),
                 entry: entry.clone(),
                 in_kernel,
             })
             .collect();
-        all.sort_by_key(|told| (told.entry.until, told.entry.net));
+        all.sort_by_key(|told| (told.entry.until, told.entry.whom()));
         for reply in asking {
             drop(reply.send(all.clone()));
         }

@@ -14,8 +14,8 @@ mod standing;
 
 pub use fingerprint::tools;
 
-use super::{Finding, Policy};
-use crate::memory::{Bucket, Flood, Moment, Seen, SharedBucket, Source, Target};
+use super::{Finding, Policy, Scope};
+use crate::memory::{Flood, Moment, Neighbours, Seen, SharedBucket, Source, Target};
 use crate::packet::Syn;
 
 /// All checks, in the order in which they are asked.
@@ -78,7 +78,7 @@ pub struct Case<'a> {
     /// What is remembered of its source…
     pub source: &'a mut Source,
     /// …and what the sources of its network share.
-    pub network: &'a mut Bucket,
+    pub network: Neighbours<'a>,
     /// Attempts of everybody.
     pub total: &'a SharedBucket,
     /// The watch for floods; not to be changed here.
@@ -87,8 +87,9 @@ pub struct Case<'a> {
     pub frozen: bool,
     /// The same attempt, if it was seen before.
     pub seen: Option<Seen>,
-    /// It does not look like the connections that its source completed.
-    pub foreign: bool,
+    /// It does not look like the connections that its source completed: who is charged for it
+    /// instead of the source.
+    pub shadow: Option<&'a mut Source>,
     /// Where it wants to.
     pub target: Target,
     /// The source is proven, and nobody else can have sent this SYN.
@@ -97,6 +98,31 @@ pub struct Case<'a> {
     pub new_target: bool,
     /// Set by the check that charges an attempt against the rates.
     pub charged: bool,
+    /// Set by the check that refuses: what a ban for it closes.
+    pub scope: Scope,
+}
+
+impl Case<'_> {
+    /// Does the attempt come back, after as long as an honest system takes?
+    #[inline]
+    pub fn returned(&self) -> bool {
+        self.seen.is_some_and(|seen| seen.age >= self.policy.offences.patience)
+    }
+
+    /// Whose allowance the attempt draws on.
+    #[inline]
+    pub fn payer(&self) -> &Source {
+        self.shadow.as_deref().unwrap_or(self.source)
+    }
+
+    /// The same, to charge it.
+    #[inline]
+    pub fn payer_mut(&mut self) -> &mut Source {
+        match &mut self.shadow {
+            Some(shadow) => shadow,
+            None => self.source,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -16,16 +16,15 @@ fn look(case: &mut Case<'_>) -> Finding {
     if !suspect || case.syn.proven {
         return Finding::Pass;
     }
-    let patience = case.policy.offences.patience;
-    match case.seen {
-        Some(seen) if seen.age >= patience => Finding::Pass,
-        seen => Finding::Deny {
-            evidence: Evidence {
-                what: "suspect must retransmit",
-                seen: seen.map_or(0.0, |seen| seen.age.as_secs_f32()),
-                limit: patience.as_secs_f32(),
-            },
-            weight: 0,
+    if case.returned() {
+        return Finding::Pass;
+    }
+    Finding::Deny {
+        evidence: Evidence {
+            what: "suspect must retransmit",
+            seen: case.seen.map_or(0.0, |seen| seen.age.as_secs_f32()),
+            limit: case.policy.offences.patience.as_secs_f32(),
         },
+        weight: 0,
     }
 }

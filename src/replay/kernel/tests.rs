@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::packet::{Flags, Options};
-use crate::policy::{CheckId, Evidence, Ruling};
+use crate::policy::{CheckId, Evidence, Ruling, Scope};
 
 const SERVER: &str = "198.51.100.2";
 const CLIENT: &str = "192.0.2.9";
@@ -76,14 +76,20 @@ fn who_is_proven() {
 }
 
 fn offend(kernel: &mut Kernel, earned: Standing, now: Moment) {
+    offend_at(kernel, earned, Scope::All, false, now);
+}
+
+fn offend_at(kernel: &mut Kernel, earned: Standing, scope: Scope, renew: bool, now: Moment) {
     let decision = Decision {
         ruling: Ruling::Drop,
         check: CheckId::QUIRKS,
         evidence: Evidence::default(),
         retransmission: false,
         earned,
+        scope,
+        renew,
     };
-    kernel.offence(SourceKey::of(ends(CLIENT, 0).0), &decision, now).unwrap();
+    kernel.offence(SourceKey::of(ends(CLIENT, 0).0), 22, &decision, now).unwrap();
 }
 
 #[test]
@@ -104,7 +110,29 @@ fn standings_act() {
 }
 
 #[test]
-fn suspects_knock_slowly_and_floods_stop_at_the_ceiling() {
+fn a_ban_at_one_port_acts_there() {
+    let mut kernel = Kernel::new(&Config::default());
+    offend_at(&mut kernel, Standing::Banned, Scope::Port, false, at(0));
+    let passes = Early::Judge { proven: false, suspect: false };
+    assert_eq!(kernel.opening(&syn(1, 22), true, at(1)), Early::Drop("banned"));
+    assert_eq!(kernel.opening(&syn(2, 21), true, at(1)), passes);
+    assert_eq!(kernel.opening(&syn(3, 22), true, at(600_000)), passes, "and ends");
+}
+
+#[test]
+fn a_proof_that_tells_too_little_is_forgotten() {
+    let mut kernel = Kernel::new(&Config::default());
+    kernel.connects(&syn(1, 22), false);
+    kernel.passes(data(ends(SERVER, 22), ends(CLIENT, 1), 0x18), at(0));
+    assert!(proven(&mut kernel, at(1)));
+    offend_at(&mut kernel, Standing::Suspect, Scope::All, true, at(2));
+    assert!(!proven(&mut kernel, at(3)));
+    kernel.passes(data(ends(SERVER, 22), ends(CLIENT, 1), 0x18), at(4));
+    assert!(proven(&mut kernel, at(5)));
+}
+
+#[test]
+fn floods_stop_at_the_ceiling() {
     let mut kernel = Kernel::new(&Config::default());
     let dropped = |kernel: &mut Kernel, count: u16| {
         let syns = (0..count).map(|port| kernel.opening(&syn(port, 80), true, at(0)));
@@ -114,12 +142,7 @@ fn suspects_knock_slowly_and_floods_stop_at_the_ceiling() {
     assert_eq!(dropped(&mut kernel, burst + 100), 100, "the burst passes the ceiling");
     let mut kernel = Kernel::new(&Config::default());
     offend(&mut kernel, Standing::Suspect, at(0));
-    assert_eq!(dropped(&mut kernel, 50), 30, "20 at once pass the pace of suspects");
-    let mut kernel = Kernel::new(&Config::default());
-    kernel.connects(&syn(1, 80), false);
-    kernel.passes(data(ends(SERVER, 80), ends(CLIENT, 1), 0x18), at(0));
-    offend(&mut kernel, Standing::Suspect, at(0));
-    assert_eq!(dropped(&mut kernel, 50), 0, "but the proven have no pace");
+    assert_eq!(dropped(&mut kernel, burst + 100), 100, "suspects have the same one");
 }
 
 #[test]
