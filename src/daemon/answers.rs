@@ -381,7 +381,7 @@ fn advice(
         _ => "Such a packet is never let in.".to_owned(),
     };
     match row.check.name() {
-        "standing" => vec![first, pardon, trust],
+        "standing" if standing.is_some() => vec![first, pardon, trust],
         _ => vec![first, trust],
     }
 }

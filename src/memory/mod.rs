@@ -11,6 +11,7 @@ mod networks;
 mod source;
 mod table;
 mod time;
+mod visit;
 mod walk;
 
 pub use attempts::{Attempts, Place, Seen};
@@ -21,4 +22,5 @@ pub use networks::{Neighbours, Networks, Share};
 pub use source::{CLASSES, Offences, Source, Stack};
 pub use table::{Bounds, Memory, Remembered, Shadow, Shard};
 pub use time::Moment;
+pub use visit::Visit;
 pub use walk::{Steps, Target, Walk};

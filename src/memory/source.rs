@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Bucket, Moment, Walk};
+use super::{Bucket, Moment, Visit, Walk};
 
 /// The most service classes a policy can have, `other` among them.
 pub const CLASSES: usize = 7;
@@ -22,6 +22,8 @@ pub struct Source {
     pub walk: Walk,
     /// The header of the connections it completed, as far as known.
     pub stack: Stack,
+    /// Where it was let in while it had to prove itself.
+    pub visit: Visit,
     /// A suspect until then, while the kernel's set has not caught up.
     pub suspect_until: Moment,
     /// Its buckets were emptied once, because somebody else had filled them.

@@ -40,6 +40,11 @@ impl Steps {
         f32::from(self.0) / 256.0
     }
 
+    /// Twice as far.
+    pub fn twice(self) -> Self {
+        self.up(self)
+    }
+
     fn up(self, by: Steps) -> Self {
         Self(self.0.saturating_add(by.0))
     }
@@ -53,7 +58,7 @@ impl Steps {
 /// A target, as a walk knows it, in 16 bits: those of a keyed hash of the address, plus the port.
 /// So two ports of one host are never taken for each other, and of two hosts nobody can choose
 /// ports that are; by chance, that happens to one pair in 65,536.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Target(u16);
 
 impl Target {

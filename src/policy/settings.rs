@@ -165,6 +165,14 @@ impl Scan {
         Self { limit: Some(Steps::of(limit)), success: Steps::of(success) }
     }
 
+    /// Has a source that stands there on its walk to show that it can hear us? From the second
+    /// failure on: so much is an accident hardly ever, and a connect scan is to learn nothing while it
+    /// becomes a suspect.
+    #[inline]
+    pub fn doubts(&self, value: Steps) -> bool {
+        self.limit.is_some() && value >= Steps::FAILURE.twice()
+    }
+
     /// The third distinct failure in a row makes a suspect.
     pub fn strict() -> Self {
         Self::test(90, 10, 100)
