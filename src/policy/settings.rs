@@ -375,7 +375,7 @@ impl Default for Rates {
             ban: Scope::All,
         };
         Self {
-            source: rate(100, 1, 600),
+            source: rate(100, 1, 3000),
             network: rate(1000, 1, 4000),
             network_v4: 24,
             network_v6: 48,
@@ -391,7 +391,7 @@ impl Default for Rates {
                 class(
                     ("web", "web, network"),
                     &[80, 443, 8000, 8080, 8443],
-                    rate(300, 10, 300),
+                    rate(300, 10, 3000),
                     None,
                     false,
                 ),

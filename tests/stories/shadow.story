@@ -2,6 +2,8 @@
 # connections has rates of its own, and for each kind of service its own as well.
   [ports]
   open = "21, 80"
+  [rate.class.web]
+  burst = 300
 
 0s     203.0.113.7 > 198.51.100.2:21             -> accept
 1s     203.0.113.7 > 198.51.100.2:21 proven ttl=44 x5/10ms -> accept
