@@ -17,6 +17,7 @@
 //! not log; `now` is an argument. Everything behind the verdict is reached through bounded
 //! channels: a full channel loses the message, never the verdict, and the loss is counted.
 
+pub mod audit;
 pub mod cli;
 pub mod config;
 pub mod control;
