@@ -58,6 +58,13 @@ pub enum Reach {
     All,
 }
 
+impl Reach {
+    /// Can others reach it?
+    pub fn is_outer(&self) -> bool {
+        *self != Reach::Loopback
+    }
+}
+
 impl Door {
     /// From where it can be reached.
     pub fn reach(&self) -> Reach {

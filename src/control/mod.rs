@@ -11,7 +11,7 @@ pub mod protocol;
 mod server;
 mod timed;
 
-pub use client::{AskError, ask};
+pub use client::{AskError, ask, ask_within};
 pub use protocol::{
     BanRow, CheckRow, Done, ExplainReport, FindingWord, FirewallFacts, Latency, MOST_PEERS,
     MemoryFacts, PeerRow, QueueRow, Refusal, Request, Response, SourceFacts, StandingCounts,
