@@ -1,6 +1,8 @@
 //! `portcullis audit`: this host's doors against the port policy.
 
 mod screen;
+#[cfg(test)]
+mod tests;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;

@@ -4,6 +4,8 @@
 mod list;
 mod peers;
 mod screen;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -25,7 +27,7 @@ use crate::policy::Ports;
 const OS_ERROR: u8 = 71;
 
 /// TCP sockets by state, with what the gate thinks of the peers
-#[derive(Clone, Debug, clap::Args)]
+#[derive(Clone, Debug, Default, clap::Args)]
 pub struct Args {
     /// Only these states, named as `ss` or `netstat` do: syn-recv,CLOSE_WAIT,time-wait
     #[arg(long, value_name = "STATE", value_delimiter = ',')]

@@ -2,6 +2,7 @@
 //! one.
 
 use std::fs::File;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use super::asked::complain;
@@ -27,7 +28,11 @@ pub(super) fn policy(path: Option<&Path>) -> Result<Given, u8> {
         (Some(path), _) => path,
         (None, Ok(_)) => Path::new(POLICY),
         (None, Err(error)) => {
-            let from = format!("the built-in policy ({POLICY}: {})", error.kind());
+            let why = match error.kind() {
+                ErrorKind::NotFound => format!("there is no {POLICY}"),
+                _ => format!("{POLICY} may not be read by this user"),
+            };
+            let from = format!("the built-in policy ({why})");
             return Ok(Given { config: Config::default(), from });
         }
     };

@@ -23,8 +23,8 @@ const REPLY: Duration = Duration::from_millis(250);
 /// An address that is not this host's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0} is not an address of this host: the audit knocks at its own doors only. \
-     Run it on the host that has the address; its own addresses are shown by: ip address"
+    "{0} is not an address of this host, and the audit knocks at its own doors only\n\
+     run it on the host that has this address; the ones of this host are listed by: ip address"
 )]
 pub struct Foreign(pub IpAddr);
 

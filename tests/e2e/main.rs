@@ -13,6 +13,7 @@ mod dying;
 mod forwarding;
 mod lab;
 mod life;
+mod looking;
 mod mending;
 mod pausing;
 mod queues;

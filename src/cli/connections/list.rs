@@ -15,10 +15,14 @@ use crate::memory::SourceKey;
 type Alike = (TcpState, bool, u16, SourceKey);
 
 /// Those that are alike in one row, what is suspicious and what is many first; at most so many
-/// rows. Says how many rows are left off.
-pub(super) fn grouped(view: &View, most: usize) -> (String, usize) {
+/// rows. Says how many rows are left off. Sockets that listen are not connections: they are left
+/// out unless they are asked for.
+pub(super) fn grouped(view: &View, listening: bool, most: usize) -> (String, usize) {
     let mut groups: BTreeMap<Alike, Vec<usize>> = BTreeMap::new();
     for (index, socket) in view.sockets.iter().enumerate() {
+        if socket.state == TcpState::Listen && !listening {
+            continue;
+        }
         let port = if view.inbound[index] { socket.local.port() } else { socket.peer.port() };
         let source = SourceKey::of(socket.peer.ip());
         groups.entry((socket.state, view.inbound[index], port, source)).or_default().push(index);
@@ -50,6 +54,8 @@ pub(super) fn grouped(view: &View, most: usize) -> (String, usize) {
         let longest = times.max_by_key(|socket| socket.quiet).unwrap_or(first);
         let peer = if *state == TcpState::Listen {
             format!("on {}", first.local.ip().to_canonical())
+        } else if first.peer.ip().is_loopback() {
+            first.peer.ip().to_string()
         } else {
             source.to_string()
         };

@@ -65,7 +65,7 @@ fn rows(view: &View, args: &Args, most: usize) -> String {
     if args.all {
         return format!("\n{}", list::each(view));
     }
-    match list::grouped(view, most) {
+    match list::grouped(view, args.state.contains(&TcpState::Listen), most) {
         (table, _) if table.is_empty() => String::new(),
         (table, 0) => format!("\n{table}"),
         (table, more) => {
@@ -85,7 +85,7 @@ fn remarks(view: &View, args: &Args) -> String {
             &wrap("! ", &format!("{things} suspicious; see: portcullis connections --suspicious"));
     }
     if let Some(trouble) = &view.peers.trouble {
-        text += &wrap("Standings are not known: ", trouble);
+        text += &wrap("", &format!("Standings are not known: {trouble}"));
     }
     if text.is_empty() { text } else { format!("\n{text}") }
 }
