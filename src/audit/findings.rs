@@ -148,7 +148,8 @@ fn look(door: &Door, ports: &Ports, note: &mut impl FnMut(FindingKind, bool, Str
             format!("look at its log, or restart it: {}", look_at(door)),
         );
     }
-    if reach == Reach::Loopback {
+    // What is suspicious is not to be served, and nobody shall be told how.
+    if reach == Reach::Loopback || suspicious {
         return answered(door, note);
     }
     let open = open_setting(ports, port);
@@ -172,7 +173,7 @@ fn look(door: &Door, ports: &Ports, note: &mut impl FnMut(FindingKind, bool, Str
             ),
             format!("{open}, then: portcullis reload"),
         );
-    } else if !suspicious {
+    } else {
         exposed(door, &reach, ports, note);
     }
     answered(door, note);
@@ -370,7 +371,7 @@ mod tests {
             ),
             (&["0.0.0.0:31337"], &listening(), &["!suspicious 31337"]),
             (&["127.0.0.1:31337"], &listening(), &["suspicious 31337"]),
-            (&["0.0.0.0:4444"], &naming(&[]), &["!suspicious 4444", "!unserved 4444"]),
+            (&["0.0.0.0:4444"], &naming(&[]), &["!suspicious 4444"]),
             (&["0.0.0.0:3306"], &listening(), &["!exposed 3306"]),
             (&["198.51.100.10:3306"], &naming(&[3306]), &["!exposed 3306"]),
             (&["10.0.0.1:3306", "127.0.0.1:5432"], &listening(), &[]),

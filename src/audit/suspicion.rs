@@ -1,6 +1,6 @@
 //! Which connections are worth a second look, and why.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -158,17 +158,13 @@ pub fn suspicions(scene: &Scene<'_>) -> Vec<Suspicion> {
             put(Pile::Unserved(here));
         }
     }
-    let half_open_from: Vec<usize> = piles
+    let told: HashSet<usize> = piles
         .iter()
-        .filter(|(pile, sockets)| {
-            matches!(pile, Pile::HalfOpenFrom(_)) && sockets.len() >= HALF_OPEN
-        })
-        .flat_map(|(_, sockets)| sockets.clone())
+        .filter(|(pile, own)| matches!(pile, Pile::HalfOpenFrom(_)) && own.len() >= HALF_OPEN)
+        .flat_map(|(_, own)| own.iter().copied())
         .collect();
-    let covered = |sockets: &[usize]| {
-        let told: std::collections::HashSet<_> = half_open_from.iter().collect();
-        sockets.iter().filter(|index| told.contains(index)).count() * 2 > sockets.len()
-    };
+    let covered =
+        |own: &[usize]| own.iter().filter(|index| told.contains(index)).count() * 2 > own.len();
     let mut found: Vec<Suspicion> = piles
         .into_iter()
         .filter(|(pile, sockets)| match pile {
@@ -235,7 +231,7 @@ impl Pile {
                 format!("{}; see also [guard] ceiling in the policy", ask(source)),
             ),
             Pile::HalfOpenAt(port) => {
-                let sources: std::collections::HashSet<_> = sockets
+                let sources: HashSet<_> = sockets
                     .iter()
                     .filter_map(|index| scene.sockets.get(*index))
                     .map(|socket| SourceKey::of(socket.peer.ip()))

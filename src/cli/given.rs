@@ -37,7 +37,9 @@ pub(super) fn policy(path: Option<&Path>) -> Result<Given, u8> {
         }
     };
     match config::load(path) {
-        Ok(loaded) => Ok(Given { config: loaded.config, from: path.display().to_string() }),
+        Ok(loaded) => {
+            Ok(Given { config: loaded.config, from: format!("the policy {}", path.display()) })
+        }
         Err(errors) => {
             complain(&errors.to_string());
             Err(if errors.missing { NO_INPUT } else { BAD_CONFIG })

@@ -17,11 +17,14 @@ pub(super) fn screen(audit: &Audit) -> String {
     text.push('\n');
     let count = audit.findings.iter().filter(|finding| finding.off).count();
     let verdict = match count {
-        0 => "Nothing is off".to_owned(),
+        0 => "nothing is off".to_owned(),
         1 => "1 thing is off".to_owned(),
         n => format!("{n} things are off"),
     };
-    text += &wrap("", &format!("{verdict}, held against {}.", audit.policy));
+    text += &wrap("", &format!("Judged by {}: {verdict}.", audit.policy));
+    if !audit.doors.is_empty() && audit.doors.iter().all(|door| door.found.is_none()) {
+        text += "To hear what really answers: portcullis audit --probe\n";
+    }
     for unseen in &audit.not_seen {
         text += &wrap("Not seen: ", unseen);
     }
@@ -47,7 +50,7 @@ fn table(doors: &[DoorRow]) -> String {
     for door in doors {
         let program = match (&door.program, &door.published[..]) {
             (Some(program), _) => format!("{} ({})", clean(&program.name), program.pid),
-            (None, [to, ..]) => format!("handed on to {to}"),
+            (None, [to, ..]) => format!("to {to}"),
             (None, []) => "?".to_owned(),
         };
         table.row([

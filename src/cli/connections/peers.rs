@@ -51,7 +51,9 @@ impl Peers {
                 }
                 Err(error) => {
                     let text = error.to_string();
-                    peers.trouble = Some(text.lines().next().unwrap_or_default().to_owned());
+                    // What is wrong, and what helps.
+                    let lines: Vec<&str> = text.lines().take(2).collect();
+                    peers.trouble = Some(lines.join("; "));
                     break;
                 }
             }

@@ -94,8 +94,8 @@ fn typed_args(typed: &str) -> Result<Args, String> {
 fn the_usual_screen() {
     let (view, args) = view("");
     assert_eq!(
-        screen::whole(&view, &args),
-        "\
+        format!("\n{}", screen::whole(&view, &args)),
+        "
         1  LISTEN       a program waits for callers (more: portcullis audit)
     1,204  SYN-RECV     half-open: answered, but the caller has not confirmed.
                         Many that stay are a flood or a scan
@@ -103,11 +103,11 @@ fn the_usual_screen() {
         1  TIME-WAIT    over, and remembered for a minute. Harmless; only tens
                         of thousands of own calls to one service use up ports
 
-  STATE        PORT  COUNT  TIME        STANDING    PEER
-! SYN-RECV       80  1,204  sent 3x     clean 0     192.0.2.66
+  STATE        PORT  COUNT  TIME         STANDING    PEER
+! SYN-RECV       80  1,204  sent 3x      clean 0     192.0.2.66
 ! ESTAB          80      1  quiet 5m 3s  banned 120  203.0.113.7
-  ESTAB          80      1  active      -           2001:db8:aaaa:bbbb::/64
-  TIME-WAIT  to 443      1  43s left    -           192.0.2.5
+  ESTAB          80      1  active       -           2001:db8:aaaa:bbbb::/64
+  TIME-WAIT  to 443      1  43s left     -           192.0.2.5
 
 ! 2 things look suspicious; see: portcullis connections --suspicious
 "
@@ -118,8 +118,8 @@ fn the_usual_screen() {
 fn the_suspicious_ones() {
     let (view, args) = view("--suspicious --state syn-recv,ESTABLISHED,close_wait");
     assert_eq!(
-        screen::whole(&view, &args),
-        "\
+        format!("\n{}", screen::whole(&view, &args)),
+        "
     1,204  SYN-RECV     half-open: answered, but the caller has not confirmed.
                         Many that stay are a flood or a scan
         1  ESTAB        open for both sides
