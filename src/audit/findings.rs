@@ -107,7 +107,7 @@ pub fn judge(doors: &[Door], ports: &Ports) -> Vec<Finding> {
     for (first, unheard) in unheard(doors, &ports) {
         found.push((!unheard.off, first, unheard));
     }
-    found.sort_by(|a, b| (a.0, a.1, a.2.kind).cmp(&(b.0, b.1, b.2.kind)));
+    found.sort_by_key(|(fine, port, finding)| (*fine, *port, finding.kind));
     found.into_iter().map(|(_, _, finding)| finding).collect()
 }
 

@@ -51,9 +51,14 @@ fn kinds(list: &Value) -> Vec<&str> {
     list.as_array().expect("a list").iter().filter_map(|entry| entry["kind"].as_str()).collect()
 }
 
+/// Runs the program on a host.
+fn run(host: &Host, args: &[&str]) -> Output {
+    host.command(PORTCULLIS).args(args).output().expect("it runs")
+}
+
+/// `audit --json`: the exit code, the answer, everything that was said.
 fn audit(host: &Host, args: &[&str]) -> (Option<i32>, Value, Output) {
-    let output =
-        host.command(PORTCULLIS).args(["audit", "--json"]).args(args).output().expect("it runs");
+    let output = run(host, &[&["audit", "--json"], args].concat());
     let json = serde_json::from_slice(&output.stdout).unwrap_or_default();
     (output.status.code(), json, output)
 }
@@ -88,16 +93,20 @@ in_lab! {
         assert_eq!((&banned["standing"], &banned["inbound"]), (&"banned".into(), &true.into()));
         for person in [ANNA, CARLA] {
             let clean = row(&seen, person, "established").expect("a person");
-            assert_eq!((&clean["standing"], &clean["score"]), (&"clean".into(), &0.into()), "{person}");
+            let known = (&clean["standing"], &clean["score"]);
+            assert_eq!(known, (&"clean".into(), &0.into()), "{person}");
             assert_eq!(clean["suspicious"], serde_json::json!([]));
         }
         let pid = row(&seen, ANNA, "close-wait").map(|row| row["program"]["pid"].clone());
         assert_eq!(pid, Some(std::process::id().into()));
-        assert!(row(&seen, NOBODY, "syn-recv").is_some_and(|row| row["suspicious"][0] == "half-open"));
+        let half_open = row(&seen, NOBODY, "syn-recv").expect("nobody");
+        assert_eq!(half_open["suspicious"][0], "half-open");
         assert_eq!(kinds(&seen["suspicions"]), ["standing", "half-open", "not-closed"]);
 
         let screen = text(&gate.ask(&["connections", "--suspicious", states]));
-        for part in ["192.0.2.66 is banned for another 9m", "(test)", "192.0.2.200 keeps 12", "to port 8080"] {
+        for part in
+            ["192.0.2.66 is banned for another 9m", "(test)", "192.0.2.200 keeps 12", "to port 8080"]
+        {
             assert!(screen.contains(part), "no {part:?} in\n{screen}");
         }
         assert!(screen.lines().all(|line| line.chars().count() <= 80), "{screen}");
@@ -105,8 +114,7 @@ in_lab! {
 
         // Without the gate there are sockets all the same.
         assert_eq!(gate.stop(), Some(0));
-        let output = world.server.command(PORTCULLIS).args(["connections", "--state", "listen"]).output();
-        let output = output.expect("it runs");
+        let output = run(&world.server, &["connections", "--state", "listen"]);
         assert_eq!(output.status.code(), Some(0));
         let said = text(&output);
         assert!(said.contains("Standings are not known: portcullis is not running"), "{said}");
@@ -117,14 +125,14 @@ in_lab! {
         let world = World::new();
         let count = 3000;
         let service = listen(&world.server, "127.0.0.1:9000");
-        world.server.run(|| {
+        let visits = || {
             for _ in 0..count {
                 let visitor = TcpStream::connect("127.0.0.1:9000").expect("a connection");
                 drop((visitor, service.accept().expect("a visitor")));
             }
-        }).expect("a host");
-        let output = world.server.command(PORTCULLIS)
-            .args(["connections", "--json", "--state", "time-wait"]).output().expect("it runs");
+        };
+        world.server.run(visits).expect("a host");
+        let output = run(&world.server, &["connections", "--json", "--state", "time-wait"]);
         let seen: Value = serde_json::from_slice(&output.stdout).expect("JSON");
         assert_eq!(seen["states"]["time-wait"], count);
         assert_eq!(seen["sockets"].as_array().map(Vec::len), Some(count));
@@ -134,45 +142,69 @@ in_lab! {
         let world = World::new();
         let (code, seen, output) = audit(&world.server, &["--probe"]);
         assert_eq!(code, Some(0), "{}", text(&output));
-        let found: Vec<_> = seen["doors"].as_array().expect("doors").iter()
-            .map(|door| (door["port"].as_u64(), door["found"].as_str())).collect();
-        assert_eq!(found, [(Some(22), Some("SSH lab")), (Some(80), Some("HTTP HTTP/1.0 200 OK"))]);
+        let doors = seen["doors"].as_array().expect("doors").iter();
+        let found: Vec<_> =
+            doors.map(|door| (door["port"].as_u64(), door["found"].as_str())).collect();
+        let expected = [(Some(22), Some("SSH lab")), (Some(80), Some("HTTP HTTP/1.0 200 OK"))];
+        assert_eq!(found, expected);
         let own = world.server.v4().expect("an address").to_string();
         assert_eq!(audit(&world.server, &["--probe", &own]).0, Some(0));
         for foreign in [ANNA, CARLA] {
             let (code, _, output) = audit(&world.server, &["--probe", foreign]);
             assert_eq!(code, Some(64), "{}", text(&output));
-            assert!(text(&output).contains("is not an address of this host"), "{}", text(&output));
+            let said = text(&output);
+            assert!(said.contains("is not an address of this host"), "{said}");
         }
         assert_eq!(audit(&world.server, &["--config", "/run/none.toml"]).0, Some(66));
     }
 
     fn what_is_off_is_found() {
         let world = World::new();
-        let _odd = [listen(&world.server, "0.0.0.0:31337"), listen(&world.server, "[::]:3306"),
-            listen(&world.server, "127.0.0.1:6379"), listen(&world.server, "0.0.0.0:45123")];
-        nft_load(&world.server, "table ip nat { chain in { type nat hook prerouting priority -100; tcp dport 8080 dnat to 10.0.0.5:80; } }");
-        let rule = ["-t", "nat", "-A", "PREROUTING", "-p", "tcp", "--dport", "8081", "-j", "DNAT", "--to-destination", "10.0.0.6:80"];
-        let placed = world.server.command("iptables").args(rule).output().expect("iptables runs");
+        let odd = ["0.0.0.0:31337", "[::]:3306", "127.0.0.1:6379", "0.0.0.0:45123"];
+        let _odd = odd.map(|at| listen(&world.server, at));
+        nft_load(
+            &world.server,
+            "table ip nat { chain in { type nat hook prerouting priority -100; \
+             tcp dport 8080 dnat to 10.0.0.5:80; } }",
+        );
+        let rule = "-t nat -A PREROUTING -p tcp --dport 8081 -j DNAT --to-destination 10.0.0.6:80";
+        let placed = world.server.command("iptables").args(rule.split(' ')).output();
+        let placed = placed.expect("iptables runs");
         assert!(placed.status.success(), "{}", text(&placed));
+
         let told = |args: &[&str]| {
             let (code, seen, output) = audit(&world.server, args);
             assert_eq!(code, Some(1), "{}", text(&output));
             let found = seen["findings"].as_array().expect("findings").iter();
-            found.map(|finding| format!("{} {}", finding["kind"].as_str().unwrap_or("?"), finding["ports"].as_str().unwrap_or("?"))).collect::<Vec<_>>()
+            let word = |finding: &Value, name: &str| finding[name].as_str().map(str::to_owned);
+            found
+                .filter_map(|it| Some(format!("{} {}", word(it, "kind")?, word(it, "ports")?)))
+                .collect::<Vec<_>>()
         };
         assert_eq!(
             told(&[]),
-            ["exposed 3306", "unserved-published 8080", "unserved-published 8081", "suspicious 31337", "unknown-service 45123"]
+            [
+                "exposed 3306",
+                "unserved-published 8080",
+                "unserved-published 8081",
+                "suspicious 31337",
+                "unknown-service 45123",
+            ]
         );
         fs::write("/run/named.toml", "[ports]\nopen = \"22, 443, 8080\"\n").expect("a file");
+        let named = ["--config", "/run/named.toml"];
         assert_eq!(
-            told(&["--config", "/run/named.toml"]),
-            ["unserved 80", "unheard 443", "unserved 3306", "unserved-published 8081",
-             "suspicious 31337", "unserved 31337", "unserved 45123"]
+            told(&named),
+            [
+                "unserved 80",
+                "unheard 443",
+                "unserved 3306",
+                "unserved-published 8081",
+                "suspicious 31337",
+                "unserved 45123",
+            ]
         );
-        let screen = world.server.command(PORTCULLIS).args(["audit", "--config", "/run/named.toml"]).output();
-        let screen = text(&screen.expect("it runs"));
+        let screen = text(&run(&world.server, &[&["audit"][..], &named].concat()));
         assert!(screen.lines().all(|line| line.chars().count() <= 80), "{screen}");
         assert!(screen.contains("to 10.0.0.5:80"), "{screen}");
     }
