@@ -44,7 +44,8 @@ pub fn published_ports() -> PublishedPorts {
         Err(error) => failed.push(error.to_string()),
     }
     for tool in ["iptables-save", "ip6tables-save"] {
-        match run(tool, "iptables", &["-t", "nat"]) {
+        // Asked for one table by name, it might create it.
+        match run(tool, "iptables", &[]) {
             Ok(listing) => seen.found.extend(of_iptables(&String::from_utf8_lossy(&listing))),
             // Whoever has no iptables has no rules of it.
             Err(ToolError::Missing { .. }) => {}

@@ -104,9 +104,8 @@ in_lab! {
         assert_eq!(kinds(&seen["suspicions"]), ["standing", "half-open", "not-closed"]);
 
         let screen = text(&gate.ask(&["connections", "--suspicious", states]));
-        for part in
-            ["192.0.2.66 is banned for another 9m", "(test)", "192.0.2.200 keeps 12", "to port 8080"]
-        {
+        let banned = "192.0.2.66 is banned for another 9m";
+        for part in [banned, "(test)", "192.0.2.200 keeps 12", "to port 8080"] {
             assert!(screen.contains(part), "no {part:?} in\n{screen}");
         }
         assert!(screen.lines().all(|line| line.chars().count() <= 80), "{screen}");

@@ -49,7 +49,10 @@ fn table(doors: &[DoorRow]) -> String {
     let mut table = Table::new(0, &heads);
     for door in doors {
         let program = match (&door.program, &door.published[..]) {
-            (Some(program), _) => format!("{} ({})", clean(&program.name), program.pid),
+            (Some(program), to) => {
+                let to = to.first().map(|to| format!(", to {to}")).unwrap_or_default();
+                format!("{} ({}){to}", clean(&program.name), program.pid)
+            }
             (None, [to, ..]) => format!("to {to}"),
             (None, []) => "?".to_owned(),
         };
