@@ -1,5 +1,6 @@
 //! `portcullis audit`: this host's doors against the port policy.
 
+mod knock;
 mod screen;
 #[cfg(test)]
 mod tests;
@@ -14,7 +15,7 @@ use super::asked::{self, complain};
 use super::given::{self, Given};
 use crate::audit::{Answer, Door, Finding, Listener, doors, judge, service};
 use crate::firewall::{PublishedPorts, published_ports};
-use crate::host::{self, TcpState, knock};
+use crate::host::{self, TcpState};
 use crate::policy::{PortSet, Ports};
 
 /// Something is off.
@@ -71,6 +72,8 @@ fn look(args: &Args) -> Result<Audit, u8> {
     }
     let mut not_seen = Vec::new();
     if let Some(why) = unseen {
+        let root = rustix::process::geteuid().is_root();
+        let why = if root { why } else { "nft and iptables answer root only".to_owned() };
         not_seen.push(format!("published ports ({why})"));
     }
     if hidden > 0 {

@@ -3,7 +3,6 @@
 //! are thin, the parsers pure.
 
 mod diag;
-pub mod knock;
 pub(crate) mod netlink;
 mod programs;
 mod tcp_state;

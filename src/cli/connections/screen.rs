@@ -15,6 +15,9 @@ pub(super) fn whole(view: &View, args: &Args) -> String {
         text += &worries(view);
     }
     text += &rows(view, args, MOST);
+    if !args.all {
+        text += &legend(view);
+    }
     text += &remarks(view, args);
     text
 }
@@ -45,6 +48,20 @@ fn summary(view: &View, chosen: bool) -> String {
         }
     }
     if text.is_empty() { "No TCP sockets.\n".to_owned() } else { text }
+}
+
+/// What the list's columns mean, as far as they are used.
+fn legend(view: &View) -> String {
+    let mut text = String::new();
+    if view.sockets.iter().zip(&view.inbound).any(|(_, inbound)| !inbound) {
+        text += "PORT: of this host; with \"to\", of whom it called.\n";
+    }
+    if !view.peers.known.is_empty() {
+        let points = "STANDING: what the gate thinks of the peer, with its points of suspicion; 100 \
+                      make a suspect.";
+        text += &wrap("", points);
+    }
+    if text.is_empty() { text } else { format!("\n{text}") }
 }
 
 fn worries(view: &View) -> String {

@@ -95,7 +95,7 @@ fn the_usual_screen() {
     let (view, args) = view("");
     assert_eq!(
         format!("\n{}", screen::whole(&view, &args)),
-        "
+        r#"
         1  LISTEN       a program waits for callers (more: portcullis audit)
     1,204  SYN-RECV     half-open: answered, but the caller has not confirmed.
                         Many that stay are a flood or a scan
@@ -109,8 +109,12 @@ fn the_usual_screen() {
   ESTAB          80      1  active       -           2001:db8:aaaa:bbbb::/64
   TIME-WAIT  to 443      1  43s left     -           192.0.2.5
 
+PORT: of this host; with "to", of whom it called.
+STANDING: what the gate thinks of the peer, with its points of suspicion; 100
+make a suspect.
+
 ! 2 things look suspicious; see: portcullis connections --suspicious
-"
+"#
     );
 }
 
@@ -140,6 +144,9 @@ fn the_suspicious_ones() {
   STATE     PORT  COUNT  TIME         STANDING    PEER
 ! SYN-RECV    80  1,204  sent 3x      clean 0     192.0.2.66
 ! ESTAB       80      1  quiet 5m 3s  banned 120  203.0.113.7
+
+STANDING: what the gate thinks of the peer, with its points of suspicion; 100
+make a suspect.
 "
     );
 }

@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::audit::{Answer, Poke, Protocol, recognise};
+use crate::host;
 
 /// Doors that are tried at the same time.
 const TOGETHER: usize = 32;
@@ -26,14 +27,14 @@ const REPLY: Duration = Duration::from_millis(250);
     "{0} is not an address of this host, and the audit knocks at its own doors only\n\
      run it on the host that has this address; the ones of this host are listed by: ip address"
 )]
-pub struct Foreign(pub IpAddr);
+pub(super) struct Foreign(IpAddr);
 
 /// Makes sure that these are addresses of this host.
 ///
 /// # Errors
 /// The first that is not.
-pub fn own_only(addresses: &[IpAddr]) -> Result<(), Foreign> {
-    let own = super::own_addresses();
+pub(super) fn own_only(addresses: &[IpAddr]) -> Result<(), Foreign> {
+    let own = host::own_addresses();
     let is_own = |address: &IpAddr| {
         let address = address.to_canonical();
         address.is_loopback() || own.contains(&address)
@@ -49,7 +50,7 @@ pub fn own_only(addresses: &[IpAddr]) -> Result<(), Foreign> {
 ///
 /// # Errors
 /// If one of the addresses is not this host's; nothing is sent then.
-pub fn knock(doors: &[(SocketAddr, Option<Protocol>)]) -> Result<Vec<Answer>, Foreign> {
+pub(super) fn knock(doors: &[(SocketAddr, Option<Protocol>)]) -> Result<Vec<Answer>, Foreign> {
     own_only(&doors.iter().map(|(at, _)| at.ip()).collect::<Vec<_>>())?;
     let next = AtomicUsize::new(0);
     let answers = Mutex::new(vec![Answer::Shut; doors.len()]);
