@@ -196,7 +196,10 @@ fn exposed(
     if chosen || matches!(reach, Reach::Private(_)) {
         return;
     }
-    if let Some(Service { name, .. }) = known.filter(|known| known.inner) {
+    let inner = known.filter(|known| known.inner).map(|known| known.name.to_owned());
+    let inner =
+        inner.or_else(|| spoken.filter(|said| said.is_inner()).map(|said| said.to_string()));
+    if let Some(name) = inner {
         let wherever = match reach {
             Reach::All => "on all addresses".to_owned(),
             other => format!("on {other}"),
@@ -213,15 +216,15 @@ fn exposed(
                  [ports.only_from] {port} = [\"192.0.2.0/24\"], then: portcullis reload"
             ),
         );
-    } else if known.is_none()
-        && !ports.open.contains(port)
-        && spoken.is_none()
-        && door.published.is_empty()
-    {
+    } else if known.is_none() && !ports.open.contains(port) && door.published.is_empty() {
+        let what = match spoken {
+            Some(said) => format!("{said} answers on port {port}, at which no service is known"),
+            None => format!("{} listens on port {port}, at which no service is known", who(door)),
+        };
         note(
             FindingKind::UnknownService,
-            true,
-            format!("{} listens on port {port}, at which no service is known", who(door)),
+            spoken.is_none(),
+            what,
             format!(
                 "if it is meant, name it: {}. If not, stop it or bind it to 127.0.0.1: {}",
                 open_setting(ports, port),

@@ -43,6 +43,12 @@ impl Protocol {
         use Protocol::{Ftp, Imap, MySql, Pop3, Rsync, Smtp, Ssh, Telnet, Vnc};
         matches!(self, Ssh | Smtp | Ftp | Imap | Pop3 | MySql | Vnc | Telnet | Rsync)
     }
+
+    /// Is it made for programs of the same house, not for strangers?
+    pub fn is_inner(self) -> bool {
+        use Protocol::{Memcached, MySql, Postgres, Rdp, Redis, Vnc};
+        matches!(self, MySql | Postgres | Redis | Memcached | Vnc | Rdp)
+    }
 }
 
 impl fmt::Display for Protocol {

@@ -92,8 +92,11 @@ fn answers_against_what_the_port_is_known_for() {
         ("0.0.0.0:22", Some(Answer::Unknown), &["silent 22"]),
         ("0.0.0.0:22", Some(Answer::Shut), &["!stuck 22"]),
         ("0.0.0.0:53", Some(Answer::Unknown), &[]),
-        // Told by its banner, it is no longer unknown.
-        ("0.0.0.0:45123", speaks(Protocol::Http), &[]),
+        // Told by its banner, it is no longer unknown, but still unnamed.
+        ("0.0.0.0:45123", speaks(Protocol::Http), &["unknown-service 45123"]),
+        ("127.0.0.1:45123", speaks(Protocol::Http), &[]),
+        ("0.0.0.0:13306", speaks(Protocol::MySql), &["!exposed 13306"]),
+        ("10.0.0.1:13306", speaks(Protocol::MySql), &[]),
         ("0.0.0.0:45123", Some(Answer::Unknown), &["!unknown-service 45123"]),
     ] {
         let mut doors = doors([listener(at)], []);
