@@ -87,7 +87,7 @@ impl SuspicionKind {
     fn why(self) -> &'static str {
         match self {
             SuspicionKind::Standing => {
-                "The gate stops new connections of such a peer; what is open already stays open."
+                "The gate holds back new connections of such a peer; what is open already stays open."
             }
             SuspicionKind::HalfOpen => {
                 "Callers who never confirm are flooding or scanning; the addresses may be forged."

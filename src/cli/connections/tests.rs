@@ -131,8 +131,8 @@ fn the_suspicious_ones() {
                         that stay are a fault of that program
 
 ! 203.0.113.7 is banned for another 9m 12s (scan) and has 1 socket here
-  why: The gate stops new connections of such a peer; what is open already stays
-       open.
+  why: The gate holds back new connections of such a peer; what is open already
+       stays open.
   do:  portcullis explain 203.0.113.7; to cut what is open: ss -K dst
        203.0.113.7
 
