@@ -58,6 +58,11 @@ pub(super) fn show<T: Serialize>(data: &T, json: bool, screen: impl Fn(&T) -> St
     ExitCode::SUCCESS
 }
 
+/// Prints text on standard output.
+pub(super) fn print(text: &str) {
+    say(io::stdout(), text);
+}
+
 /// An order that was carried out, in words.
 pub(super) fn done(done: &Done) -> String {
     let mut text = wrap("", &done.text);

@@ -1,10 +1,13 @@
 //! One file per verb: what was typed → what it means → run.
 
 mod asked;
+pub mod audit;
 pub mod bans;
 pub mod check;
+pub mod connections;
 pub mod demo;
 pub mod explain;
+mod given;
 mod layout;
 pub mod reload;
 pub mod replay;
@@ -60,6 +63,10 @@ enum Verb {
     Bans(Ask<bans::Args>),
     /// Say what the gate thinks of an address, check by check
     Explain(Ask<explain::Args>),
+    /// List TCP sockets by state, with what the gate thinks of the peers
+    Connections(Ask<connections::Args>),
+    /// Hold listening programs and published ports against the port policy
+    Audit(audit::Args),
     /// Judge the connections of captures as the gate would have
     Replay(replay::Args),
     /// Read the policy again; if it has a mistake, nothing changes
@@ -111,6 +118,8 @@ pub fn main() -> ExitCode {
         Verb::Status(Ask { args, socket, json }) => status::run(&args, &socket, json),
         Verb::Bans(Ask { args, socket, json }) => bans::run(&args, &socket, json),
         Verb::Explain(Ask { args, socket, json }) => explain::run(&args, &socket, json),
+        Verb::Connections(Ask { args, socket, json }) => connections::run(&args, &socket, json),
+        Verb::Audit(args) => audit::run(&args),
         Verb::Replay(args) => replay::run(&args),
         Verb::Reload(Ask { args, socket, json }) => reload::run(&args, &socket, json),
         Verb::Unload(policy) => unload::run(&policy.config),

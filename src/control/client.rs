@@ -65,7 +65,15 @@ pub fn ask(socket: &Path, request: &Request) -> Result<Response, AskError> {
     ask_within(socket, request, PATIENCE)
 }
 
-fn ask_within(socket: &Path, request: &Request, patience: Duration) -> Result<Response, AskError> {
+/// The same, for an answer that is not worth waiting for half a minute.
+///
+/// # Errors
+/// As [`ask`].
+pub fn ask_within(
+    socket: &Path,
+    request: &Request,
+    patience: Duration,
+) -> Result<Response, AskError> {
     let path = || socket.to_owned();
     let line = exchange(socket, request, patience).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound

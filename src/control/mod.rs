@@ -11,10 +11,10 @@ pub mod protocol;
 mod server;
 mod timed;
 
-pub use client::{AskError, ask};
+pub use client::{AskError, ask, ask_within};
 pub use protocol::{
     BanRow, CheckRow, Done, ExplainReport, FindingWord, FirewallFacts, FloodFacts, Latency,
-    MemoryFacts, QueueRow, Refusal, Request, Response, SourceFacts, StandingCounts, StatusReport,
-    Trouble,
+    MOST_PEERS, MemoryFacts, PeerRow, QueueRow, Refusal, Request, Response, SourceFacts,
+    StandingCounts, StatusReport, Trouble,
 };
 pub use server::{Handler, Server, StartError};

@@ -56,9 +56,17 @@ pub enum Request {
         /// …to this port.
         port: u16,
     },
+    /// What is known of these peers? → [`Response::Standings`]
+    Standings {
+        /// At most [`MOST_PEERS`].
+        addresses: Vec<IpAddr>,
+    },
     /// Read the policy anew. → [`Response::Done`]
     Reload,
 }
+
+/// So many addresses fit into one request, however long they are.
+pub const MOST_PEERS: usize = 1500;
 
 impl Request {
     /// Reads one line. Never panics, whatever the bytes are.
@@ -80,6 +88,8 @@ pub enum Response {
     Bans(Vec<BanRow>),
     /// To [`Request::Explain`].
     Explain(Box<ExplainReport>),
+    /// To [`Request::Standings`]: those of whom something is known, each source once.
+    Standings(Vec<PeerRow>),
     /// An order was carried out.
     Done(Done),
     /// It was not.
@@ -305,6 +315,23 @@ pub struct BanRow {
     pub stopped_packets: u64,
 }
 
+/// What the gate knows of a peer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PeerRow {
+    /// Who, as sources are counted: a /32 or a /64.
+    pub source: IpNet,
+    /// Its standing.
+    #[serde(with = "word")]
+    pub standing: Standing,
+    /// How much longer the standing lasts.
+    #[serde(default, with = "seconds::optional")]
+    pub standing_left: Option<Duration>,
+    /// Why it has the standing: a check's name, or the admin's words.
+    pub reason: String,
+    /// What is remembered of it; `None` if it has only a standing.
+    pub memory: Option<SourceFacts>,
+}
+
 /// What would become of a connection, and why.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ExplainReport {
@@ -409,6 +436,10 @@ mod tests {
             (
                 Request::Explain { address, port: 22 },
                 r#"{"ask":"explain","address":"2001:db8::1","port":22}"#,
+            ),
+            (
+                Request::Standings { addresses: vec![address] },
+                r#"{"ask":"standings","addresses":["2001:db8::1"]}"#,
             ),
             (Request::Reload, r#"{"ask":"reload"}"#),
         ] {

@@ -12,8 +12,8 @@ use super::{Daemon, lock};
 use crate::config::Mode;
 use crate::control::{
     BanRow, CheckRow, Done, ExplainReport, FindingWord, FirewallFacts, FloodFacts, Latency,
-    MemoryFacts, QueueRow, Refusal, Request, Response, SourceFacts, StandingCounts, StatusReport,
-    Trouble,
+    MOST_PEERS, MemoryFacts, PeerRow, QueueRow, Refusal, Request, Response, SourceFacts,
+    StandingCounts, StatusReport, Trouble,
 };
 use crate::firewall::{By, Entry, Gone, Order, Told, Whom};
 use crate::memory::{FloodKind, Moment, Source, SourceKey};
@@ -33,6 +33,7 @@ impl Daemon {
             Request::Explain { address, port } => {
                 self.explain(address, port).map(|report| Response::Explain(Box::new(report)))
             }
+            Request::Standings { addresses } => self.standings(addresses).map(Response::Standings),
             Request::Reload => self.reload().map(Response::Done),
         };
         answer.unwrap_or_else(Response::Error)
@@ -208,6 +209,37 @@ impl Daemon {
             _ => format!("{} sources are clean{}", clean.len(), at_port(port)),
         };
         Ok(Done { changed: clean.len() as u64, text, warnings: Vec::new() })
+    }
+
+    /// What is known of many peers at once. Those of whom nothing is known are left out.
+    fn standings(&self, mut addresses: Vec<IpAddr>) -> Result<Vec<PeerRow>, Refusal> {
+        if addresses.len() > MOST_PEERS {
+            let text = format!("at most {MOST_PEERS} addresses in one request; ask in parts");
+            return Err(Refusal::new(Trouble::Usage, text));
+        }
+        addresses.sort_by_key(|address| SourceKey::of(*address));
+        addresses.dedup_by_key(|address| SourceKey::of(*address));
+        let asked = addresses.clone();
+        let get = |reply| Order::GetMany { addresses: asked, reply };
+        let entries = self.orders.ask_within(PATIENCE, get).map_err(gone)?.ok_or_else(busy)?;
+        let now = SystemTime::now();
+        let rules = self.shared.rules.load();
+        let widths = (rules.policy.rate.network_v4, rules.policy.rate.network_v6);
+        let rows = addresses.iter().zip(entries).filter_map(|(address, entry)| {
+            let key = SourceKey::of(*address);
+            let network = key.network(widths.0, widths.1);
+            let proven = self.shared.memory.is_proven(key, network);
+            let source = self.shared.memory.shard(network).0.peek(key);
+            let entry = entry.filter(|entry| entry.is_live(now));
+            (entry.is_some() || source.is_some()).then(|| PeerRow {
+                source: key.prefix(),
+                standing: entry.as_ref().map_or(Standing::Clean, |entry| entry.standing),
+                standing_left: entry.as_ref().map(|entry| entry.left(now)),
+                reason: entry.map(|entry| entry.reason).unwrap_or_default(),
+                memory: source.map(|source| source_facts(&source, proven)),
+            })
+        });
+        Ok(rows.collect())
     }
 
     /// What would become of an ordinary SYN from `address` to `port` at this moment?

@@ -56,6 +56,13 @@ pub enum Order {
         /// Its standing, or the memory of one that has ended.
         reply: Sender<Option<Entry>>,
     },
+    /// The same of many addresses at once.
+    GetMany {
+        /// Whose.
+        addresses: Vec<IpAddr>,
+        /// In the same order.
+        reply: Sender<Vec<Option<Entry>>>,
+    },
     /// Other ports are served from now on.
     Served {
         /// Those that suspects may knock at: served now, or until a moment ago.

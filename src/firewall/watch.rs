@@ -19,6 +19,7 @@ use rustix::net::{
 
 use super::child::OwnTools;
 use super::names::TABLE;
+use crate::host::netlink::{Message, Messages, attribute};
 
 /// What happened to our table, or to that of iptables' mangle rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,19 +112,16 @@ impl Watch {
 }
 
 impl Reader {
-    fn read(&mut self, mut bytes: &[u8], own: &OwnTools, sighted: &mut impl FnMut(Sighting)) {
-        // nlmsghdr: length u32, type u16, flags u16, sequence u32, port u32; host byte order.
-        while let Some((header, _)) = bytes.split_at_checked(16) {
-            let length = u32_at(header, 0) as usize;
-            let Some(message) = bytes.get(..length).filter(|m| m.len() >= 20) else { return };
-            let kind = u16::from_ne_bytes([header[4], header[5]]);
-            let port = u32_at(header, 12);
+    fn read(&mut self, bytes: &[u8], own: &OwnTools, sighted: &mut impl FnMut(Sighting)) {
+        for message in Messages(bytes) {
             // nfgenmsg: family u8, version u8, resource u16; then attributes.
-            let (family, attributes) = (message[16], &message[20..]);
+            let Ok(Message { kind, port, body: [family, _, _, _, attributes @ ..] }) = message
+            else {
+                return;
+            };
             if kind >> 8 == SUBSYSTEM {
-                self.message(kind & 0xff, family, port, attributes, own, sighted);
+                self.message(kind & 0xff, *family, port, attributes, own, sighted);
             }
-            bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
         }
     }
 
@@ -159,26 +157,6 @@ impl Reader {
             sighted(Sighting::Changed { who, how, table: seen.table });
         }
     }
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    let four = bytes.get(at..at + 4).and_then(|four| four.try_into().ok());
-    four.map_or(0, u32::from_ne_bytes)
-}
-
-/// The value of the first attribute of this kind (nlattr: length u16, type u16, value, padding).
-fn attribute(mut bytes: &[u8], wanted: u16) -> Option<&[u8]> {
-    while let [a, b, c, d, ..] = *bytes {
-        let length = usize::from(u16::from_ne_bytes([a, b]));
-        // The two highest bits of the type are flags.
-        let kind = u16::from_ne_bytes([c, d]) & 0x3fff;
-        let value = bytes.get(4..length)?;
-        if kind == wanted {
-            return Some(value);
-        }
-        bytes = bytes.get(length.next_multiple_of(4)..)?;
-    }
-    None
 }
 
 /// A name with its ending zero cut off, as printable text.

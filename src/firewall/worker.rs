@@ -4,6 +4,7 @@
 mod house;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender};
 use std::time::{Duration, Instant, SystemTime};
@@ -189,6 +190,10 @@ impl Worker {
             }
             Order::Get { address, port, reply } => {
                 drop(reply.send(self.ledger.get_at(address, port, now).cloned()))
+            }
+            Order::GetMany { addresses, reply } => {
+                let get = |address: &IpAddr| self.ledger.get(*address, now).cloned();
+                drop(reply.send(addresses.iter().map(get).collect()));
             }
             Order::Served { ports } => batch.served = Some(ports),
             Order::Configure { config, protected, reply } => {

@@ -3,6 +3,9 @@
 //! are thin, the parsers pure.
 
 mod diag;
+pub(crate) mod netlink;
+mod programs;
+mod tcp_state;
 
 use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -10,7 +13,9 @@ use std::{fs, io};
 
 use ipnet::IpNet;
 
-use self::diag::State;
+pub use self::diag::{TcpSocket, Timer, TimerKind};
+pub use self::programs::{Program, programs};
+pub use self::tcp_state::{NotAState, TcpState, TcpStates};
 use crate::policy::PortSet;
 
 /// The TCP ports on which a socket of this network namespace listens, on any address that others
@@ -19,9 +24,19 @@ use crate::policy::PortSet;
 /// # Errors
 /// If the kernel does not tell.
 pub fn listening_ports() -> io::Result<PortSet> {
-    let listening = diag::sockets(State::Listen, None)?;
+    let listening = diag::sockets(TcpState::Listen.into(), None, false)?;
     let reachable = |local: &SocketAddr| !local.ip().to_canonical().is_loopback();
-    Ok(listening.iter().map(|(local, _)| *local).filter(reachable).map(|at| at.port()).collect())
+    Ok(listening.iter().map(|socket| socket.local).filter(reachable).map(|at| at.port()).collect())
+}
+
+/// The TCP sockets of this network namespace that are in one of these states, as an ordinary user
+/// may ask, too. Half-open sockets are among them unless the kernel answers with SYN cookies: it
+/// keeps nothing then.
+///
+/// # Errors
+/// If the kernel does not tell.
+pub fn tcp_sockets(states: TcpStates) -> io::Result<Vec<TcpSocket>> {
+    diag::sockets(states, None, true)
 }
 
 /// The SSH sessions that are open now: both ends of each.
@@ -29,7 +44,8 @@ pub fn listening_ports() -> io::Result<PortSet> {
 /// Whoever guesses passwords has such a session too, for as long as sshd lets him try. So only
 /// those that are open when the daemon starts are worth anything, and only while they last.
 pub fn ssh_sessions() -> Vec<(SocketAddr, SocketAddr)> {
-    diag::sockets(State::Established, Some(22)).unwrap_or_default()
+    let open = diag::sockets(TcpState::Established.into(), Some(22), false).unwrap_or_default();
+    open.iter().map(|socket| (socket.local, socket.peer)).collect()
 }
 
 /// Everyone who must never be locked out, whatever arrives in their name: this host's own
@@ -70,6 +86,17 @@ fn passive_opens(table: &str) -> Option<u64> {
     let (names, values) = (lines.next()?, lines.next()?);
     let place = names.split(' ').position(|name| name == "PassiveOpens")?;
     values.split(' ').nth(place)?.parse().ok()
+}
+
+/// This host's own addresses, those of its loopback interface among them. What cannot be read is
+/// left out.
+pub fn own_addresses() -> Vec<IpAddr> {
+    let read = |path| fs::read_to_string(path).unwrap_or_default();
+    let mut found = own_v4(&read("/proc/self/net/fib_trie"));
+    found.extend(own_v6(&read("/proc/self/net/if_inet6")));
+    found.sort();
+    found.dedup();
+    found
 }
 
 /// The name of an interface, from its index.

@@ -18,6 +18,7 @@ mod forwarding;
 mod guessing;
 mod lab;
 mod life;
+mod looking;
 mod mending;
 mod pausing;
 mod queues;

@@ -218,3 +218,11 @@ fn strangers_are_kept_out() {
     );
     server.stop();
 }
+
+#[test]
+fn the_most_peers_fit_into_a_request() {
+    let longest = "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff".parse().unwrap();
+    let addresses = vec![longest; super::super::protocol::MOST_PEERS];
+    let line = serde_json::to_vec(&Request::Standings { addresses }).unwrap();
+    assert!((line.len() as u64) < super::LONGEST_REQUEST, "{}", line.len());
+}
