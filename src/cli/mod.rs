@@ -8,6 +8,7 @@ pub mod explain;
 mod layout;
 pub mod reload;
 pub mod replay;
+pub mod review;
 pub mod rules;
 pub mod run;
 pub mod status;
@@ -62,6 +63,8 @@ enum Verb {
     Explain(Ask<explain::Args>),
     /// Judge the connections of captures as the gate would have
     Replay(replay::Args),
+    /// Read the log: who was refused, why, when, how often, at which ports
+    Review(review::Args),
     /// Read the policy again; if it has a mistake, nothing changes
     Reload(Ask<reload::Args>),
     /// Remove everything that Portcullis put into the kernel
@@ -112,6 +115,7 @@ pub fn main() -> ExitCode {
         Verb::Bans(Ask { args, socket, json }) => bans::run(&args, &socket, json),
         Verb::Explain(Ask { args, socket, json }) => explain::run(&args, &socket, json),
         Verb::Replay(args) => replay::run(&args),
+        Verb::Review(args) => review::run(&args),
         Verb::Reload(Ask { args, socket, json }) => reload::run(&args, &socket, json),
         Verb::Unload(policy) => unload::run(&policy.config),
     }

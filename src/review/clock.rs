@@ -137,7 +137,7 @@ mod tests {
         let year = |(month, day): &(i8, i8)| {
             let date = Date { month: *month, day: *day, hour: 12, ..Date::default() };
             let time = clock.instant(Stamp::Yearless(date))?;
-            Some(time.to_zoned(TimeZone::UTC).year())
+            Some(time.to_zoned_datetime(TimeZone::UTC).year())
         };
         lines.iter().map(year).collect()
     }

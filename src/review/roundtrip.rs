@@ -286,6 +286,11 @@ proptest! {
         }
     }
 
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     /// Whatever comes, it is read to its end and nothing breaks.
     #[test]
     fn any_bytes(bytes in any::<Vec<u8>>(), at in 0_usize..200, form in 0_usize..9) {

@@ -111,28 +111,6 @@ mod tests {
     }
 
     #[test]
-    fn as_it_is_seen() {
-        let text = chart(&bars(&[0, 800, 1600, 100, 1, 0, 400]), 3600, &TimeZone::UTC, false);
-        assert_eq!(
-            text,
-            "Blocked over time, one column for each hour\n  \
-             1,600 |        ###\n        \
-             |        ###\n        \
-             |        ###\n        \
-             |        ###\n    \
-             800 |    ### ###\n        \
-             |    ### ###\n        \
-             |    ### ###         ###\n        \
-             |    ### ### ::: ... ###\n      \
-             0 +----------------------------\n"
-                .replace("        |    ### ###         ###", "        |    ### ###             ###")
-                .replace("::: ... ###", "::: ...     ###")
-                .replace("|        ###\n      0", "")
-                + "         14:00       17:00\n"
-        );
-    }
-
-    #[test]
     fn never_too_wide() {
         for count in [1, 2, 7, 30, COLUMNS, 1000] {
             for unicode in [true, false] {
