@@ -109,7 +109,8 @@ impl Clock {
                 let Date { year, month, day, hour: h, .. } = date;
                 let civil = DateTime::new(year, month, day, h, 0, 0, 0).ok()?;
                 // A repeated hour is taken as the first of the two.
-                let start = self.zone.to_ambiguous_zoned_datetime(civil).compatible().ok()?.timestamp();
+                let start =
+                    self.zone.to_ambiguous_zoned_datetime(civil).compatible().ok()?.timestamp();
                 self.hour = Some((hour, start));
                 start
             }

@@ -169,8 +169,7 @@ mod tests {
     #[test]
     fn all_forms() {
         let instant = |text: &str| Stamp::Instant(text.parse().unwrap());
-        let yearless =
-            Date { year: 0, month: 9, day: 2, hour: 14, minute: 13, second: 20 };
+        let yearless = Date { year: 0, month: 9, day: 2, hour: 14, minute: 13, second: 20 };
         let quarter = instant("2026-09-21T14:13:20.25Z");
         for (header, stamp) in [
             ("<84>Sep  2 14:13:20 portcullis[812]: ", Stamp::Yearless(yearless)),
@@ -180,7 +179,10 @@ mod tests {
             ("2026-09-21T16:13:20.25+0200 gate portcullis: ", quarter),
             ("1790000000.250000 gate portcullis[812]: ", quarter),
             ("<84>1 2026-09-21T14:13:20.250000Z gate portcullis 812 STOP - ", quarter),
-            ("<84>1 2026-09-21T14:13:20.25Z - portcullis 812 STOP [a b=\"]\\\"] c\"][d] \u{feff}", quarter),
+            (
+                "<84>1 2026-09-21T14:13:20.25Z - portcullis 812 STOP [a b=\"]\\\"] c\"][d] \u{feff}",
+                quarter,
+            ),
             ("2026-09-02 14:13:20 ", Stamp::Local(Date { year: 2026, ..yearless })),
         ] {
             let line = format!("{header}{LINE}");

@@ -95,10 +95,7 @@ fn journal<'a>(at: Timestamp, sender: &str, text: Cow<'a, str>) -> Told<'a> {
 /// The journal's export form (systemd, "Journal Export Formats"): entries of `NAME=value` lines,
 /// with an empty line between; a value that is no plain text follows its name on the next line, as
 /// a length of 64 bits and so many bytes.
-fn export(
-    lines: &mut Lines<impl BufRead>,
-    mut tell: impl FnMut(u64, Told<'_>),
-) -> io::Result<()> {
+fn export(lines: &mut Lines<impl BufRead>, mut tell: impl FnMut(u64, Told<'_>)) -> io::Result<()> {
     let mut entry = Exported::default();
     loop {
         let more = lines.next()?;

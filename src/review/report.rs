@@ -179,11 +179,8 @@ impl Tally {
     pub fn review(&self, top: usize, step: Step, bars: usize, zone: &TimeZone) -> Review {
         let (step_seconds, timeline) = self.bars(step, bars, zone);
         let [starts, stops, reloads] = self.life;
-        let [given, observed] = self.standings.map(|[cleared, suspect, banned]| Standings {
-            banned,
-            suspect,
-            cleared,
-        });
+        let [given, observed] =
+            self.standings.map(|[cleared, suspect, banned]| Standings { banned, suspect, cleared });
         let mut alarms: Vec<AlarmRow> = Vec::with_capacity(self.alarms.len());
         alarms.extend(self.alarms.iter().map(|alarm| AlarmRow {
             last: alarm.last,
@@ -235,12 +232,13 @@ impl Tally {
     }
 
     /// Counts by the names of their reasons, the largest first, without those that are zero.
-    fn named<N: Copy + Into<u64>>(&self, counts: impl IntoIterator<Item = N>) -> Vec<(String, u64)> {
+    fn named<N: Copy + Into<u64>>(
+        &self,
+        counts: impl IntoIterator<Item = N>,
+    ) -> Vec<(String, u64)> {
         let names = self.reasons.rows().iter().map(|(name, _)| name.clone());
-        let mut named: Vec<(String, u64)> = names
-            .zip(counts.into_iter().map(Into::into))
-            .filter(|(_, count)| *count > 0)
-            .collect();
+        let mut named: Vec<(String, u64)> =
+            names.zip(counts.into_iter().map(Into::into)).filter(|(_, count)| *count > 0).collect();
         named.sort_by_key(|(_, count)| Reverse(*count));
         named
     }
@@ -304,11 +302,8 @@ impl Tally {
             let length = if row.key.is_v4() { NETWORK.0 } else { NETWORK.1 };
             let Ok(network) = IpNet::new(row.key.base(), length) else { continue };
             let network = network.trunc();
-            let sum = networks.entry(network).or_insert(NetworkRow {
-                network,
-                sources: 0,
-                blocked: 0,
-            });
+            let sum =
+                networks.entry(network).or_insert(NetworkRow { network, sources: 0, blocked: 0 });
             sum.sources += 1;
             sum.blocked = sum.blocked.saturating_add(row.blocked);
         }

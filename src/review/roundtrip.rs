@@ -11,8 +11,8 @@ use super::*;
 use crate::config::SyslogFormat;
 use crate::events::sample;
 use crate::events::{
-    Event, Form, Judged, Level, Notice, Record, StandingChange, StandingSummary, Summary, json_line,
-    stderr_line,
+    Event, Form, Judged, Level, Notice, Record, StandingChange, StandingSummary, Summary,
+    json_line, stderr_line,
 };
 use crate::memory::SourceKey;
 use crate::policy::{CheckId, Evidence, Standing};
@@ -99,13 +99,7 @@ fn records() -> Vec<Record> {
             enforced: true,
         },
         Summary::Flood { sources: 99, more: 1204, within, by, enforced: false },
-        Summary::Standings(StandingSummary {
-            sources: 5,
-            clean: 1,
-            suspect: 3,
-            banned: 2,
-            within,
-        }),
+        Summary::Standings(StandingSummary { sources: 5, clean: 1, suspect: 3, banned: 2, within }),
     ];
     let summed = summaries.iter().zip(10..).map(|(summary, s)| summary.record(at(s)));
     events.iter().map(|event| Record::of(event, "eth0")).chain(summed).collect()

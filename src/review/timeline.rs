@@ -110,8 +110,7 @@ impl Timeline {
         };
         let fits = |length: i64| {
             let grid = Grid::new(length, first, zone);
-            length >= shortest.max(self.width)
-                && grid.place(last) - grid.place(first) < most as i64
+            length >= shortest.max(self.width) && grid.place(last) - grid.place(first) < most as i64
         };
         const LENGTHS: [i64; 10] = [
             MINUTE,

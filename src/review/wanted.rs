@@ -95,7 +95,12 @@ mod tests {
         let own = Some(SourceKey::of(src));
         let given = || {
             let rank = Rank::Banned;
-            What::Standing(Given { source: own.unwrap(), rank, reason: "rate".into(), enforced: true })
+            What::Standing(Given {
+                source: own.unwrap(),
+                rank,
+                reason: "rate".into(),
+                enforced: true,
+            })
         };
         let net = |text: &str| Wanted { source: Some(text.parse().unwrap()), ..Wanted::default() };
         let port = |port| Wanted { port: Some(port), ..Wanted::default() };

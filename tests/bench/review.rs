@@ -37,7 +37,10 @@ fn main() {
     let folder = words.next().map_or(folder.path().to_owned(), PathBuf::from);
     fs::create_dir_all(&folder).expect("the folder can be made");
     let logs = write_logs(&folder, count).expect("the logs can be written");
-    println!("{:<10} {:>9} {:>8} {:>12} {:>8} {:>9}", "log", "lines", "MB", "lines/s", "read in", "program");
+    println!(
+        "{:<10} {:>9} {:>8} {:>12} {:>8} {:>9}",
+        "log", "lines", "MB", "lines/s", "read in", "program"
+    );
     for log in &logs {
         // The kernel keeps the highest mark until it is told to begin anew (proc(5), clear_refs).
         fs::write("/proc/self/clear_refs", "5").ok();
@@ -107,9 +110,11 @@ fn write_logs(folder: &Path, count: u64) -> io::Result<[PathBuf; 3]> {
         let second = ((part + wave).clamp(0.0, 1.0) * SPAN as f64) as u64;
         let at = UNIX_EPOCH + Duration::from_nanos((start + second) * 1_000_000_000 + n % 1000);
         let time = Timestamp::try_from(at).unwrap_or(Timestamp::MAX);
-        let header = time.to_zoned_datetime(TimeZone::UTC).strftime("%b %e %H:%M:%S gate").to_string();
+        let header =
+            time.to_zoned_datetime(TimeZone::UTC).strftime("%b %e %H:%M:%S gate").to_string();
         if world.chance(50) {
-            let line = format!("{header} sshd[77]: Failed password for root from 192.0.2.1 port 4711\n");
+            let line =
+                format!("{header} sshd[77]: Failed password for root from 192.0.2.1 port 4711\n");
             syslog.write_all(line.as_bytes())?;
             packed.write_all(line.as_bytes())?;
             continue;

@@ -41,7 +41,8 @@ pub(super) fn chart(bars: &[Bar], step: i64, zone: &TimeZone, unicode: bool) -> 
             row if row == HEIGHT / 2 - 1 && most > 1 => &Grouped(most.div_ceil(2)).to_string(),
             _ => "",
         };
-        let mut drawn = format!("{label:>margin$} {}", if unicode && label.is_empty() { '│' } else { bar });
+        let mut drawn =
+            format!("{label:>margin$} {}", if unicode && label.is_empty() { '│' } else { bar });
         for count in bars.iter().map(|bar| bar.blocked) {
             let cell = cell(count, most, row, unicode);
             // Wide columns have a gap between them.

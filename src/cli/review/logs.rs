@@ -30,7 +30,9 @@ pub(super) enum Trouble {
     )]
     NoJournal,
     /// journalctl failed.
-    #[error("journalctl failed ({0}); try it by hand: journalctl -u portcullis, or name a log file")]
+    #[error(
+        "journalctl failed ({0}); try it by hand: journalctl -u portcullis, or name a log file"
+    )]
     Journal(String),
 }
 
@@ -68,14 +70,10 @@ pub(super) fn all(paths: &[PathBuf], wanted: &Wanted) -> Result<Vec<Log>, Troubl
 
 /// What journalctl is asked. It can look up times itself, and much faster.
 fn question(wanted: &Wanted) -> Vec<OsString> {
-    let mut words: Vec<OsString> = [
-        "--quiet",
-        "--no-pager",
-        "--output=export",
-        "--output-fields=MESSAGE,SYSLOG_IDENTIFIER",
-    ]
-    .map(OsString::from)
-    .into();
+    let mut words: Vec<OsString> =
+        ["--quiet", "--no-pager", "--output=export", "--output-fields=MESSAGE,SYSLOG_IDENTIFIER"]
+            .map(OsString::from)
+            .into();
     words.push(format!("--unit={UNIT}").into());
     for (name, time) in [("since", wanted.since), ("until", wanted.until)] {
         // A span from before 1970 reaches over everything there is.
@@ -107,10 +105,7 @@ impl Log {
     }
 
     /// Opens it and lets somebody read it.
-    pub(super) fn read(
-        self,
-        reader: impl FnOnce(Input) -> io::Result<()>,
-    ) -> Result<(), Trouble> {
+    pub(super) fn read(self, reader: impl FnOnce(Input) -> io::Result<()>) -> Result<(), Trouble> {
         let name = self.name();
         let open = |error| Trouble::Open(name.clone(), error);
         let input = match &self {

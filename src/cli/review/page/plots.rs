@@ -73,7 +73,8 @@ fn column(place: usize, bar: &Bar, most: u64, names: &[&str], time: &str) -> Str
         part(rest, COLOURS);
     }
     if bar.banned + bar.suspect > 0 {
-        let _ = write!(title, "\n{} bans, {} suspicions", Grouped(bar.banned), Grouped(bar.suspect));
+        let _ =
+            write!(title, "\n{} bans, {} suspicions", Grouped(bar.banned), Grouped(bar.suspect));
     }
     let x = place * 10;
     format!(
