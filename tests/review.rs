@@ -104,3 +104,40 @@ fn exit_codes() {
         assert!(err.contains(says), "{args:?}: {err}");
     }
 }
+
+/// Without any log it asks journalctl, and without a shell.
+#[test]
+fn the_journal() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let ask = |script: Option<&str>| {
+        let path = folder.path().join("journalctl");
+        match script {
+            Some(script) => {
+                fs::write(&path, script).unwrap();
+                fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+            }
+            None => fs::remove_file(&path).unwrap(),
+        }
+        let asked = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+            .args(["review", "--since", "2026-09-21T14:13:20Z"])
+            .env("PATH", folder.path())
+            .output()
+            .unwrap();
+        (asked.status.code(), text(&asked.stdout), text(&asked.stderr))
+    };
+    let entry = "__REALTIME_TIMESTAMP=1790000000250000\nSYSLOG_IDENTIFIER=portcullis\n\
+                 MESSAGE=DROP IN=eth0 SRC=203.0.113.7 DPT=23 reason=scan id=0000000001\n\n";
+    let script = format!(
+        "#!/bin/sh\nfor word; do case $word in --since=@1790000000) found=yes;; esac; done\n\
+         [ $found = yes ] && printf '%s' '{entry}'\n"
+    );
+    let (code, out, err) = ask(Some(&script));
+    assert_eq!(code, Some(0), "{err}");
+    assert!(out.starts_with("Portcullis blocked 1 connection attempt of 1 source\n"), "{out}");
+    let (code, _, err) = ask(Some("#!/bin/sh\nexit 1\n"));
+    assert_eq!(code, Some(69), "{err}");
+    let (code, _, err) = ask(None);
+    assert_eq!(code, Some(69), "{err}");
+    assert!(err.contains("portcullis review /var/log/auth.log*"), "{err}");
+}

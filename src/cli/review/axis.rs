@@ -9,7 +9,7 @@ const DAY: i64 = 24 * HOUR;
 
 /// Names for some bars, at most so many: `06:00`, `Sep 21`; at round times.
 pub(super) fn ticks(bars: &[Bar], step: i64, most: usize, zone: &TimeZone) -> Vec<(usize, String)> {
-    const ROUND: [i64; 18] = [
+    const ROUND: [i64; 20] = [
         60,
         5 * 60,
         10 * 60,
@@ -23,6 +23,8 @@ pub(super) fn ticks(bars: &[Bar], step: i64, most: usize, zone: &TimeZone) -> Ve
         12 * HOUR,
         DAY,
         2 * DAY,
+        3 * DAY,
+        4 * DAY,
         7 * DAY,
         14 * DAY,
         28 * DAY,

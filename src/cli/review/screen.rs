@@ -34,7 +34,9 @@ pub(super) fn screen(review: &Review, look: &Look<'_>) -> String {
     parts.extend([sources(review, look), reasons(review), ports(review, look)]);
     parts.extend([networks(review, look), alarms(review, look)]);
     parts.retain(|part| !part.is_empty());
-    parts.join("\n")
+    let text = parts.join("\n");
+    // Whatever stood in the log: this terminal cannot show it.
+    if look.unicode { text } else { text.replace(|c: char| !c.is_ascii(), "?") }
 }
 
 fn head(review: &Review, look: &Look<'_>) -> String {
@@ -150,7 +152,7 @@ fn sources(review: &Review, look: &Look<'_>) -> String {
         (untold.sources, "came from more sources than are told apart here"),
     ] {
         if count > 0 {
-            text.push_str(&wrap("  ", &format!("…and {}, which {why}", Grouped(count))));
+            text.push_str(&wrap("  ", &format!("and {}, which {why}", Grouped(count))));
         }
     }
     text
@@ -195,7 +197,7 @@ fn reasons(review: &Review) -> String {
     for row in &review.reasons {
         let saw = row.saw.iter().take(SAW);
         let saw: Vec<_> = saw.map(|(what, count)| format!("{what} {}", Grouped(*count))).collect();
-        let more = if row.saw.len() > SAW { ", …" } else { "" };
+        let more = if row.saw.len() > SAW { ", and others" } else { "" };
         table.row([
             row.reason.clone(),
             Grouped(row.blocked).to_string(),
@@ -231,7 +233,7 @@ fn ports(review: &Review, look: &Look<'_>) -> String {
     text.push_str(&table.text());
     if review.untold.ports > 0 {
         let rest = Grouped(review.untold.ports);
-        let told = format!("…and {rest} that the log summed up, without their ports");
+        let told = format!("and {rest} that the log summed up, without their ports");
         text.push_str(&wrap("  ", &told));
     }
     text
@@ -268,7 +270,7 @@ fn alarms(review: &Review, look: &Look<'_>) -> String {
     }
     if review.alarms.len() > ALARMS {
         let more = Grouped((review.alarms.len() - ALARMS) as u64);
-        text += &format!("  …and {more} others\n");
+        text += &format!("  and {more} others\n");
     }
     text
 }

@@ -118,10 +118,11 @@ fn names_under(review: &Review, zone: &TimeZone) -> String {
     let mut names = String::new();
     for (place, name) in ticks(bars, review.step_seconds, 8, zone) {
         let left = share(place as u64, bars.len() as u64);
-        // The last ones would stand out of the page.
-        if left < 93.0 {
-            let _ = write!(names, "<span style=\"left:{left:.2}%\">{}</span>", Safe(&name));
-        }
+        // The last ones would stand out of the page: they stand left of their mark.
+        let (class, side, share) =
+            if left > 82.0 { ("end", "right", 100.0 - left) } else { ("", "left", left) };
+        let name = Safe(&name);
+        let _ = write!(names, "<span class=\"{class}\" style=\"{side}:{share:.2}%\">{name}</span>");
     }
     names
 }

@@ -51,8 +51,11 @@ pub(super) fn sources(review: &Review, zone: &TimeZone) -> String {
 }
 
 fn one(row: &SourceRow, zone: &TimeZone) -> String {
-    let reasons: Vec<_> =
-        row.reasons.iter().map(|(name, count)| format!("{name} {}", Grouped(*count))).collect();
+    let reasons: Vec<_> = row
+        .reasons
+        .iter()
+        .map(|(name, count)| format!("{name}\u{a0}{}", Grouped(*count)))
+        .collect();
     let ports: Vec<_> = if row.ports.len() > 3 {
         row.ports.iter().map(u16::to_string).collect()
     } else {
@@ -65,10 +68,10 @@ fn one(row: &SourceRow, zone: &TimeZone) -> String {
         (word, bans) => format!("<span class=\"tag {word}\">{word} ×{bans}</span>"),
     };
     format!(
-        "<tr><th scope=\"row\" class=\"code\">{}</th><td class=\"num\" data-label=\"Blocked\">{}</td>\
-         <td data-label=\"Why\">{}</td><td data-label=\"Ports\">{}{others}</td>\
+        "<tr><th scope=\"row\" class=\"code\">{}</th><td class=\"num\">{}</td>\
+         <td class=\"wide\" data-label=\"Why\">{}</td><td class=\"wide\" data-label=\"Ports\">{}{others}</td>\
          <td class=\"when\" data-label=\"First\">{}</td><td class=\"when\" data-label=\"Last\">{}</td>\
-         <td data-label=\"Standing\">{standing}</td></tr>\n",
+         <td class=\"wide\">{standing}</td></tr>\n",
         source(row.source),
         Grouped(row.blocked),
         Safe(&reasons.join(", ")),
