@@ -95,7 +95,7 @@ mod tests {
             ("2026-09-21T14:13:00Z", 60, 1, "0:16:13"),
             ("2026-09-21T14:13:00Z", 60, 60, "2:16:15 17:16:30 32:16:45 47:17:00"),
             ("2026-09-21T14:00:00Z", HOUR, 24, "2:18:00 8:Sep 22 14:06:00 20:12:00"),
-            ("2026-09-20T22:00:00Z", DAY, 14, "0:Sep 21 7:Sep 28"),
+            ("2026-09-20T22:00:00Z", DAY, 14, "0:Sep 21 4:Sep 25 8:Sep 29 12:Oct 3"),
         ] {
             let ticks = ticks(&bars(first, step, count), step, 4, &zone);
             let told: Vec<_> = ticks.iter().map(|(n, name)| format!("{n}:{name}")).collect();

@@ -71,7 +71,7 @@ pub(super) fn all(paths: &[PathBuf], wanted: &Wanted) -> Result<Vec<Log>, Troubl
 /// What journalctl is asked. It can look up times itself, and much faster.
 fn question(wanted: &Wanted) -> Vec<OsString> {
     let mut words: Vec<OsString> =
-        ["--quiet", "--no-pager", "--output=export", "--output-fields=MESSAGE,SYSLOG_IDENTIFIER"]
+        ["--no-pager", "--output=export", "--output-fields=MESSAGE,SYSLOG_IDENTIFIER"]
             .map(OsString::from)
             .into();
     words.push(format!("--unit={UNIT}").into());
@@ -152,7 +152,7 @@ mod tests {
             let wanted = Wanted { since, until, ..Wanted::default() };
             let words = question(&wanted);
             let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
-            words[4..].join(" ")
+            words[3..].join(" ")
         };
         assert_eq!(asked(None, None), "--unit=portcullis");
         assert_eq!(

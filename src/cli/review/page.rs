@@ -23,11 +23,11 @@ pub(super) fn page(review: &Review, now: Timestamp, zone: &TimeZone) -> String {
     let parts = [
         head(review, zone),
         plots::timeline(review, zone),
-        format!("<div class=\"pair\">{}{}</div>", lists::reasons(review), lists::ports(review)),
-        tables::sources(review, zone),
         plots::week(review),
-        tables::networks(review),
+        format!("<div class=\"pair\">{}{}</div>", lists::reasons(review), lists::ports(review)),
         lists::alarms(review, zone),
+        tables::sources(review, zone),
+        tables::networks(review),
         foot(review, now, zone),
     ];
     format!(
@@ -99,8 +99,8 @@ fn head(review: &Review, zone: &TimeZone) -> String {
         Safe(&time),
         fact("", "connection attempts blocked", review.blocked),
         fact("", "sources", review.source_count),
-        fact("", "bans", given.banned + watched.banned),
-        fact("", "suspicions", given.suspect + watched.suspect),
+        fact("", "bans", given.banned.saturating_add(watched.banned)),
+        fact("", "suspicions", given.suspect.saturating_add(watched.suspect)),
         fact(alarming, "alarms", review.alarm_count),
     )
 }
@@ -125,8 +125,9 @@ fn foot(review: &Review, now: Timestamp, zone: &TimeZone) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::screen::tests::review;
+    use super::super::screen::{self, tests::review};
     use super::*;
+    use crate::review::{Clock, Step, Tally, Wanted, line};
 
     #[test]
     fn text_stays_text() {
@@ -145,6 +146,31 @@ mod tests {
         for wrong in ["<script", "<img", "http://", "https://", "url("] {
             assert!(!page.contains(wrong), "{wrong}");
         }
+    }
+
+    #[test]
+    fn numbers_that_nobody_can_add_up() {
+        let lines = [
+            "DROP-MORE SRC=192.0.2.1 count=18446744073709551615 by=a:18446744073709551615 \
+             id=0000000001",
+            "DROP-MORE sources=9 count=18446744073709551615 by=b:1,c:2 id=0000000002",
+            "STANDINGS-MORE banned=18446744073709551615 suspect=18446744073709551615 clean=1 \
+             id=0000000003",
+            "BAN SRC=192.0.2.1 reason=x id=0000000004",
+            "DROP SRC=192.0.2.2 DPT=0 reason=x id=0000000005",
+        ];
+        let mut tally = Tally::new(Wanted::default());
+        let mut clock = Clock::new(TimeZone::UTC, Timestamp::UNIX_EPOCH);
+        for text in lines {
+            let text = format!("2026-09-21T14:13:20Z gate portcullis: {text}");
+            tally.take(line(&text, &mut clock));
+        }
+        assert_eq!(tally.lines().counted, 5);
+        let review = tally.review(10, Step::Auto, 60, &TimeZone::UTC);
+        assert_eq!((review.blocked, review.standings.banned), (u64::MAX, u64::MAX));
+        assert!(page(&review, Timestamp::UNIX_EPOCH, &TimeZone::UTC).contains("18,446,744"));
+        let look = screen::Look { zone: &TimeZone::UTC, unicode: true, top: 10 };
+        assert!(screen::screen(&review, &look).lines().all(|line| line.chars().count() <= 80));
     }
 
     /// Every element that is opened is closed, in its order.

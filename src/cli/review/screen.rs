@@ -43,12 +43,11 @@ fn head(review: &Review, look: &Look<'_>) -> String {
     let Review { blocked, observed, source_count, .. } = review;
     let verb = if blocked == observed && *observed > 0 { "would have blocked" } else { "blocked" };
     let title = match review.from {
-        None => {
-            "There is nothing of Portcullis in this log, or nothing that was asked for\n".into()
-        }
+        None => return nothing(review),
         Some(_) => format!(
-            "Portcullis {verb} {} of {}\n",
+            "Portcullis {verb} {} of {}{}\n",
             count(*blocked, "connection attempt"),
+            if review.untold.sources > 0 { "more than " } else { "" },
             count(*source_count, "source")
         ),
     };
@@ -72,6 +71,22 @@ fn head(review: &Review, look: &Look<'_>) -> String {
     facts.push(("gate", gate(review)));
     let facts = facts.iter().map(|(name, text)| wrap(&format!("  {name:<10} "), text));
     std::iter::once(title).chain(facts).collect()
+}
+
+/// Nothing was counted: that may be good news, or the wrong log.
+fn nothing(review: &Review) -> String {
+    let mut text = if review.lines.unwanted > 0 {
+        "Nothing of what Portcullis wrote here was asked for\n".to_owned()
+    } else {
+        "There is nothing of Portcullis here\n".to_owned()
+    };
+    text.push_str(&wrap("  lines      ", &lines(review)));
+    if review.lines.unwanted == 0 {
+        let hint = "[events] in the policy says where the gate writes. If that is a file, name it: \
+                    portcullis review /var/log/auth.log*";
+        text.push_str(&wrap("  ", hint));
+    }
+    text
 }
 
 fn lines(review: &Review) -> String {
@@ -358,7 +373,8 @@ pub(super) mod tests {
     fn nothing_there() {
         let review = Tally::new(Wanted::default()).review(10, Step::Auto, 60, &TimeZone::UTC);
         let text = seen(&review);
-        assert!(text.starts_with("There is nothing of Portcullis in this log"), "{text}");
-        assert_eq!(text.lines().count(), 4, "{text}");
+        let expected = "There is nothing of Portcullis here\n  lines      none\n  \
+                        [events] in the policy says where the gate writes.";
+        assert!(text.starts_with(expected), "{text}");
     }
 }

@@ -72,7 +72,7 @@ fn column(place: usize, bar: &Bar, most: u64, names: &[&str], time: &str) -> Str
         let _ = write!(title, "\nothers {}", Grouped(rest));
         part(rest, COLOURS);
     }
-    if bar.banned + bar.suspect > 0 {
+    if bar.banned > 0 || bar.suspect > 0 {
         let _ =
             write!(title, "\n{} bans, {} suspicions", Grouped(bar.banned), Grouped(bar.suspect));
     }
