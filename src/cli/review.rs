@@ -39,6 +39,12 @@ const BAR_STEP: u64 = 4096;
 
 /// Read the log: who was refused, why, when, how often, at which ports
 #[derive(Clone, Debug, clap::Args)]
+#[command(
+    after_help = "Attempts that the sender repeats count again, and those that the log summed \
+                        up count in full, but their ports are not known. An event that stands in \
+                        two logs counts once. Classic syslog lines have no year: it is taken from the time \
+                        at which the file was last written, or that gzip noted."
+)]
 pub struct Args {
     /// Logs: syslog files, also packed with gzip; what journalctl prints; the JSON log. `-` is
     /// standard input [default: the journal of the unit portcullis]
@@ -102,6 +108,9 @@ pub fn run(args: &Args) -> ExitCode {
         Ok(logs) => logs,
         Err(trouble) => return failed(&trouble).into(),
     };
+    if wanted.without_sums() {
+        say("sums (DROP-MORE) name no port, so they are left out");
+    }
     let mut tally = Tally::new(wanted);
     let mut code = 0;
     let bar = bar(logs.iter().map(Log::length).sum());

@@ -121,7 +121,7 @@ mod tests {
 
     fn all(bytes: Vec<u8>) -> (io::Result<String>, i64) {
         let input = Input::of(io::Cursor::new(bytes), UNIX_EPOCH + Duration::from_secs(99));
-        let input = input.ok().expect("it can be opened");
+        let Ok(input) = input else { panic!("it can be opened") };
         let written = input.written.as_second();
         let mut text = String::new();
         (input.into_reader().read_to_string(&mut text).map(|_| text), written)

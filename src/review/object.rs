@@ -58,32 +58,32 @@ struct Fields<'a> {
     #[serde(rename = "__REALTIME_TIMESTAMP", borrow, default)]
     realtime: Cow<'a, str>,
     #[serde(rename = "SYSLOG_IDENTIFIER", borrow, default)]
-    identifier: Text<'a>,
+    identifier: Words<'a>,
     #[serde(rename = "MESSAGE", borrow, default)]
-    message: Text<'a>,
+    message: Words<'a>,
 }
 
 /// A field of the journal: text; bytes, if it has any that do not print; or several, or none.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Text<'a> {
+enum Words<'a> {
     Text(#[serde(borrow)] Cow<'a, str>),
     Bytes(Vec<u8>),
     Other(serde::de::IgnoredAny),
 }
 
-impl Default for Text<'_> {
+impl Default for Words<'_> {
     fn default() -> Self {
         Self::Text("".into())
     }
 }
 
-impl<'a> Text<'a> {
+impl<'a> Words<'a> {
     fn words(self) -> Cow<'a, str> {
         match self {
-            Text::Text(text) => text,
-            Text::Bytes(bytes) => String::from_utf8_lossy(&bytes).into_owned().into(),
-            Text::Other(_) => "".into(),
+            Words::Text(text) => text,
+            Words::Bytes(bytes) => String::from_utf8_lossy(&bytes).into_owned().into(),
+            Words::Other(_) => "".into(),
         }
     }
 }

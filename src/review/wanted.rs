@@ -92,15 +92,10 @@ mod tests {
             let by = vec![("rate".into(), 5), ("scan".into(), 2)];
             What::More(More { source, count: 7, by, enforced: true })
         };
-        let own = Some(SourceKey::of(src));
+        let own = SourceKey::of(src);
         let given = || {
             let rank = Rank::Banned;
-            What::Standing(Given {
-                source: own.unwrap(),
-                rank,
-                reason: "rate".into(),
-                enforced: true,
-            })
+            What::Standing(Given { source: own, rank, reason: "rate".into(), enforced: true })
         };
         let net = |text: &str| Wanted { source: Some(text.parse().unwrap()), ..Wanted::default() };
         let port = |port| Wanted { port: Some(port), ..Wanted::default() };
@@ -125,8 +120,13 @@ mod tests {
             (time("2026-09-21T14:13:21Z", ""), [false; 5]),
             (time("", "2026-09-21T14:13:20Z"), [false; 5]),
         ] {
-            let events =
-                [refused(), more(own), more(None), given(), What::Standings(Changes::default())];
+            let events = [
+                refused(),
+                more(Some(own)),
+                more(None),
+                given(),
+                What::Standings(Changes::default()),
+            ];
             assert_eq!(events.map(|what| wanted.part(at(what)).is_some()), expected, "{wanted:?}");
         }
         let part = reason("scan").part(at(more(None))).unwrap();
