@@ -11,8 +11,8 @@ use crate::review::Bar;
 
 /// Lines of the chart.
 const HEIGHT: u64 = 8;
-/// The widest column.
-const WIDEST: usize = 4;
+/// The widest column: room for its name under it.
+const WIDEST: usize = 10;
 
 /// The most columns there are room for, whatever the numbers beside them.
 pub(super) const COLUMNS: usize = 64;

@@ -129,6 +129,7 @@ fn sources(review: &Review, look: &Look<'_>) -> String {
     }
     let shown = review.sources.len().min(look.top) as u64;
     let mut text = match review.source_count {
+        all if all > 1 && shown == 1 => format!("Who: the busiest of {} sources\n", Grouped(all)),
         all if all > shown => {
             format!("Who: the {} busiest of {} sources\n", Grouped(shown), Grouped(all))
         }
