@@ -31,3 +31,4 @@ pub mod packet;
 pub mod policy;
 pub mod queue;
 pub mod replay;
+pub mod review;

@@ -11,6 +11,7 @@ mod given;
 mod layout;
 pub mod reload;
 pub mod replay;
+pub mod review;
 pub mod rules;
 pub mod run;
 pub mod status;
@@ -69,6 +70,8 @@ enum Verb {
     Audit(audit::Args),
     /// Judge the connections of captures as the gate would have
     Replay(replay::Args),
+    /// Read the log: who was refused, why, when, how often, at which ports
+    Review(review::Args),
     /// Read the policy again; if it has a mistake, nothing changes
     Reload(Ask<reload::Args>),
     /// Remove everything that Portcullis put into the kernel
@@ -121,6 +124,7 @@ pub fn main() -> ExitCode {
         Verb::Connections(Ask { args, socket, json }) => connections::run(&args, &socket, json),
         Verb::Audit(args) => audit::run(&args),
         Verb::Replay(args) => replay::run(&args),
+        Verb::Review(args) => review::run(&args),
         Verb::Reload(Ask { args, socket, json }) => reload::run(&args, &socket, json),
         Verb::Unload(policy) => unload::run(&policy.config),
     }

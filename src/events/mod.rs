@@ -59,7 +59,7 @@ mod quantity;
 mod rates;
 mod record;
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;
 mod sink;
 mod summary;
 mod throttle;
@@ -73,6 +73,8 @@ pub use line::{Line, Measured};
 pub use quantity::{Grouped, NotASpan, Span, ports};
 pub use rates::{PerSecond, Rates};
 pub use record::{Field, Record, Value};
+#[cfg(test)]
+pub(crate) use sink::{Form, stderr_line};
 pub use summary::{StandingSummary, Summary};
 pub use throttle::Throttle;
 pub use worker::{Events, Teller};

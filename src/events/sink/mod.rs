@@ -8,6 +8,11 @@ mod json_file;
 mod stderr;
 mod syslog;
 
+#[cfg(test)]
+pub(crate) use self::stderr::text as stderr_line;
+#[cfg(test)]
+pub(crate) use self::syslog::Form;
+
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;

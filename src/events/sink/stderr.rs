@@ -29,7 +29,7 @@ impl Output for Stderr {
 }
 
 /// One line. The prefix is that of sd-daemon(3): `<` severity `>`.
-fn text(record: &Record, journal: bool, zone: &TimeZone) -> String {
+pub(crate) fn text(record: &Record, journal: bool, zone: &TimeZone) -> String {
     let line = Line(record);
     if journal {
         format!("<{}>{line}\n", record.level.severity())

@@ -78,7 +78,7 @@ impl Output for Syslog {
 
 /// How a message is written. The crate's own formatters state UTC where RFC 3164 wants local
 /// time, and a number where RFC 5424 has room for the kind of message.
-struct Form {
+pub(crate) struct Form {
     format: SyslogFormat,
     /// The facility's number, times 8.
     facility: u8,
@@ -101,7 +101,14 @@ impl LogFormat<&Record> for Form {
 }
 
 impl Form {
-    fn text(&self, severity: u8, record: &Record) -> String {
+    /// To read again what was written, in tests of other rooms.
+    #[cfg(test)]
+    pub(crate) fn new(format: SyslogFormat, host: Option<&str>, pid: u32, zone: TimeZone) -> Self {
+        let host = host.map(str::to_owned);
+        Self { format, facility: code(Facility::AuthPriv), host, pid, zone }
+    }
+
+    pub(crate) fn text(&self, severity: u8, record: &Record) -> String {
         let Self { format, facility, host, pid, zone } = self;
         let priority = facility | severity;
         let time = Timestamp::try_from(record.at).unwrap_or(Timestamp::MAX);
