@@ -15,7 +15,7 @@ use crate::events::{
     json_line, stderr_line,
 };
 use crate::memory::SourceKey;
-use crate::policy::{CheckId, Evidence, Standing};
+use crate::policy::{CHECKS, CheckId, Evidence, Standing};
 
 /// 2026-09-21T14:13:20Z.
 const START: u64 = 1_790_000_000;
@@ -69,6 +69,7 @@ fn records() -> Vec<Record> {
             at: at(seconds),
             source: SourceKey::of("2001:db8::7".parse().unwrap()),
             standing,
+            port: (standing == Standing::Banned).then_some(22),
             lasts: (standing != Standing::Clean).then_some(Duration::from_secs(600)),
             reason: reason.into(),
             offence: 2,
@@ -244,7 +245,7 @@ proptest! {
     #[test]
     fn written_and_read_again(
         src in any::<u128>(), v4 in any::<bool>(), port in any::<u16>(), enforced in any::<bool>(),
-        check in 0_u8..8, seconds in 0_u64..30_000, text in texts(),
+        check in 0..CHECKS.len() as u8, seconds in 0_u64..30_000, text in texts(),
     ) {
         let mut judged = sample::judged("192.0.2.1");
         judged.syn.src = if v4 { (src as u32).to_be_bytes().into() } else { src.to_be_bytes().into() };
@@ -253,7 +254,8 @@ proptest! {
         let refused = Record::of(&Event::Judged(judged), &text);
         let given = Record::of(&Event::Standing(StandingChange {
             at: at(seconds), source: SourceKey::of(judged.syn.src), standing: Standing::Banned,
-            lasts: None, reason: text.clone(), offence: 0, enforced,
+            port: (port % 2 == 0).then_some(port), lasts: None, reason: text.clone(), offence: 0,
+            enforced,
         }), "");
         let short = text.chars().count() <= 600;
         for form in forms(&refused) {

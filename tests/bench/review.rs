@@ -23,7 +23,7 @@ use portcullis::events::{
 };
 use portcullis::memory::SourceKey;
 use portcullis::packet::{Flags, Options, Syn};
-use portcullis::policy::{CHECKS, CheckId, Decision, Evidence, Ruling, Standing};
+use portcullis::policy::{CHECKS, CheckId, Decision, Evidence, Ruling, Scope, Standing};
 use portcullis::review::{Clock, Input, Step, Tally, Wanted, read};
 
 /// The logs cover so many seconds: nine days.
@@ -150,6 +150,7 @@ impl World {
                 let change = StandingChange {
                     at,
                     source: SourceKey::of(self.address()),
+                    port: None,
                     standing: if banned { Standing::Banned } else { Standing::Suspect },
                     lasts: Some(Duration::from_secs(600)),
                     reason: "scan".into(),
@@ -197,6 +198,8 @@ impl World {
                 evidence: Evidence { what, seen: 5.0, limit: 4.25 },
                 retransmission: false,
                 earned: Standing::Clean,
+                scope: Scope::All,
+                renew: false,
             },
             enforced: true,
         };
