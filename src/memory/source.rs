@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Bucket, Moment, Walk};
+use crate::anomaly::Habits;
 
 /// The most service classes a policy can have, `other` among them.
 pub const CLASSES: usize = 7;
@@ -22,6 +23,8 @@ pub struct Source {
     pub walk: Walk,
     /// The header of the connections it completed, as far as known.
     pub stack: Stack,
+    /// How it behaves, for the anomaly check: 32 bytes.
+    pub habits: Habits,
     /// A suspect until then, while the kernel's set has not caught up.
     pub suspect_until: Moment,
     /// When it was last moved to the front of those that are kept longest.

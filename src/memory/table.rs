@@ -11,6 +11,7 @@ use lru::LruCache;
 use super::{
     Attempts, Bucket, Moment, NetworkKey, Networks, SharedBucket, Source, SourceKey, Target,
 };
+use crate::anomaly::{Budget, Detector, Held, Tended};
 
 /// How many sources, networks and attempts are remembered at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +34,8 @@ pub struct Memory {
     hasher: RandomState,
     /// Attempts of everybody.
     pub total: SharedBucket,
+    /// What is usual, learnt from everybody.
+    pub anomaly: Detector,
 }
 
 const SHARDS: usize = 16;
@@ -89,6 +92,7 @@ impl Memory {
             shards: std::iter::repeat_with(shard).take(SHARDS).collect(),
             hasher,
             total: SharedBucket::default(),
+            anomaly: Detector::default(),
         }
     }
 
@@ -112,6 +116,32 @@ impl Memory {
     #[inline]
     pub fn target(&self, dst: u128, dport: u16) -> Target {
         Target::of(self.hasher.hash_one(dst), dport)
+    }
+
+    /// A keyed hash of a destination, to tell hosts apart.
+    #[inline]
+    pub fn host(&self, dst: u128) -> u64 {
+        self.hasher.hash_one(dst)
+    }
+
+    /// A keyed hash of a source, to draw lots by.
+    #[inline]
+    pub fn lot(&self, source: SourceKey) -> u64 {
+        self.hasher.hash_one(source.bits())
+    }
+
+    /// Lets the detector learn what has waited long enough. Takes milliseconds: not for a thread
+    /// that gives verdicts. To be called every minute or so.
+    pub fn learn(&self, now: Moment, budget: Budget) -> Tended {
+        self.anomaly.tend(now.0 / 1_000_000_000, budget, |held| self.character(held))
+    }
+
+    /// Was a source that waits to be learnt from called unusual? `None` if it offended, or is not
+    /// remembered, so that nobody can tell.
+    fn character(&self, held: &Held) -> Option<bool> {
+        let (shard, _) = self.shard(NetworkKey::from_bits(held.network));
+        let habits = &shard.proven.peek(&SourceKey::from_bits(held.source))?.habits;
+        (!habits.blamed()).then_some(habits.ever_odd())
     }
 
     /// Is a source remembered as one that completed a connection?

@@ -20,12 +20,12 @@ const HANDOVER: Duration = Duration::from_secs(2);
 /// Pure but for `memory`, which learns from every SYN. Takes the lock of one shard.
 pub fn judge(policy: &Policy, memory: &Memory, syn: &Syn, now: Moment) -> Decision {
     let key = SourceKey::of(syn.src);
-    let network = key.network(policy.rate.network_v4, policy.rate.network_v6);
+    let network_key = key.network(policy.rate.network_v4, policy.rate.network_v6);
     let attempt = attempt(memory, key, syn);
     let target = target(memory, syn);
     let signature = signature(syn);
 
-    let (mut shard, hash) = memory.shard(network);
+    let (mut shard, hash) = memory.shard(network_key);
     let Remembered { source, network, attempts } = shard.recall(key, hash, syn.proven, now);
     source.stack.proven(syn.proven);
     let foreign = source.stack.disowns(signature);
@@ -36,6 +36,10 @@ pub fn judge(policy: &Policy, memory: &Memory, syn: &Syn, now: Moment) -> Decisi
         policy,
         syn,
         now,
+        key,
+        network_key,
+        memory,
+        learns: true,
         source,
         network,
         total: &memory.total,
@@ -71,6 +75,11 @@ pub fn judge(policy: &Policy, memory: &Memory, syn: &Syn, now: Moment) -> Decisi
             decision.ruling = Ruling::Drop;
             charge.condemned = Some(own);
         }
+    }
+    // Whoever offends teaches nothing; what the detector itself finds unusual is no offence.
+    let offends = charge.weight > 0 || charge.condemned.is_some();
+    if offends && verdict.check != CheckId::ANOMALY {
+        source.habits.blame();
     }
     let counted_before = seen.is_some_and(|seen| seen.counted);
     if charge.is_any() && !counted_before {
@@ -187,7 +196,7 @@ fn target(memory: &Memory, syn: &Syn) -> Target {
     memory.target(bits(syn.dst), syn.dport)
 }
 
-fn bits(address: IpAddr) -> u128 {
+pub(super) fn bits(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(v4) => v4.to_bits().into(),
         IpAddr::V6(v6) => v6.to_bits(),
@@ -232,6 +241,10 @@ pub fn explain(
         policy,
         syn,
         now,
+        key,
+        network_key,
+        memory,
+        learns: false,
         source: &mut source,
         network: &mut network,
         total: &total,

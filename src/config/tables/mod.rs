@@ -45,6 +45,7 @@ pub(super) fn read(top: &mut Section<'_, '_>) -> Reading {
     let quirks = top.table("quirks", quirks);
     let fingerprint = top.table("fingerprint", science::fingerprint);
     let scan = top.table("scan", science::scan);
+    let anomaly = top.table("anomaly", science::anomaly);
     let ports = top.table("ports", |table| ports::ports(table, &guard.protect));
     let rate = top.table("rate", rate::rates);
     let (bans, offences) = top.table("bans", bans::bans);
@@ -57,6 +58,7 @@ pub(super) fn read(top: &mut Section<'_, '_>) -> Reading {
         fingerprint,
         ports,
         scan,
+        anomaly,
         rate,
         offences,
     };

@@ -1,9 +1,11 @@
-//! `[fingerprint]` and `[scan]`: what is known of scanners.
+//! `[fingerprint]` and `[scan]`: what is known of scanners. `[anomaly]`: what is not.
 
-use super::STANCES;
+use std::time::Duration;
+
+use super::{DAY, STANCES};
 use crate::config::section::Section;
 use crate::config::units::Mistake;
-use crate::policy::{Fingerprint, Scan, tools};
+use crate::policy::{Anomaly, Fingerprint, Reaction, Scan, tools};
 
 pub(super) fn fingerprint(table: &mut Section<'_, '_>) -> Fingerprint {
     let default = Fingerprint::default();
@@ -51,5 +53,21 @@ pub(super) fn scan(table: &mut Section<'_, '_>) -> Scan {
             }
             own
         }
+    }
+}
+
+pub(super) fn anomaly(table: &mut Section<'_, '_>) -> Anomaly {
+    let reactions = [("score", Reaction::Score), ("drop", Reaction::Drop), ("off", Reaction::Off)];
+    let default = Anomaly::default();
+    let hour = Duration::from_secs(3600);
+    Anomaly {
+        action: table.word("action", default.action, &reactions),
+        false_positives_per_day: table.number(
+            "false_positives_per_day",
+            default.false_positives_per_day,
+            1..=1000,
+        ),
+        learn: table.boolean("learn", default.learn),
+        quarantine: table.duration("quarantine", default.quarantine, hour..=DAY),
     }
 }

@@ -3,6 +3,7 @@
 //! table in the policy file, the field in the log, the counter and the row in `explain`.
 
 mod allowlist;
+mod anomaly;
 mod denylist;
 mod fingerprint;
 mod ports;
@@ -14,18 +15,22 @@ mod standing;
 pub use fingerprint::tools;
 
 use super::{Finding, Policy};
-use crate::memory::{Bucket, Moment, Seen, SharedBucket, Source, Target};
+use crate::memory::{
+    Bucket, Memory, Moment, NetworkKey, Seen, SharedBucket, Source, SourceKey, Target,
+};
 use crate::packet::Syn;
 
 /// All checks, in the order in which they are asked.
 ///
-/// `scan` stands before `ports`, because `ports` settles the attempts that `scan` learns from.
-pub const CHECKS: [Check; 8] = [
+/// `scan` and `anomaly` stand before `ports`, because `ports` settles the attempts that they learn
+/// from.
+pub const CHECKS: [Check; 9] = [
     allowlist::CHECK,
     denylist::CHECK,
     quirks::CHECK,
     fingerprint::CHECK,
     scan::CHECK,
+    anomaly::CHECK,
     ports::CHECK,
     rate::CHECK,
     standing::CHECK,
@@ -51,6 +56,8 @@ impl CheckId {
     pub const NONE: CheckId = CheckId(u8::MAX);
     /// The check that also answers for packets that cannot be parsed.
     pub const QUIRKS: CheckId = CheckId(2);
+    /// The check whose findings are no offence.
+    pub const ANOMALY: CheckId = CheckId(5);
 
     /// Its name in policy, log and counters.
     pub fn name(self) -> &'static str {
@@ -67,6 +74,14 @@ pub struct Case<'a> {
     pub syn: &'a Syn,
     /// The time.
     pub now: Moment,
+    /// Who sent it…
+    pub key: SourceKey,
+    /// …and from which network.
+    pub network_key: NetworkKey,
+    /// Everything that is remembered.
+    pub memory: &'a Memory,
+    /// May be learnt from: false for an imagined SYN, and while a forged flood runs.
+    pub learns: bool,
     /// What is remembered of its source…
     pub source: &'a mut Source,
     /// …and what the sources of its network share.
@@ -94,6 +109,7 @@ mod tests {
     #[test]
     fn names_are_the_policys_words() {
         assert_eq!(CheckId::QUIRKS.name(), "quirks");
+        assert_eq!(CheckId::ANOMALY.name(), "anomaly");
         assert_eq!(CheckId::NONE.name(), "none");
         for (i, check) in CHECKS.iter().enumerate() {
             assert!(check.name.chars().all(|c| c.is_ascii_lowercase()), "{}", check.name);

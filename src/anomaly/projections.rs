@@ -1,0 +1,170 @@
+//! The directions in which the detector looks.
+//!
+//! Pevný draws each projection at random: ⌊√d⌋ features of d, with weights from N(0, 1). So are 48
+//! of these. The first sixteen look along one feature each: they catch what is odd in one thing
+//! alone, and say what is usual there when a score is put into words.
+//!
+//! All of it is fixed when the program is compiled, because the shipped histograms belong to these
+//! very directions.
+
+use super::{Digest, FEATURES};
+
+/// How many projections there are.
+pub const PROJECTIONS: usize = 64;
+/// Bins of each histogram.
+pub const BINS: usize = 32;
+
+/// Features that a random projection mixes: ⌊√16⌋.
+const MIXED: usize = 4;
+/// A projection's values are spread over 0…2¹⁴, so that sums fit into 16 bits; the upper five of
+/// these bits are the bin.
+const SPAN: i32 = 1 << 14;
+const BIN_SHIFT: u32 = 9;
+
+pub(super) struct Projections {
+    /// By feature, then by projection: this way the compiler adds eight of them at once.
+    weights: [[i16; PROJECTIONS]; FEATURES],
+    offsets: [i16; PROJECTIONS],
+    /// Which features a projection looks at, one bit each.
+    uses: [u16; PROJECTIONS],
+}
+
+static ALL: Projections = Projections::new();
+
+/// The bin of each projection that a digest falls into.
+#[inline]
+pub(super) fn bins(digest: Digest) -> [u8; PROJECTIONS] {
+    let mut sums = ALL.offsets;
+    for (feature, weights) in ALL.weights.iter().enumerate() {
+        let level = i16::from(digest.level(feature));
+        for (sum, weight) in sums.iter_mut().zip(weights) {
+            // Within 0…SPAN at the end; on the way it may pass the ends.
+            *sum = sum.wrapping_add(weight.wrapping_mul(level));
+        }
+    }
+    sums.map(|sum| ((sum as u16) >> BIN_SHIFT) as u8 & (BINS - 1) as u8)
+}
+
+/// Does this projection look at that feature?
+pub(super) fn uses(projection: usize, feature: usize) -> bool {
+    ALL.uses[projection] & 1 << feature != 0
+}
+
+impl Projections {
+    const fn new() -> Self {
+        let mut all = Self {
+            weights: [[0; PROJECTIONS]; FEATURES],
+            offsets: [0; PROJECTIONS],
+            uses: [0; PROJECTIONS],
+        };
+        let mut random = Random(0x706f_7274_6375_6c6c);
+        let mut projection = 0;
+        while projection < PROJECTIONS {
+            let mut drawn = [0i32; FEATURES];
+            if projection < FEATURES {
+                drawn[projection] = 1 << 12;
+            } else {
+                let mut count = 0;
+                while count < MIXED {
+                    let feature = random.next() as usize % FEATURES;
+                    if drawn[feature] == 0 {
+                        drawn[feature] = random.normal();
+                        // A weight of 0 would be drawn again.
+                        count += (drawn[feature] != 0) as usize;
+                    }
+                }
+            }
+            all.set(projection, &drawn);
+            projection += 1;
+        }
+        all
+    }
+
+    /// Scales weights so that the whole range of values fills the span.
+    const fn set(&mut self, projection: usize, drawn: &[i32; FEATURES]) {
+        let mut total = 0;
+        let mut feature = 0;
+        while feature < FEATURES {
+            total += drawn[feature].abs();
+            feature += 1;
+        }
+        feature = 0;
+        while feature < FEATURES {
+            if drawn[feature] != 0 {
+                let weight = drawn[feature] as i64 * (SPAN - 1) as i64 / (15 * total as i64);
+                self.weights[feature][projection] = weight as i16;
+                self.uses[projection] |= 1 << feature;
+                if weight < 0 {
+                    self.offsets[projection] -= 15 * weight as i16;
+                }
+            }
+            feature += 1;
+        }
+    }
+}
+
+/// SplitMix64 (Steele, Lea and Flood, 2014): small, and the compiler can run it.
+struct Random(u64);
+
+impl Random {
+    const fn next(&mut self) -> u32 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ z >> 31) >> 32) as u32
+    }
+
+    /// About normal: the sum of twelve uniform numbers, in units of 1/4096 standard deviations.
+    const fn normal(&mut self) -> i32 {
+        let mut sum = -6 * 4096;
+        let mut n = 0;
+        while n < 12 {
+            sum += (self.next() >> 20) as i32;
+            n += 1;
+        }
+        sum
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn along_the_axes_levels_are_bins() {
+        let levels: [u32; FEATURES] = std::array::from_fn(|at| at as u32);
+        let bins = bins(Digest::from_levels(levels));
+        for feature in 0..FEATURES {
+            assert!(usize::from(bins[feature]).abs_diff(2 * feature) <= 1, "{feature}");
+            assert_eq!((0..FEATURES).filter(|f| uses(feature, *f)).count(), 1);
+        }
+    }
+
+    #[test]
+    fn the_others_mix_four() {
+        for projection in FEATURES..PROJECTIONS {
+            assert_eq!((0..FEATURES).filter(|f| uses(projection, *f)).count(), MIXED);
+        }
+        let together = |f| (FEATURES..PROJECTIONS).filter(|p| uses(*p, f)).count();
+        assert!((0..FEATURES).all(|feature| together(feature) >= 4), "each is looked at often");
+    }
+
+    proptest! {
+        /// Whatever the levels, the sum stays within the span: the plain sum in wider numbers.
+        #[test]
+        fn sums_never_leave_the_span(levels in prop::array::uniform16(0u32..16)) {
+            for projection in 0..PROJECTIONS {
+                let sum = |sum, feature: usize| {
+                    sum + i32::from(ALL.weights[feature][projection]) * levels[feature] as i32
+                };
+                let value = (0..FEATURES).fold(i32::from(ALL.offsets[projection]), sum);
+                prop_assert!((0..SPAN).contains(&value));
+                let bin = bins(Digest::from_levels(levels))[projection];
+                prop_assert_eq!(i32::from(bin), value >> BIN_SHIFT);
+            }
+        }
+    }
+}
