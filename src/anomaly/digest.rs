@@ -30,7 +30,7 @@ pub(super) mod feature {
     pub(in crate::anomaly) const HOSTS: usize = 12;
     pub(in crate::anomaly) const FAILED: usize = 13;
     pub(in crate::anomaly) const LOGINS: usize = 14;
-    // 15: repetitions.
+    // 15: attempts from the same source port.
 }
 
 /// The highest level.

@@ -22,6 +22,8 @@ pub struct Attempt {
     pub host: u64,
     /// The port.
     pub port: u16,
+    /// The port that it comes from.
+    pub from: u16,
     /// The port is closed.
     pub failed: bool,
     /// Passwords are asked for there.
@@ -54,9 +56,11 @@ pub struct Habits {
     seen: u8,
     /// Of those: to closed ports, at most 15…
     failed: u8,
-    /// …where passwords are asked for, and sent again: four bits each.
-    logins_repeats: u8,
+    /// …where passwords are asked for, and from the same port as the one before: four bits each.
+    logins_same: u8,
     flags: u8,
+    /// The port that the last one came from.
+    from: u16,
 }
 
 const PROVEN: u8 = 1;
@@ -87,21 +91,15 @@ impl Habits {
             _ => f32::from(self.rate) * (-(now.wrapping_sub(self.last) as f32) / FADE).exp(),
         };
         self.rate = (faded + 256.0) as u16;
-        self.last = now;
+        let same = self.seen > 0 && self.from == attempt.from;
+        (self.last, self.from) = (now, attempt.from);
         self.seen += 1;
         self.ports |= 1 << (u32::from(attempt.port).wrapping_mul(0x9e37_79b1) >> 27);
         self.hosts |= 1 << (attempt.host >> 60);
         self.failed = (self.failed + u8::from(attempt.failed)).min(15);
-        self.logins_repeats += u8::from(attempt.login && self.logins_repeats & 15 < 15);
+        // At most LOOKS of each, so that neither spills over.
+        self.logins_same += u8::from(attempt.login) + 16 * u8::from(same);
         true
-    }
-
-    /// Takes note that an attempt was sent again.
-    #[inline]
-    pub fn repeated(&mut self) {
-        if self.logins_repeats < 0xf0 {
-            self.logins_repeats += 16;
-        }
     }
 
     /// The levels of the features from the rate on.
@@ -116,8 +114,8 @@ impl Habits {
             twice(self.ports.count_ones().saturating_sub(1)),
             twice(self.hosts.count_ones().saturating_sub(1)),
             twice(self.failed.into()),
-            twice(u32::from(self.logins_repeats & 15)),
-            twice(u32::from(self.logins_repeats >> 4)),
+            twice(u32::from(self.logins_same & 15)),
+            twice(u32::from(self.logins_same >> 4)),
         ]
     }
 
@@ -192,7 +190,7 @@ mod tests {
 
     fn attempt(at: u64, port: u16) -> Attempt {
         let (host, failed, login, proven) = (7, false, false, false);
-        Attempt { at, host, port, failed, login, proven }
+        Attempt { at, host, port, from: at as u16 % 7919, failed, login, proven }
     }
 
     #[test]
@@ -235,14 +233,17 @@ mod tests {
             let one = Attempt { failed: n > 0, login: n > 1, ..attempt(0, 20 + u16::from(n)) };
             assert!(habits.note(one));
         }
-        habits.repeated();
-        // Four at once: log2 4 · 5; four SYNs, four ports, one host, three failures, two logins.
-        assert_eq!(habits.levels(), [10, 6, 6, 0, 6, 4, 2]);
+        // Four at once: log2 4 · 5; four SYNs, four ports, one host, three failures, two logins, three
+        // times the same source port.
+        assert_eq!(habits.levels(), [10, 6, 6, 0, 6, 4, 6]);
         // Half a minute later the rate has faded.
         habits.note(attempt(30_000, 20));
         assert_eq!(habits.levels()[..2], [1, 8]);
-        (0..100).for_each(|_| habits.repeated());
-        assert_eq!(habits.levels()[5..], [4, 30], "one counter does not spill into the other");
+        let mut both = Habits::default();
+        for _ in 0..20 {
+            both.note(Attempt { login: true, ..attempt(0, 22) });
+        }
+        assert_eq!(both.levels()[5..], [16, 14], "one counter does not spill into the other");
     }
 
     #[test]

@@ -1,19 +1,25 @@
 //! The directions in which the detector looks.
 //!
-//! Pevný draws each projection at random: ⌊√d⌋ features of d, with weights from N(0, 1). So are 48
-//! of these. The first sixteen look along one feature each: they catch what is odd in one thing
-//! alone, and say what is usual there when a score is put into words.
+//! Pevný draws each projection at random: ⌊√d⌋ features of d, with weights from N(0, 1). So are
+//! most of these, in two halves: one looks at headers alone, one at behaviour, with headers beside
+//! it. Each half begins with a projection along each of its features: they catch what is odd in one
+//! thing alone, and say what is usual there when a score is put into words.
 //!
 //! All of it is fixed when the program is compiled, because the shipped histograms belong to these
 //! very directions.
 
+use super::digest::feature;
 use super::{Digest, FEATURES};
 
 /// How many projections there are.
 pub const PROJECTIONS: usize = 64;
+/// How many of them look at headers alone; the others look at behaviour.
+pub(super) const HALF: usize = PROJECTIONS / 2;
 /// Bins of each histogram.
 pub const BINS: usize = 32;
 
+/// The features from this one on are the source's behaviour.
+const BEHAVIOUR: usize = feature::RATE;
 /// Features that a random projection mixes: ⌊√16⌋.
 const MIXED: usize = 4;
 /// A projection's values are spread over 0…2¹⁴, so that sums fit into 16 bits; the upper five of
@@ -45,6 +51,11 @@ pub(super) fn bins(digest: Digest) -> [u8; PROJECTIONS] {
     sums.map(|sum| ((sum as u16) >> BIN_SHIFT) as u8 & (BINS - 1) as u8)
 }
 
+/// The projection along a feature.
+pub(super) fn along(feature: usize) -> usize {
+    if feature < BEHAVIOUR { feature } else { HALF + feature - BEHAVIOUR }
+}
+
 /// Does this projection look at that feature?
 pub(super) fn uses(projection: usize, feature: usize) -> bool {
     ALL.uses[projection] & 1 << feature != 0
@@ -61,12 +72,19 @@ impl Projections {
         let mut projection = 0;
         while projection < PROJECTIONS {
             let mut drawn = [0i32; FEATURES];
-            if projection < FEATURES {
-                drawn[projection] = 1 << 12;
+            let (axis, first, end) = match projection < HALF {
+                true => (projection, 0, BEHAVIOUR),
+                false => (projection - HALF + BEHAVIOUR, BEHAVIOUR, FEATURES),
+            };
+            if axis < end {
+                drawn[axis] = 1 << 12;
             } else {
                 let mut count = 0;
                 while count < MIXED {
-                    let feature = random.next() as usize % FEATURES;
+                    // Of behaviour, two; the other two are of any kind.
+                    let anywhere = projection >= HALF && count >= MIXED / 2;
+                    let (first, end) = if anywhere { (0, FEATURES) } else { (first, end) };
+                    let feature = first + random.next() as usize % (end - first);
                     if drawn[feature] == 0 {
                         drawn[feature] = random.normal();
                         // A weight of 0 would be drawn again.
@@ -91,7 +109,11 @@ impl Projections {
         feature = 0;
         while feature < FEATURES {
             if drawn[feature] != 0 {
-                let weight = drawn[feature] as i64 * (SPAN - 1) as i64 / (15 * total as i64);
+                let weight = match drawn[feature] == total {
+                    // Along an axis, each level has a bin of its own: every second one.
+                    true => (SPAN / FEATURES as i32) as i64,
+                    false => drawn[feature] as i64 * (SPAN - 1) as i64 / (15 * total as i64),
+                };
                 self.weights[feature][projection] = weight as i16;
                 self.uses[projection] |= 1 << feature;
                 if weight < 0 {
@@ -138,18 +160,22 @@ mod tests {
         let levels: [u32; FEATURES] = std::array::from_fn(|at| at as u32);
         let bins = bins(Digest::from_levels(levels));
         for feature in 0..FEATURES {
-            assert!(usize::from(bins[feature]).abs_diff(2 * feature) <= 1, "{feature}");
-            assert_eq!((0..FEATURES).filter(|f| uses(feature, *f)).count(), 1);
+            assert_eq!(usize::from(bins[along(feature)]), 2 * feature);
+            assert_eq!((0..FEATURES).filter(|f| uses(along(feature), *f)).count(), 1);
         }
     }
 
     #[test]
     fn the_others_mix_four() {
-        for projection in FEATURES..PROJECTIONS {
-            assert_eq!((0..FEATURES).filter(|f| uses(projection, *f)).count(), MIXED);
+        let axes: Vec<usize> = (0..FEATURES).map(along).collect();
+        for projection in (0..PROJECTIONS).filter(|projection| !axes.contains(projection)) {
+            let used: Vec<usize> = (0..FEATURES).filter(|f| uses(projection, *f)).collect();
+            assert_eq!(used.len(), MIXED);
+            let behaviour = used.iter().filter(|feature| **feature >= BEHAVIOUR).count();
+            assert!(if projection < HALF { behaviour == 0 } else { behaviour >= 2 });
         }
-        let together = |f| (FEATURES..PROJECTIONS).filter(|p| uses(*p, f)).count();
-        assert!((0..FEATURES).all(|feature| together(feature) >= 4), "each is looked at often");
+        let together = |f| (0..PROJECTIONS).filter(|p| uses(*p, f)).count();
+        assert!((0..FEATURES).all(|feature| together(feature) >= 5), "each is looked at often");
     }
 
     proptest! {

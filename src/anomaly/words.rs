@@ -20,7 +20,7 @@ pub(super) const NAMES: [&str; 16] = [
     "unusually many addresses",
     "unusually many closed ports",
     "unusually many login attempts",
-    "unusually many repetitions",
+    "unusually constant source port",
 ];
 
 impl Share {
@@ -60,7 +60,7 @@ pub fn explain(share: &Share) -> String {
         feature::HOSTS => format!("tries {own} different addresses"),
         feature::FAILED => format!("meets {own} closed ports"),
         feature::LOGINS => format!("asks {own} times where passwords are asked for"),
-        _ => format!("sends {own} attempts again"),
+        _ => format!("comes from the same source port again {own} times"),
     };
     format!("{what} (usual: {usual})")
 }

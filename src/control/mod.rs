@@ -13,7 +13,8 @@ mod timed;
 
 pub use client::{AskError, ask};
 pub use protocol::{
-    BanRow, CheckRow, Done, ExplainReport, FindingWord, FirewallFacts, Latency, MemoryFacts,
-    QueueRow, Refusal, Request, Response, SourceFacts, StandingCounts, StatusReport, Trouble,
+    AnomalyFacts, BanRow, CheckRow, Done, ExplainReport, FindingWord, FirewallFacts, HabitFacts,
+    Latency, MemoryFacts, QueueRow, Refusal, Request, Response, SourceFacts, StandingCounts,
+    StatusReport, Trouble,
 };
 pub use server::{Handler, Server, StartError};

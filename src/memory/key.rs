@@ -60,7 +60,7 @@ impl SourceKey {
     }
 
     /// The key that [`SourceKey::bits`] is of.
-    pub(super) fn from_bits(bits: u64) -> Self {
+    pub fn from_bits(bits: u64) -> Self {
         Self(bits)
     }
 

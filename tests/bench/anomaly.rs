@@ -59,6 +59,9 @@ fn main() {
         let pieces = attacks.iter().filter(|life| life.kind == kind).count();
         println!("  {:<14}{pieces:>7} pieces of attacks", kind.word());
     }
+    if std::env::var("DBG").is_ok() {
+        debug(&honest, &attacks);
+    }
     budgets(&honest, &attacks);
     poisoning(&honest, &attacks);
     cost(&honest);
@@ -95,22 +98,23 @@ fn gather(arguments: &[String]) -> Result<(Vec<Party>, String), String> {
 /// Does it keep to its budget, and what does it find?
 fn budgets(honest: &[&Life], attacks: &[&Life]) {
     println!(
-        "\n| budget | false alarms: mean of {SPLITS} splits | worst split | splits over budget |"
+        "\n| budget | false alarms, mean of {SPLITS} splits | worst split | splits over budget | \
+         with those whom other checks accuse, or who never connect |\n|---|---|---|---|---|"
     );
-    println!("|---|---|---|---|");
     let mut found = Vec::new();
     for budget in [0.02, 0.01, 0.005] {
-        let trials: Vec<Trial> =
-            (0..SPLITS).map(|seed| split(honest, seed).run(&Stream::Clean, budget)).collect();
-        let rates: Vec<f64> = trials.iter().map(|trial| trial.false_alarms()).collect();
-        let mean = rates.iter().sum::<f64>() / rates.len() as f64;
-        let worst = rates.iter().copied().fold(0.0, f64::max);
-        let over = rates.iter().filter(|rate| **rate > budget).count();
+        let run = |seed| split(honest, seed).run(&Stream::Clean, budget);
+        let trials: Vec<Trial> = (0..SPLITS).map(run).collect();
+        let rates: Vec<(f64, f64)> = trials.iter().map(Trial::false_alarms).collect();
+        let mean = |rates: &mut dyn Iterator<Item = f64>| rates.sum::<f64>() / SPLITS as f64;
+        let worst = rates.iter().map(|rates| rates.0).fold(0.0, f64::max);
+        let over = rates.iter().filter(|rates| rates.0 > budget).count();
         println!(
-            "| {} | {} | {} | {over} of {SPLITS} |",
+            "| {} | {} | {} | {over} of {SPLITS} | {} |",
             percent(budget),
-            percent(mean),
-            percent(worst)
+            percent(mean(&mut rates.iter().map(|rates| rates.0))),
+            percent(worst),
+            percent(mean(&mut rates.iter().map(|rates| rates.1)))
         );
         found.push((budget, trials));
     }
@@ -183,8 +187,12 @@ fn cost(honest: &[&Life]) {
         };
         (0..5).map(|_| pass(&mut work)).fold(f64::MAX, f64::min)
     };
-    let score = best(Box::new(|digest| drop(black_box(scorer.score(black_box(digest))))));
-    let shares = best(Box::new(|digest| drop(black_box(scorer.shares(black_box(digest))))));
+    let score = best(Box::new(|digest| {
+        black_box(scorer.score(black_box(digest)));
+    }));
+    let shares = best(Box::new(|digest| {
+        black_box(scorer.shares(black_box(digest)));
+    }));
     let mut learning = histogram.clone();
     let learn = best(Box::new(|digest| learning.learn(black_box(digest))));
     println!("\n| cost | |\n|---|---|");
@@ -216,4 +224,48 @@ fn print_genesis(honest: &[&Life]) {
         println!("    [{}],", cells.join(", "));
     }
     println!("];");
+}
+
+fn debug(honest: &[&Life], attacks: &[&Life]) {
+    let n = honest.iter().filter(|l| l.teaches).count();
+    let o = honest.iter().filter(|l| l.offended).count();
+    println!("teach {n} offended {o} neither {}", honest.len() - n - o);
+    let mut h = Histogram::default();
+    for l in honest.iter().filter(|l| l.teaches) {
+        l.digests.iter().for_each(|d| h.learn(*d));
+    }
+    let s = Scorer::new(&h, &h);
+    let worst = |l: &Life| {
+        l.digests.iter().map(|d| (s.score(*d), *d)).max_by(|a, b| a.0.total_cmp(&b.0)).unwrap()
+    };
+    let mut all: Vec<_> = honest.iter().map(|l| (worst(l), l)).collect();
+    all.sort_by(|a, b| b.0.0.total_cmp(&a.0.0));
+    for ((score, d), l) in all.iter().take(45) {
+        println!(
+            "{score:.2} t{} o{} n{} {:?}",
+            l.teaches as u8,
+            l.offended as u8,
+            l.digests.len(),
+            s.shares(*d)[..3].iter().map(portcullis::anomaly::explain).collect::<Vec<_>>()
+        );
+    }
+    for k in Kind::ATTACKS {
+        let mut v: Vec<f32> = attacks.iter().filter(|l| l.kind == k).map(|l| worst(l).0).collect();
+        if v.is_empty() {
+            continue;
+        }
+        v.sort_by(f32::total_cmp);
+        println!(
+            "{} p10 {:.2} p50 {:.2} p90 {:.2}",
+            k.word(),
+            v[v.len() / 10],
+            v[v.len() / 2],
+            v[v.len() * 9 / 10]
+        );
+        let l = attacks.iter().filter(|l| l.kind == k).nth(3).unwrap();
+        println!(
+            "   {:?}",
+            s.shares(worst(l).1)[..3].iter().map(portcullis::anomaly::explain).collect::<Vec<_>>()
+        );
+    }
 }

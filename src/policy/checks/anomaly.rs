@@ -23,12 +23,8 @@ fn look(case: &mut Case<'_>) -> Finding {
     if action == Reaction::Off || case.foreign {
         return Finding::Pass;
     }
-    let points = if case.seen.is_some() {
-        case.source.habits.repeated();
-        0
-    } else {
-        study(case)
-    };
+    // What is sent again is not another attempt.
+    let points = if case.seen.is_some() { 0 } else { study(case) };
     let Some(feature) = case.source.habits.odd() else { return Finding::Pass };
     let evidence = Evidence {
         what: name(feature),
@@ -52,6 +48,7 @@ fn study(case: &mut Case<'_>) -> u16 {
         at: milliseconds(case.now),
         host: memory.host(bits(syn.dst)),
         port: syn.dport,
+        from: syn.sport,
         failed: ports::refusal(case).is_some(),
         login: {
             let (index, class) = case.policy.rate.class_of(syn.dport);

@@ -9,7 +9,7 @@ use std::path::Path;
 use etherparse::{LaxIpSlice, TcpSlice};
 use portcullis::memory::SourceKey;
 use portcullis::packet::parse;
-use portcullis::replay::{Capture, Label, Labels, Targets, ip_of};
+use portcullis::replay::{Capture, Label, Labels, ip_of};
 
 use super::party::{Kind, Party, Sent};
 
@@ -20,7 +20,7 @@ pub(crate) fn read(path: &str, labels: &str) -> Result<Vec<Party>, String> {
         let file = File::open(path).map_err(|error| wrong(&error))?;
         Capture::open(BufReader::new(file)).map_err(|error| wrong(&error))
     };
-    let labels = Labels::read(Path::new(labels)).map_err(|error| wrong(&error))?;
+    let labels = Labels::load(Path::new(labels)).map_err(|error| wrong(&error))?;
     let Some(label) = labels.of(Path::new(path)) else { return Ok(Vec::new()) };
     let (served, spoken) = answers(open()?);
     let mut places = HashMap::new();
@@ -33,7 +33,7 @@ pub(crate) fn read(path: &str, labels: &str) -> Result<Vec<Party>, String> {
         };
         let index = *places.entry(syn.src).or_insert_with(|| {
             let completes = spoken.contains(&syn.src);
-            parties.push(Party { kind, sent: Vec::new(), completes });
+            parties.push(Party { kind, sent: Vec::new(), completes, offends: false });
             parties.len() - 1
         });
         let served = served.contains(&(syn.dst, syn.dport));

@@ -65,7 +65,7 @@ pub(crate) fn read(path: &str) -> Result<Vec<Party>, String> {
                     continue;
                 }
                 places.insert(place, parties.len());
-                parties.push(Party { kind, sent: Vec::new(), completes: false });
+                parties.push(Party { kind, sent: Vec::new(), completes: false, offends: false });
                 parties.len() - 1
             }
         };

@@ -74,7 +74,7 @@ fn honest(dice: &mut Dice, from: Ipv4Addr) -> Party {
         sent.push(Sent { at: at * 1_000_000, syn, served: port != 8080 });
         at += if browses { u64::from(dice.throw(300)) } else { u64::from(dice.throw(60_000)) };
     }
-    Party { kind: Kind::Honest, sent, completes: true }
+    Party { kind: Kind::Honest, sent, completes: true, offends: false }
 }
 
 fn attacker(dice: &mut Dice, from: Ipv4Addr, kind: Kind) -> Party {
@@ -111,5 +111,5 @@ fn attacker(dice: &mut Dice, from: Ipv4Addr, kind: Kind) -> Party {
             _ => 1 + u64::from(dice.throw(20)),
         };
     }
-    Party { kind, sent, completes: matches!(kind, Kind::Guess | Kind::Connect) }
+    Party { kind, sent, completes: matches!(kind, Kind::Guess | Kind::Connect), offends: false }
 }

@@ -50,6 +50,8 @@ pub(crate) struct Party {
     pub(crate) sent: Vec<Sent>,
     /// It completes connections, so that the kernel knows it as proven when it comes again.
     pub(crate) completes: bool,
+    /// It is a piece of a longer stream, in which it offends.
+    pub(crate) offends: bool,
 }
 
 /// What the detector gets to see of a party.
@@ -57,6 +59,8 @@ pub(crate) struct Party {
 pub(crate) struct Life {
     pub(crate) kind: Kind,
     pub(crate) digests: Vec<Digest>,
+    /// Another check found an offence.
+    pub(crate) offended: bool,
     /// It is proven and did not offend.
     pub(crate) teaches: bool,
 }
@@ -67,7 +71,9 @@ impl Party {
         if self.kind == Kind::Honest {
             return vec![self];
         }
-        let piece = |sent: &[Sent]| Party { sent: sent.to_vec(), ..self.clone() };
+        // Who offends later was the same attacker before.
+        let offends = self.live().is_some_and(|life| life.offended);
+        let piece = |sent: &[Sent]| Party { sent: sent.to_vec(), offends, ..self.clone() };
         self.sent.chunks(usize::from(LOOKS)).map(piece).collect()
     }
 
@@ -76,7 +82,7 @@ impl Party {
         let memory = Memory::repeatable(Bounds { sources: 64, networks: 64 });
         let (open, closed) = policies();
         let mut digests = Vec::new();
-        let mut offended = false;
+        let mut offended = self.offends;
         let start = self.sent.first()?.at;
         for Sent { at, syn, served } in &self.sent {
             // A visitor who was here yesterday: whoever completes connections is known as proven.
@@ -95,7 +101,7 @@ impl Party {
             }
         }
         let teaches = self.completes && !offended;
-        (!digests.is_empty()).then_some(Life { kind: self.kind, digests, teaches })
+        (!digests.is_empty()).then_some(Life { kind: self.kind, digests, offended, teaches })
     }
 }
 
