@@ -9,6 +9,9 @@ use super::{BINS, Digest, Histogram, PROJECTIONS};
 /// this, a host is judged by what is usual elsewhere.
 const STAND_IN: f32 = 100.0;
 
+/// What headers weigh beside behaviour: honest systems differ in them more than in how they behave.
+const HEADERS: f32 = 0.5;
+
 /// A model that is finished, for reading only. The verdict threads share it.
 #[derive(Clone, Debug)]
 pub struct Scorer {
@@ -75,8 +78,9 @@ impl Scorer {
     }
 
     /// How surprising a SYN is: the mean over the projections of −ln p, less what is to be
-    /// expected there. Headers and behaviour have a mean each, and the greater counts: a flood is
-    /// odd in its headers alone, and a guesser not at all. Finite, and at least 0.
+    /// expected there. Headers and behaviour have a mean each, and are added as the sides of a
+    /// right angle are: a flood is odd in its headers alone, and a guesser not at all, so a mean
+    /// over both would hide either. Finite, and at least 0.
     #[inline]
     pub fn score(&self, digest: Digest) -> f32 {
         let bins = bins(digest);
@@ -92,7 +96,8 @@ impl Scorer {
             }
             sums.iter().sum::<f32>()
         };
-        half(0..HALF).max(half(HALF..PROJECTIONS)).max(0.0) / HALF as f32
+        let (headers, behaviour) = (half(0..HALF).max(0.0), half(HALF..PROJECTIONS).max(0.0));
+        (HEADERS * headers).hypot(behaviour) / HALF as f32
     }
 
     /// Scores above this are beyond the budget; infinite while nobody can tell.
