@@ -21,12 +21,14 @@ const RISK: f64 = 0.1;
 pub(super) struct Calibrator {
     pub(super) digests: [Digest; LOOKS as usize],
     pub(super) count: u8,
+    /// It was called unusual itself.
+    pub(super) unusual: bool,
 }
 
 impl Calibrator {
     /// Of digests, at least one. More than eight are left out.
-    pub(super) fn of(digests: &[Digest]) -> Option<Self> {
-        let mut own = Self::default();
+    pub(super) fn of(digests: &[Digest], unusual: bool) -> Option<Self> {
+        let mut own = Self { unusual, ..Self::default() };
         for (place, digest) in own.digests.iter_mut().zip(digests) {
             *place = *digest;
             own.count += 1;
@@ -58,9 +60,20 @@ impl Calibration {
     }
 
     /// Calibrates a scorer so that of honest sources at most the share `rate` are called unusual.
-    pub(super) fn apply(&self, scorer: Scorer, rate: f64) -> Scorer {
-        let scores: Vec<f32> = self.0.iter().map(|source| source.score(&scorer)).collect();
-        scorer.calibrated(scores, rate)
+    /// `last` is the limit so far, 0 if there was none.
+    ///
+    /// Sources that were called unusual count as well, or the limit would creep downwards: each
+    /// calibration would lose its own tail. But they count as just beyond the limit and no more, or
+    /// a single one of an attacker's could lift it above his others.
+    pub(super) fn apply(&self, scorer: Scorer, rate: f64, last: f32) -> Scorer {
+        let scores = self.0.iter().map(|source| (source.score(&scorer), source.unusual));
+        let mut scores: Vec<(f32, bool)> = scores.collect();
+        let usual = scores.iter().filter(|(_, unusual)| !unusual);
+        let cap = usual.map(|(score, _)| *score).fold(last, f32::max);
+        for (score, _) in scores.iter_mut().filter(|(_, unusual)| *unusual) {
+            *score = score.min(cap);
+        }
+        scorer.calibrated(scores.into_iter().map(|(score, _)| score).collect(), rate)
     }
 }
 
@@ -137,10 +150,28 @@ mod tests {
     }
 
     #[test]
+    fn the_unusual_do_not_lift_the_limit() {
+        use crate::anomaly::Histogram;
+        let mut shipped = Histogram::default();
+        (0..1000).for_each(|n| shipped.learn(Digest::from_bits(n % 3)));
+        let scorer = || Scorer::new(&shipped, &Histogram::default());
+        let mut calibration = Calibration::default();
+        (0..300).for_each(|n| {
+            calibration.push(Calibrator::of(&[Digest::from_bits(n % 4)], false).unwrap());
+        });
+        let before = calibration.apply(scorer(), 0.01, 0.0).limit();
+        let attack = [Digest::from_bits(u64::MAX)];
+        (0..2).for_each(|_| calibration.push(Calibrator::of(&attack, true).unwrap()));
+        assert_eq!(calibration.apply(scorer(), 0.01, before).limit(), before);
+        calibration.push(Calibrator::of(&attack, false).unwrap());
+        assert!(calibration.apply(scorer(), 0.01, before).limit() > before);
+    }
+
+    #[test]
     fn the_oldest_makes_room() {
         let mut calibration = Calibration::default();
         for n in 0..CALIBRATORS as u64 + 3 {
-            calibration.push(Calibrator::of(&[Digest::from_bits(n)]).unwrap());
+            calibration.push(Calibrator::of(&[Digest::from_bits(n)], false).unwrap());
         }
         assert_eq!(calibration.0.len(), CALIBRATORS);
         assert_eq!(calibration.0[0].digests(), [Digest::from_bits(3)]);

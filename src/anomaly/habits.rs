@@ -71,13 +71,25 @@ const EVER_ODD: u8 = 8;
 const WHY: u8 = 4;
 
 impl Habits {
+    /// Does an attempt at this moment, in milliseconds, begin a new hour?
+    #[inline]
+    fn begins(&self, at: u64, proven: bool) -> bool {
+        let over = ((at / 1000) as u32).wrapping_sub(self.began) >= EPOCH;
+        self.seen == 0 || over || (self.flags & PROVEN != 0) != proven
+    }
+
+    /// Would an attempt at this moment, in milliseconds, be looked at?
+    #[inline]
+    pub fn looks(&self, at: u64, proven: bool) -> bool {
+        self.seen < LOOKS || self.begins(at, proven)
+    }
+
     /// Takes note of an attempt. False if enough of this source were looked at in this hour.
     #[inline]
     pub fn note(&mut self, attempt: Attempt) -> bool {
         let seconds = (attempt.at / 1000) as u32;
         let proven = u8::from(attempt.proven) * PROVEN;
-        let over = seconds.wrapping_sub(self.began) >= EPOCH;
-        if self.seen == 0 || over || self.flags & PROVEN != proven {
+        if self.begins(attempt.at, attempt.proven) {
             // What is held against it stays, but for what may have been forged before the proof.
             let same = self.flags & PROVEN == proven;
             let kept = if same { self.flags & (BLAMED | EVER_ODD) } else { 0 };

@@ -73,19 +73,20 @@ pub(super) struct Learner {
     finished: Option<u64>,
     checked: Option<u64>,
     paused_until: u64,
+    /// The last limit of scores; 0 if there was none.
+    limit: f32,
 }
 
 impl Learner {
     /// Takes in what has waited long enough and whose sources did not offend. What the detector
-    /// called unusual itself may calibrate (or the budget would shrink by and by: each
-    /// calibration would lose its own tail) but never teaches.
+    /// called unusual itself may calibrate, but never teaches.
     pub(super) fn admit(&mut self, held: &[(Held, bool)], now: u64) {
         if now < self.paused_until {
             return;
         }
         for (held, unusual) in held {
             if held.lot % CALIBRATES == 0 {
-                Calibrator::of(&held.digests)
+                Calibrator::of(&held.digests, *unusual)
                     .into_iter()
                     .for_each(|own| self.calibration.push(own));
             } else if !unusual {
@@ -172,10 +173,12 @@ impl Learner {
     }
 
     /// The finished model.
-    pub(super) fn scorer(&self, genesis: &Histogram, budget: Budget) -> Scorer {
+    pub(super) fn scorer(&mut self, genesis: &Histogram, budget: Budget) -> Scorer {
         let scorer = Scorer::new(genesis, &self.learnt);
-        let enough = self.learnt.total() >= TAUGHT;
-        self.calibration.apply(scorer, if enough { self.rate(budget) } else { 0.0 })
+        let rate = if self.learnt.total() >= TAUGHT { self.rate(budget) } else { 0.0 };
+        let scorer = self.calibration.apply(scorer, rate, self.limit);
+        self.limit = if scorer.is_ready() { scorer.limit() } else { 0.0 };
+        scorer
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  "PCANOM" version(2) │ learnt 64×32 f32 │ anchor 64×32 f32 │ sources f64 │ days f64 │
-//!  count(4) │ count × ( SYNs(1) │ 8 digests(8 each) ) │ CRC-32 of all before(4)
+//!  count(4) │ count × ( SYNs(1, +128: unusual) │ 8 digests(8 each) ) │ CRC-32 of all before(4)
 //! ```
 //! All numbers little-endian. A version that is not this one's is not read: the histograms belong
 //! to the features and projections of their program.
@@ -16,6 +16,8 @@ use super::{BINS, CALIBRATORS, Digest, Histogram, LOOKS, PROJECTIONS};
 const MAGIC: &[u8; 6] = b"PCANOM";
 /// To be raised with every change of features, projections or format.
 const VERSION: u16 = 1;
+/// Marks a calibration source that was called unusual.
+const UNUSUAL: u8 = 0x80;
 
 /// The bytes are not what was kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -44,7 +46,7 @@ pub(super) fn write(learner: &Learner) -> Vec<u8> {
     bytes.extend_from_slice(&learner.days.to_le_bytes());
     bytes.extend_from_slice(&(learner.calibration.0.len() as u32).to_le_bytes());
     for source in &learner.calibration.0 {
-        bytes.push(source.count);
+        bytes.push(source.count | if source.unusual { UNUSUAL } else { 0 });
         let digests = source.digests.iter();
         digests.for_each(|digest| bytes.extend_from_slice(&digest.bits().to_le_bytes()));
     }
@@ -77,7 +79,8 @@ pub(super) fn read(bytes: &[u8]) -> Result<Learner, Damaged> {
     let mut calibration = Calibration::default();
     for _ in 0..count {
         let [looks] = rest.take()?;
-        let mut source = Calibrator { count: looks, ..Calibrator::default() };
+        let (looks, unusual) = (looks & !UNUSUAL, looks & UNUSUAL != 0);
+        let mut source = Calibrator { count: looks, unusual, ..Calibrator::default() };
         for digest in &mut source.digests {
             *digest = Digest::from_bits(u64::from_le_bytes(rest.take()?));
         }
@@ -128,7 +131,9 @@ mod tests {
         for n in 0..50u64 {
             learner.learnt.learn(Digest::from_bits(n * 0x1234_5678_9abc));
             let own = [Digest::from_bits(n), Digest::from_bits(n + 1)];
-            learner.calibration.push(Calibrator::of(&own[..1 + n as usize % 2]).unwrap());
+            learner
+                .calibration
+                .push(Calibrator::of(&own[..1 + n as usize % 2], n % 7 == 0).unwrap());
         }
         learner.anchor.learn(Digest::from_bits(7));
         learner

@@ -59,9 +59,6 @@ fn main() {
         let pieces = attacks.iter().filter(|life| life.kind == kind).count();
         println!("  {:<14}{pieces:>7} pieces of attacks", kind.word());
     }
-    if std::env::var("DBG").is_ok() {
-        debug(&honest, &attacks);
-    }
     budgets(&honest, &attacks);
     poisoning(&honest, &attacks);
     cost(&honest);
@@ -179,13 +176,13 @@ fn cost(honest: &[&Life]) {
         let pass = |work: &mut Box<dyn FnMut(Digest) + '_>| {
             let begin = Instant::now();
             let mut count = 0;
-            while count < 200_000 {
+            while count < 20_000 {
                 digests.iter().for_each(|digest| work(*digest));
                 count += digests.len();
             }
             begin.elapsed().as_nanos() as f64 / count as f64
         };
-        (0..5).map(|_| pass(&mut work)).fold(f64::MAX, f64::min)
+        (0..50).map(|_| pass(&mut work)).fold(f64::MAX, f64::min)
     };
     let score = best(Box::new(|digest| {
         black_box(scorer.score(black_box(digest)));
@@ -207,65 +204,15 @@ fn percent(share: f64) -> String {
     format!("{:.2} %", 100.0 * share)
 }
 
-/// The table of `genesis.rs`: counts of everybody who may teach, in 1/16 of a per mille.
+/// The table of `genesis.rs`: counts of everybody who may teach.
 fn print_genesis(honest: &[&Life]) {
-    let mut histogram = Histogram::default();
-    for life in honest.iter().filter(|life| life.teaches) {
-        life.digests.iter().for_each(|digest| histogram.learn(*digest));
-    }
-    println!(
-        "/// {} SYNs of {} sources.",
-        histogram.total(),
-        honest.iter().filter(|life| life.teaches).count()
-    );
+    let histogram = trial::shipped(honest);
+    let teachers = honest.iter().filter(|life| life.teaches).count();
+    println!("/// {} SYNs of {teachers} sources.", histogram.total());
     println!("#[rustfmt::skip]\nconst COUNTS: [[u16; BINS]; PROJECTIONS] = [");
     for counts in histogram.counts() {
         let cells: Vec<String> = counts.iter().map(|count| count.to_string()).collect();
         println!("    [{}],", cells.join(", "));
     }
     println!("];");
-}
-
-fn debug(honest: &[&Life], attacks: &[&Life]) {
-    let n = honest.iter().filter(|l| l.teaches).count();
-    let o = honest.iter().filter(|l| l.offended).count();
-    println!("teach {n} offended {o} neither {}", honest.len() - n - o);
-    let mut h = Histogram::default();
-    for l in honest.iter().filter(|l| l.teaches) {
-        l.digests.iter().for_each(|d| h.learn(*d));
-    }
-    let s = Scorer::new(&h, &h);
-    let worst = |l: &Life| {
-        l.digests.iter().map(|d| (s.score(*d), *d)).max_by(|a, b| a.0.total_cmp(&b.0)).unwrap()
-    };
-    let mut all: Vec<_> = honest.iter().map(|l| (worst(l), l)).collect();
-    all.sort_by(|a, b| b.0.0.total_cmp(&a.0.0));
-    for ((score, d), l) in all.iter().take(45) {
-        println!(
-            "{score:.2} t{} o{} n{} {:?}",
-            l.teaches as u8,
-            l.offended as u8,
-            l.digests.len(),
-            s.shares(*d)[..3].iter().map(portcullis::anomaly::explain).collect::<Vec<_>>()
-        );
-    }
-    for k in Kind::ATTACKS {
-        let mut v: Vec<f32> = attacks.iter().filter(|l| l.kind == k).map(|l| worst(l).0).collect();
-        if v.is_empty() {
-            continue;
-        }
-        v.sort_by(f32::total_cmp);
-        println!(
-            "{} p10 {:.2} p50 {:.2} p90 {:.2}",
-            k.word(),
-            v[v.len() / 10],
-            v[v.len() / 2],
-            v[v.len() * 9 / 10]
-        );
-        let l = attacks.iter().filter(|l| l.kind == k).nth(3).unwrap();
-        println!(
-            "   {:?}",
-            s.shares(worst(l).1)[..3].iter().map(portcullis::anomaly::explain).collect::<Vec<_>>()
-        );
-    }
 }
