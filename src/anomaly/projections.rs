@@ -5,8 +5,10 @@
 //! it. Each half begins with a projection along each of its features: they catch what is odd in one
 //! thing alone, and say what is usual there when a score is put into words.
 //!
-//! All of it is fixed when the program is compiled, because the shipped histograms belong to these
+//! All of it is fixed, because the shipped histograms belong to these
 //! very directions.
+
+use std::sync::LazyLock;
 
 use super::digest::feature;
 use super::{Digest, FEATURES};
@@ -35,25 +37,14 @@ pub(super) struct Projections {
     uses: [u16; PROJECTIONS],
 }
 
-static ALL: Projections = Projections::new();
+/// Made when first used, and not by the compiler: knowing the numbers, it writes them out one by
+/// one, and that is five times as slow as its loop over memory.
+static ALL: LazyLock<Projections> = LazyLock::new(Projections::new);
 
 /// The bin of each projection that a digest falls into.
 #[inline]
 pub(super) fn bins(digest: Digest) -> [u8; PROJECTIONS] {
-    let mut sums = ALL.offsets;
-    for (feature, weights) in ALL.weights.iter().enumerate() {
-        let level = i16::from(digest.level(feature));
-        for (sum, weight) in sums.iter_mut().zip(weights) {
-            // Within 0…SPAN at the end; on the way it may pass the ends.
-            *sum = sum.wrapping_add(weight.wrapping_mul(level));
-        }
-    }
-    sums.map(|sum| ((sum as u16) >> BIN_SHIFT) as u8 & (BINS - 1) as u8)
-}
-
-/// The projection along a feature.
-pub(super) fn along(feature: usize) -> usize {
-    if feature < BEHAVIOUR { feature } else { HALF + feature - BEHAVIOUR }
+    ALL.bins(digest)
 }
 
 /// Does this projection look at that feature?
@@ -61,8 +52,26 @@ pub(super) fn uses(projection: usize, feature: usize) -> bool {
     ALL.uses[projection] & 1 << feature != 0
 }
 
+/// The projection along a feature.
+pub(super) fn along(feature: usize) -> usize {
+    if feature < BEHAVIOUR { feature } else { HALF + feature - BEHAVIOUR }
+}
+
 impl Projections {
-    const fn new() -> Self {
+    #[inline(never)]
+    fn bins(&self, digest: Digest) -> [u8; PROJECTIONS] {
+        let mut sums = self.offsets;
+        for (feature, weights) in self.weights.iter().enumerate() {
+            let level = i16::from(digest.level(feature));
+            for (sum, weight) in sums.iter_mut().zip(weights) {
+                // Within 0…SPAN at the end; on the way it may pass the ends.
+                *sum = sum.wrapping_add(weight.wrapping_mul(level));
+            }
+        }
+        sums.map(|sum| ((sum as u16) >> BIN_SHIFT) as u8 & (BINS - 1) as u8)
+    }
+
+    fn new() -> Self {
         let mut all = Self {
             weights: [[0; PROJECTIONS]; FEATURES],
             offsets: [0; PROJECTIONS],
@@ -99,7 +108,7 @@ impl Projections {
     }
 
     /// Scales weights so that the whole range of values fills the span.
-    const fn set(&mut self, projection: usize, drawn: &[i32; FEATURES]) {
+    fn set(&mut self, projection: usize, drawn: &[i32; FEATURES]) {
         let mut total = 0;
         let mut feature = 0;
         while feature < FEATURES {
@@ -125,11 +134,11 @@ impl Projections {
     }
 }
 
-/// SplitMix64 (Steele, Lea and Flood, 2014): small, and the compiler can run it.
+/// SplitMix64 (Steele, Lea and Flood, 2014): the same numbers in every run.
 struct Random(u64);
 
 impl Random {
-    const fn next(&mut self) -> u32 {
+    fn next(&mut self) -> u32 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -138,7 +147,7 @@ impl Random {
     }
 
     /// About normal: the sum of twelve uniform numbers, in units of 1/4096 standard deviations.
-    const fn normal(&mut self) -> i32 {
+    fn normal(&mut self) -> i32 {
         let mut sum = -6 * 4096;
         let mut n = 0;
         while n < 12 {
