@@ -5,8 +5,7 @@
 //! it. Each half begins with a projection along each of its features: they catch what is odd in one
 //! thing alone, and say what is usual there when a score is put into words.
 //!
-//! All of it is fixed, because the shipped histograms belong to these
-//! very directions.
+//! All of it is fixed, because the shipped histograms belong to these very directions.
 
 use std::sync::LazyLock;
 
@@ -37,8 +36,7 @@ pub(super) struct Projections {
     uses: [u16; PROJECTIONS],
 }
 
-/// Made when first used, and not by the compiler: knowing the numbers, it writes them out one by
-/// one, and that is five times as slow as its loop over memory.
+/// Made when first used.
 static ALL: LazyLock<Projections> = LazyLock::new(Projections::new);
 
 /// The bin of each projection that a digest falls into.
