@@ -116,10 +116,10 @@ fn budgets(honest: &[&Life], attacks: &[&Life]) {
         found.push((budget, trials));
     }
     println!(
-        "\n| attack | found at a budget of {} |",
+        "\n| attack | found at a budget of {} | area under the ROC curve |",
         found.iter().map(|(b, _)| percent(*b)).collect::<Vec<_>>().join(" | ")
     );
-    println!("|---|{}", "---|".repeat(found.len()));
+    println!("|---|{}", "---|".repeat(found.len() + 1));
     for kind in Kind::ATTACKS {
         let of_kind: Vec<&Life> =
             attacks.iter().copied().filter(|life| life.kind == kind).collect();
@@ -130,7 +130,9 @@ fn budgets(honest: &[&Life], attacks: &[&Life]) {
             let rates = trials.iter().map(|trial| trial.detection(&of_kind));
             format!("{:.2}", rates.sum::<f64>() / trials.len() as f64)
         });
-        println!("| {} | {} |", kind.word(), cells.collect::<Vec<_>>().join(" | "));
+        let cells = cells.collect::<Vec<_>>().join(" | ");
+        let areas = found[0].1.iter().map(|trial| trial.area(&of_kind));
+        println!("| {} | {cells} | {:.3} |", kind.word(), areas.sum::<f64>() / SPLITS as f64);
     }
 }
 

@@ -29,6 +29,8 @@ pub(crate) struct Trial {
     strangers: (usize, usize),
     /// The same, of all honest strangers.
     all: (usize, usize),
+    /// The scores of all honest strangers.
+    honest: Vec<f32>,
     /// Attackers' SYNs that were learnt.
     pub(crate) poison: usize,
 }
@@ -90,7 +92,8 @@ impl Split<'_> {
             (asked().count(), asked().filter(|life| worst(&scorer, life) > scorer.limit()).count())
         };
         let (strangers, all) = (count(&|life| life.teaches), count(&|_| true));
-        Trial { scorer, strangers, all, poison }
+        let honest = self.strangers.iter().map(|life| worst(&scorer, life)).collect();
+        Trial { scorer, strangers, all, honest, poison }
     }
 }
 
@@ -100,6 +103,20 @@ impl Trial {
     pub(crate) fn false_alarms(&self) -> (f64, f64) {
         let share = |(of, flagged): (usize, usize)| flagged as f64 / of.max(1) as f64;
         (share(self.strangers), share(self.all))
+    }
+
+    /// The area under the ROC curve: how often an attacker scores above an honest stranger.
+    pub(crate) fn area(&self, attackers: &[&Life]) -> f64 {
+        let mut honest = self.honest.clone();
+        honest.sort_by(f32::total_cmp);
+        let above = |life: &&Life| {
+            let score = worst(&self.scorer, life);
+            let below = honest.partition_point(|known| *known < score);
+            let level = honest.partition_point(|known| *known <= score) - below;
+            below as f64 + level as f64 / 2.0
+        };
+        let pairs = (honest.len() * attackers.len()).max(1) as f64;
+        attackers.iter().map(above).sum::<f64>() / pairs
     }
 
     /// The share of these attackers that were.
