@@ -13,10 +13,11 @@
 //!                     events: counters, log lines          firewall: ledger ─▶ nft sets
 //! ```
 //!
-//! [`packet`], [`memory`], [`policy`] and [`audit`] are pure: they never read the clock, do no I/O
-//! and do not log; `now` is an argument. Everything behind the verdict is reached through bounded
-//! channels: a full channel loses the message, never the verdict, and the loss is counted.
+//! [`packet`], [`anomaly`], [`memory`], [`policy`] and [`audit`] are pure: they never read the clock,
+//! do no I/O and do not log; `now` is an argument. Everything behind the verdict is reached through
+//! bounded channels: a full channel loses the message, never the verdict, and the loss is counted.
 
+pub mod anomaly;
 pub mod audit;
 pub mod cli;
 pub mod config;

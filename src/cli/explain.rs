@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use super::asked;
 use super::layout::{Align, Table, clean, wrap};
-use crate::control::protocol::{CheckRow, ExplainReport, FindingWord, SourceFacts};
+use crate::control::protocol::{CheckRow, ExplainReport, FindingWord, HabitFacts, SourceFacts};
 use crate::control::{Request, Response};
 use crate::events::{Grouped, Measured, Span};
 use crate::policy::Standing;
@@ -87,6 +87,9 @@ fn screen(report: &ExplainReport) -> String {
         None => text += "  memory    nothing: it has not been seen lately\n",
         Some(facts) => memory(&mut text, facts),
     }
+    if let Some(facts) = &report.habits {
+        habits(&mut text, facts);
+    }
     if !report.advice.is_empty() {
         text += "\nWhat would change it\n";
         for advice in &report.advice {
@@ -113,6 +116,24 @@ fn memory(text: &mut String, facts: &SourceFacts) {
     };
     fact("proven", proven);
     fact("score", &format!("{} of the 100 points that make a suspect", Grouped(*score)));
+}
+
+/// What made its score, in words.
+fn habits(text: &mut String, facts: &HabitFacts) {
+    let HabitFacts { score, limit, p_value, unusual, because } = facts;
+    *text += "\nHow it behaves, beside everybody else\n";
+    let verdict = match limit {
+        None => "; too little is known yet to say how unusual that is".to_owned(),
+        Some(limit) => {
+            let word = if *unusual { "unusual" } else { "within what is usual" };
+            let share = Measured((p_value * 1000.0).round() / 10.0);
+            format!(": {word} (limit {limit:.2}; {share} % of honest sources score as high)")
+        }
+    };
+    *text += &wrap("  score     ", &format!("{score:.2}{verdict}"));
+    for (n, reason) in because.iter().enumerate() {
+        *text += &wrap(if n == 0 { "  because   it " } else { "            it " }, reason);
+    }
 }
 
 /// A finding for people.
@@ -154,6 +175,18 @@ mod tests {
                 row("flood", FindingWord::NotAsked, "", 0.0, 0.0),
             ],
             memory: Some(SourceFacts { refused: 1204, refused_own: 7, proven: false, score: 20 }),
+            habits: Some(HabitFacts {
+                score: 4.012,
+                limit: Some(3.49),
+                p_value: 0.0042,
+                unusual: true,
+                because: vec![
+                    "tries 7 different ports (usual: 1 to 3)".into(),
+                    "meets 5 closed ports (usual: 0)".into(),
+                    "offers a window of 1024-2047 bytes (usual: 16384-32767 to 32768 or more)"
+                        .into(),
+                ],
+            }),
             advice: vec![
                 "Wait 12 s: the login rate of 10 a minute then has room for another attempt."
                     .into(),
@@ -180,6 +213,13 @@ What is known of the source
   proven    no: it has not completed a connection, so its address may be forged
   score     20 of the 100 points that make a suspect
 
+How it behaves, beside everybody else
+  score     4.01: unusual (limit 3.49; 0.4 % of honest sources score as high)
+  because   it tries 7 different ports (usual: 1 to 3)
+            it meets 5 closed ports (usual: 0)
+            it offers a window of 1024-2047 bytes (usual: 16384-32767 to 32768
+               or more)
+
 What would change it
   - Wait 12 s: the login rate of 10 a minute then has room for another attempt.
   - Or let it in for good: add it to [allowlist] from, then: portcullis reload
@@ -200,6 +240,7 @@ What would change it
             settled_by: "ports".into(),
             checks: vec![],
             memory: None,
+            habits: None,
             advice: vec![],
         };
         let text = screen(&report);
@@ -219,6 +260,7 @@ What would change it
             settled_by: String::new(),
             checks: vec![row("denylist", FindingWord::Pass, "", 0.0, 0.0)],
             memory: None,
+            habits: None,
             advice: vec![],
         };
         assert_eq!(

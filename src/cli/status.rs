@@ -9,7 +9,8 @@ use jiff::tz::TimeZone;
 
 use super::asked::{self, local};
 use super::layout::{Align, Table, wrap};
-use crate::control::protocol::{FloodFacts, StatusReport};
+use crate::anomaly::{CALIBRATORS, sources_needed};
+use crate::control::protocol::{AnomalyFacts, FloodFacts, StatusReport};
 use crate::control::{Request, Response};
 use crate::events::{Grouped, Measured, Snapshot, Span, ports};
 
@@ -144,6 +145,7 @@ fn state(report: &StatusReport) -> String {
             ("kernel sets", sets),
             ("sources", of(memory.sources, memory.sources_bound)),
             ("networks", networks),
+            ("anomaly", report.anomaly.map(anomaly).unwrap_or_default()),
             ("lost", losses(report)),
         ],
     )
@@ -163,6 +165,43 @@ fn floods(report: &StatusReport) -> String {
         )
     };
     report.floods.iter().map(flood).collect::<Vec<_>>().join("; ")
+}
+
+/// How far the anomaly detector is.
+fn anomaly(facts: AnomalyFacts) -> String {
+    let AnomalyFacts { ready, learnt, learnt_needed, measures, measures_needed, .. } = facts;
+    let mut text = if facts.paused > 0 {
+        format!(
+            "stopped learning for another {}, see the alarms",
+            Span(Duration::from_secs(facts.paused))
+        )
+    } else if !facts.possible {
+        let most = sources_needed_for(facts.sources_per_day);
+        format!(
+            "says nothing: {} proven visitors a day are too many for its budget; with [anomaly] \
+             false_positives_per_day = {most} it could",
+            Grouped(facts.sources_per_day as u64)
+        )
+    } else if ready {
+        "ready".to_owned()
+    } else if learnt < learnt_needed {
+        format!("learning, {} of {} attempts", Grouped(learnt), Grouped(learnt_needed))
+    } else {
+        format!(
+            "learning, {} of {} visitors to measure against",
+            Grouped(measures),
+            Grouped(measures_needed)
+        )
+    };
+    if facts.flagged > 0 {
+        text += &format!("; {} unusual sources so far", Grouped(facts.flagged));
+    }
+    text
+}
+
+/// The smallest budget that can be kept to with so many visitors a day.
+fn sources_needed_for(per_day: f64) -> u64 {
+    (1..).find(|budget| sources_needed(*budget as f64 / per_day) <= CALIBRATORS).unwrap_or(1)
 }
 
 /// What did not get where it should, or `nothing`.
@@ -273,6 +312,14 @@ mod tests {
                 networks_bound: 32_768,
             },
             standings: StandingCounts { suspect: 104, banned: 12 },
+            anomaly: Some(AnomalyFacts {
+                learnt: 1200,
+                learnt_needed: 200,
+                measures: 88,
+                measures_needed: 230,
+                possible: true,
+                ..AnomalyFacts::default()
+            }),
             kernel_sets: Some(Latency {
                 p50: Duration::from_micros(900),
                 p99: Duration::from_millis(4),
@@ -316,6 +363,7 @@ State
   kernel table  in place
   kernel sets   know of a decision after 900us (99 of 100: 4ms)
   sources       12,345 of 131,072 (9 %)
+  anomaly       learning, 88 of 230 visitors to measure against
   lost          nothing
 
 Queue  WAITING  LENGTH  BUFFER HOLDS   RECEIVED  LOST

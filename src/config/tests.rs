@@ -54,6 +54,7 @@ fn an_empty_policy_is_the_default() {
 #[test]
 fn ranges_in_the_manual_are_the_readers() {
     for (table, key, least, most) in [
+        ("anomaly", "false_positives_per_day", 1, 1000),
         ("bans", "after", 1, 1000),
         ("guard", "mark_bit", 0, 29),
         ("guard", "set_size", 1024, 16_777_216),

@@ -13,8 +13,8 @@ mod timed;
 
 pub use client::{AskError, ask, ask_within};
 pub use protocol::{
-    BanRow, CheckRow, Done, ExplainReport, FindingWord, FirewallFacts, FloodFacts, Latency,
-    MOST_PEERS, MemoryFacts, PeerRow, QueueRow, Refusal, Request, Response, SourceFacts,
-    StandingCounts, StatusReport, Trouble,
+    AnomalyFacts, BanRow, CheckRow, Done, ExplainReport, FindingWord, FirewallFacts, FloodFacts,
+    HabitFacts, Latency, MOST_PEERS, MemoryFacts, PeerRow, QueueRow, Refusal, Request, Response,
+    SourceFacts, StandingCounts, StatusReport, Trouble,
 };
 pub use server::{Handler, Server, StartError};

@@ -185,6 +185,9 @@ pub struct StatusReport {
     pub memory: MemoryFacts,
     /// How many sources have which standing.
     pub standings: StandingCounts,
+    /// What the anomaly detector knows; absent if it is off.
+    #[serde(default)]
+    pub anomaly: Option<AnomalyFacts>,
     /// From the decision to the kernel's set; absent until it has been measured.
     pub kernel_sets: Option<Latency>,
     /// The kernel table.
@@ -257,6 +260,31 @@ pub struct StandingCounts {
     pub suspect: u64,
     /// Banned.
     pub banned: u64,
+}
+
+/// What the anomaly detector knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct AnomalyFacts {
+    /// Has it seen enough to call a source unusual?
+    pub ready: bool,
+    /// Attempts that it has learnt, fading with time…
+    pub learnt: u64,
+    /// …and how many it needs.
+    pub learnt_needed: u64,
+    /// Attempts in quarantine.
+    pub waiting: u64,
+    /// Honest sources that scores are measured against…
+    pub measures: u64,
+    /// …and how many it needs to keep to its budget.
+    pub measures_needed: u64,
+    /// Can so many be kept? If not, the budget is too small for this many visitors.
+    pub possible: bool,
+    /// Proven sources a day.
+    pub sources_per_day: f64,
+    /// Sources that were called unusual since the start.
+    pub flagged: u64,
+    /// Seconds until it learns again, after it was stopped.
+    pub paused: u64,
 }
 
 /// How long something takes.
@@ -358,6 +386,9 @@ pub struct ExplainReport {
     pub checks: Vec<CheckRow>,
     /// What is remembered of the source; `None` if it is not known.
     pub memory: Option<SourceFacts>,
+    /// How it behaves, as the anomaly detector sees it; `None` if it was not looked at lately.
+    #[serde(default)]
+    pub habits: Option<HabitFacts>,
     /// What would have to happen for it to be let in, in sentences.
     pub advice: Vec<String>,
 }
@@ -391,6 +422,21 @@ pub enum FindingWord {
     Deny,
     /// Not asked, because an earlier check had settled it.
     NotAsked,
+}
+
+/// How unlike others a source behaves.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct HabitFacts {
+    /// The score of its oddest attempt in this hour, by what is known now.
+    pub score: f32,
+    /// Scores above this are unusual; `None` while too little is known.
+    pub limit: Option<f32>,
+    /// The share of honest sources that score as high.
+    pub p_value: f32,
+    /// It was called unusual in this hour.
+    pub unusual: bool,
+    /// The three features that made the score, in sentences without a subject.
+    pub because: Vec<String>,
 }
 
 /// What is remembered of a source.

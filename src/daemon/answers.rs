@@ -9,16 +9,17 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 
 use super::{Daemon, lock};
+use crate::anomaly::{self, Detector};
 use crate::config::Mode;
 use crate::control::{
-    BanRow, CheckRow, Done, ExplainReport, FindingWord, FirewallFacts, FloodFacts, Latency,
-    MOST_PEERS, MemoryFacts, PeerRow, QueueRow, Refusal, Request, Response, SourceFacts,
-    StandingCounts, StatusReport, Trouble,
+    AnomalyFacts, BanRow, CheckRow, Done, ExplainReport, FindingWord, FirewallFacts, FloodFacts,
+    HabitFacts, Latency, MOST_PEERS, MemoryFacts, PeerRow, QueueRow, Refusal, Request, Response,
+    SourceFacts, StandingCounts, StatusReport, Trouble,
 };
 use crate::firewall::{By, Entry, Gone, Order, Told, Whom};
 use crate::memory::{FloodKind, Moment, Source, SourceKey};
 use crate::packet::Syn;
-use crate::policy::{Evidence, Finding, Row, Ruling, Standing, explain};
+use crate::policy::{Anomaly, Evidence, Finding, Policy, Reaction, Row, Ruling, Standing, explain};
 
 impl Daemon {
     /// Answers one request. Called from the threads of the control socket.
@@ -92,6 +93,7 @@ impl Daemon {
                 suspect: firewall.suspects as u64,
                 banned: firewall.banned as u64,
             },
+            anomaly: anomaly_facts(&state.config.policy.anomaly, &self.shared.memory.anomaly, now),
             kernel_sets: firewall.latency_p50.zip(firewall.latency_p99).map(|(p50, p99)| Latency {
                 p50,
                 p99,
@@ -277,9 +279,44 @@ impl Daemon {
             settled_by,
             checks: rows.iter().map(|row| check_row(row, banned)).collect(),
             memory: source.map(|source| source_facts(&source, known)),
+            habits: source.and_then(|source| self.habit_facts(&source, &rules.policy)),
             advice: advice(address, entry.as_ref().map(Entry::whom), banned, denied),
         })
     }
+
+    /// How unlike others a source behaved in this hour.
+    fn habit_facts(&self, source: &Source, policy: &Policy) -> Option<HabitFacts> {
+        let worst = source.habits.worst().filter(|_| policy.anomaly.action != Reaction::Off)?;
+        let scorer = self.shared.memory.anomaly.scorer();
+        let score = scorer.score(worst);
+        Some(HabitFacts {
+            score,
+            limit: scorer.is_ready().then(|| scorer.limit()),
+            p_value: scorer.p_value(score),
+            unusual: source.habits.odd().is_some(),
+            because: scorer.shares(worst)[..3].iter().map(anomaly::explain).collect(),
+        })
+    }
+}
+
+/// What the anomaly detector knows.
+fn anomaly_facts(policy: &Anomaly, detector: &Detector, now: Moment) -> Option<AnomalyFacts> {
+    if policy.action == Reaction::Off {
+        return None;
+    }
+    let report = detector.report(now.0 / 1_000_000_000, policy.budget());
+    Some(AnomalyFacts {
+        ready: report.ready,
+        learnt: report.learnt as u64,
+        learnt_needed: report.learnt_needed as u64,
+        waiting: report.waiting as u64,
+        measures: report.calibrated as u64,
+        measures_needed: report.needed as u64,
+        possible: report.possible,
+        sources_per_day: report.per_day,
+        flagged: report.flagged,
+        paused: report.paused,
+    })
 }
 
 /// How long the firewall's thread has for an answer. It works on nothing else for longer, unless
@@ -407,6 +444,9 @@ fn advice(
         "rate" => {
             format!("It is let in again when it tries less often (limit: {}).", evidence.what)
         }
+        "anomaly" => "It is let in when it retransmits its SYN, unless it is proven; and when it \
+                      behaves otherwise in an hour."
+            .to_owned(),
         "standing" => "It is let in when it retransmits its SYN, about a second later, as every \
                        honest system does."
             .to_owned(),

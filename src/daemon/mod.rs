@@ -5,6 +5,7 @@
 //!  queue-N   one per queue: packet → judge → verdict
 //!  firewall  standings → ledger → kernel sets
 //!  events    lines and JSON
+//!  learner   lets the anomaly detector learn, keeps its model
 //!  ticker    which ports listen, the watchdog, rates, floods
 //!  control   the socket that the command line talks to
 //! ```
@@ -17,8 +18,10 @@
 mod answers;
 mod floods;
 mod gate;
+mod learner;
 mod listening;
 mod manager;
+mod model;
 mod reload;
 mod shared;
 mod ticker;
@@ -185,6 +188,7 @@ struct Running {
     broken: Receiver<Failure>,
     control: control::Server,
     ticker: ticker::Ticker,
+    learner: learner::Learner,
 }
 
 impl Start<'_> {
@@ -202,6 +206,12 @@ impl Start<'_> {
         // is its own and stays as it is.
         let alone =
             firewall::Lock::take(&config.bans.state_dir).map_err(firewall::StartError::from)?;
+        let unread = model::restore(
+            &self.config.bans.state_dir,
+            &shared.memory.anomaly,
+            config.policy.anomaly.budget(),
+            SystemTime::now(),
+        );
         let settings = |number| Settings {
             number,
             length: config.queue.length,
@@ -255,9 +265,12 @@ impl Start<'_> {
             queues: facts,
             redirect,
         });
+        if let Err(text) = unread {
+            daemon.say(Level::Warning, "anomaly", text);
+        }
         match attendants(&daemon, &config) {
-            Ok((control, ticker)) => {
-                Ok((daemon, Running { firewall, gates, broken, control, ticker }))
+            Ok((control, ticker, learner)) => {
+                Ok((daemon, Running { firewall, gates, broken, control, ticker, learner }))
             }
             Err(failure) => {
                 // Nobody will listen to the queues. If this fails too, the rules' bypass is left.
@@ -288,22 +301,23 @@ impl Start<'_> {
 fn attendants(
     daemon: &Arc<Daemon>,
     config: &Config,
-) -> Result<(control::Server, ticker::Ticker), Failure> {
+) -> Result<(control::Server, ticker::Ticker, learner::Learner), Failure> {
     let answering = Arc::clone(daemon);
     let control = control::Server::start(
         &config.control.socket,
         config.control.group.as_deref(),
         Arc::new(move |request| answering.answer(request)),
     )?;
-    let ticker = ticker::Ticker::start(daemon)
-        .map_err(|error| Failure::System { step: "start a thread", error })?;
-    Ok((control, ticker))
+    let failed = |error| Failure::System { step: "start a thread", error };
+    let ticker = ticker::Ticker::start(daemon).map_err(failed)?;
+    let learner = learner::Learner::start(daemon).map_err(failed)?;
+    Ok((control, ticker, learner))
 }
 
 impl Running {
     /// Ends everything in order: no more packets, empty queues, then the rest.
     fn stop(self, daemon: &Daemon) -> Result<(), Failure> {
-        let Running { firewall, gates, broken, control, ticker } = self;
+        let Running { firewall, gates, broken, control, ticker, learner } = self;
         control.stop();
         ticker.stop();
         let closed = firewall.close();
@@ -312,6 +326,7 @@ impl Running {
             // A gate that panicked has ended the process already (panic = "abort").
             let _ = gate.join();
         }
+        learner.stop();
         firewall.stop();
         let outcome = broken.try_recv().map_or(Ok(()), Err).and(closed.map_err(Failure::from));
         match &outcome {

@@ -67,6 +67,11 @@ impl SourceKey {
         Self(!self.0)
     }
 
+    /// The key that [`SourceKey::bits`] is of.
+    pub fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
     /// The key as a number, for hashing and storing.
     #[inline]
     pub fn bits(self) -> u64 {
@@ -92,6 +97,19 @@ impl fmt::Debug for SourceKey {
 /// The base of a wider network, made by [`SourceKey::network`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NetworkKey(u64);
+
+impl NetworkKey {
+    /// The network as a number.
+    #[inline]
+    pub fn bits(self) -> u64 {
+        self.0
+    }
+
+    /// The network that [`NetworkKey::bits`] is of.
+    pub(super) fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+}
 
 #[cfg(test)]
 mod tests {

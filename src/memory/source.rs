@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Bucket, Moment, Visit, Walk};
+use crate::anomaly::Habits;
 
 /// The most service classes a policy can have, `other` among them.
 pub const CLASSES: usize = 7;
@@ -24,6 +25,8 @@ pub struct Source {
     pub stack: Stack,
     /// Where it was let in while it had to prove itself.
     pub visit: Visit,
+    /// How it behaves, for the anomaly check: 32 bytes.
+    pub habits: Habits,
     /// A suspect until then, while the kernel's set has not caught up.
     pub suspect_until: Moment,
     /// Its buckets were emptied once, because somebody else had filled them.

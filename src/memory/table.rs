@@ -13,6 +13,7 @@ use super::{
     Attempts, Flood, Moment, Neighbours, NetworkKey, Networks, SharedBucket, Source, SourceKey,
     Target,
 };
+use crate::anomaly::{Budget, Detector, Held, Tended};
 
 /// How many sources, networks and attempts are remembered at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub struct Memory {
     pub total: SharedBucket,
     /// The watch for floods.
     pub flood: Flood,
+    /// What is usual, learnt from everybody.
+    pub anomaly: Detector,
 }
 
 const SHARDS: usize = 16;
@@ -116,6 +119,7 @@ impl Memory {
             hasher,
             total: SharedBucket::default(),
             flood: Flood::default(),
+            anomaly: Detector::default(),
         }
     }
 
@@ -149,6 +153,32 @@ impl Memory {
             IpAddr::V6(v6) => v6.to_bits(),
         };
         Target::of(self.hasher.hash_one::<u128>(bits), dport)
+    }
+
+    /// A keyed hash of a destination, to tell hosts apart.
+    #[inline]
+    pub fn host(&self, dst: u128) -> u64 {
+        self.hasher.hash_one(dst)
+    }
+
+    /// A keyed hash of a source, to draw lots by.
+    #[inline]
+    pub fn lot(&self, source: SourceKey) -> u64 {
+        self.hasher.hash_one(source.bits())
+    }
+
+    /// Lets the detector learn what has waited long enough. Takes milliseconds: not for a thread
+    /// that gives verdicts. To be called every minute or so.
+    pub fn learn(&self, now: Moment, budget: Budget) -> Tended {
+        self.anomaly.tend(now.0 / 1_000_000_000, budget, |held| self.character(held))
+    }
+
+    /// Was a source that waits to be learnt from called unusual? `None` if it offended, or is not
+    /// remembered, so that nobody can tell.
+    fn character(&self, held: &Held) -> Option<bool> {
+        let (shard, _) = self.shard(NetworkKey::from_bits(held.network));
+        let habits = &shard.proven.peek(&SourceKey::from_bits(held.source))?.habits;
+        (!habits.blamed()).then_some(habits.ever_odd())
     }
 
     /// Is a source remembered as one that completed a connection?

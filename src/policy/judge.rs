@@ -25,13 +25,13 @@ const HANDOVER: Duration = Duration::from_secs(2);
 /// be refused by itself still is.
 pub fn judge(policy: &Policy, memory: &Memory, syn: &Syn, now: Moment) -> Decision {
     let key = SourceKey::of(syn.src);
-    let network = key.network(policy.rate.network_v4, policy.rate.network_v6);
+    let network_key = key.network(policy.rate.network_v4, policy.rate.network_v6);
     let attempt = attempt(memory, key, syn);
     let target = target(memory, syn);
     let signature = signature(syn);
     let frozen = flood::freezes(policy, &memory.flood, now);
 
-    let (mut shard, hash) = memory.shard(network);
+    let (mut shard, hash) = memory.shard(network_key);
     let Remembered { source, shadow, network, attempts } = shard.recall(key, hash, syn.proven, now);
     source.prove(syn.proven);
     let foreign = source.stack.disowns(signature);
@@ -42,6 +42,10 @@ pub fn judge(policy: &Policy, memory: &Memory, syn: &Syn, now: Moment) -> Decisi
         policy,
         syn,
         now,
+        key,
+        network_key,
+        memory,
+        learns: !frozen,
         source,
         network,
         total: &memory.total,
@@ -90,6 +94,11 @@ pub fn judge(policy: &Policy, memory: &Memory, syn: &Syn, now: Moment) -> Decisi
             decision.ruling = Ruling::Drop;
             charge.condemned = Some(own);
         }
+    }
+    // Whoever offends teaches nothing; what the detector itself finds unusual is no offence.
+    let offends = charge.weight > 0 || charge.condemned.is_some();
+    if offends && verdict.check != CheckId::ANOMALY && !frozen {
+        source.habits.blame();
     }
     let counted_before = seen.is_some_and(|seen| seen.counted);
     if charge.is_any() && !counted_before && !frozen {
@@ -222,7 +231,7 @@ fn target(memory: &Memory, syn: &Syn) -> Target {
     memory.target(syn.dst, syn.dport)
 }
 
-fn bits(address: IpAddr) -> u128 {
+pub(super) fn bits(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(v4) => v4.to_bits().into(),
         IpAddr::V6(v6) => v6.to_bits(),
@@ -264,6 +273,10 @@ pub fn explain(
         policy,
         syn,
         now,
+        key,
+        network_key,
+        memory,
+        learns: false,
         source: &mut source,
         network: shard.imagined(place, syn.proven),
         total: &total,

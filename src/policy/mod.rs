@@ -9,10 +9,11 @@ mod settings;
 
 pub use checks::{CHECKS, Case, Check, CheckId, tools};
 pub use decision::{Decision, Evidence, Finding, Ruling, Standing};
+use judge::bits;
 pub use judge::{Row, explain, judge};
 pub use ports::PortSet;
 pub use prefixes::PrefixSet;
 pub use settings::{
-    Allowlist, Class, Denylist, EvidenceKind, Fingerprint, Flood, Offences, Policy, Ports, Quirks,
-    Rate, Rates, Scan, Scope, Stance,
+    Allowlist, Anomaly, Class, Denylist, EvidenceKind, Fingerprint, Flood, Offences, Policy, Ports,
+    Quirks, Rate, Rates, Reaction, Scan, Scope, Stance,
 };

@@ -8,6 +8,7 @@ use ipnet::IpNet;
 
 use super::prefixes::canonical;
 use super::{PortSet, PrefixSet};
+use crate::anomaly::Budget;
 use crate::memory::{FloodRule, Steps};
 
 /// Everything the judge is told. Cheap to clone: the large parts are shared.
@@ -27,6 +28,8 @@ pub struct Policy {
     pub scan: Scan,
     /// `[flood]`
     pub flood: Flood,
+    /// `[anomaly]`
+    pub anomaly: Anomaly,
     /// `[rate]`
     pub rate: Rates,
     /// The part of `[bans]` that the judge needs.
@@ -208,6 +211,52 @@ pub struct Flood {
 impl Default for Flood {
     fn default() -> Self {
         Self { rule: Some(FloodRule::new(200.0)), except: PortSet::default() }
+    }
+}
+
+/// What is done about sources that behave like no other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reaction {
+    /// Remember it against them: with another oddity, it makes a suspect.
+    Score,
+    /// Refuse them, too, until they show that they can hear us.
+    Drop,
+    /// Do not look at all.
+    Off,
+}
+
+/// `[anomaly]`: sources that behave like no other; see [`crate::anomaly`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Anomaly {
+    /// What is done about them (`action`); `score` by default.
+    pub action: Reaction,
+    /// So many honest sources may be called unusual in a day (`false_positives_per_day`).
+    pub false_positives_per_day: u32,
+    /// Learn from proven sources (`learn`)?
+    pub learn: bool,
+    /// How long what a source sent waits before it is learnt (`quarantine`).
+    pub quarantine: Duration,
+}
+
+impl Anomaly {
+    /// What the detector is allowed.
+    pub fn budget(&self) -> Budget {
+        Budget {
+            per_day: self.false_positives_per_day,
+            quarantine: self.quarantine.as_secs(),
+            learn: self.learn && self.action != Reaction::Off,
+        }
+    }
+}
+
+impl Default for Anomaly {
+    fn default() -> Self {
+        Self {
+            action: Reaction::Score,
+            false_positives_per_day: 1,
+            learn: true,
+            quarantine: Duration::from_secs(2 * 3600),
+        }
     }
 }
 

@@ -45,6 +45,7 @@ pub(super) fn read(top: &mut Section<'_, '_>) -> Reading {
     let quirks = top.table("quirks", quirks);
     let fingerprint = top.table("fingerprint", science::fingerprint);
     let scan = top.table("scan", science::scan);
+    let anomaly = top.table("anomaly", science::anomaly);
     let ports = top.table("ports", |table| ports::ports(table, &guard.protect));
     let flood = top.table("flood", science::flood);
     let rate = top.table("rate", rate::rates);
@@ -59,6 +60,7 @@ pub(super) fn read(top: &mut Section<'_, '_>) -> Reading {
         ports,
         scan,
         flood,
+        anomaly,
         rate,
         offences,
     };

@@ -1,12 +1,13 @@
-//! `[fingerprint]`, `[scan]` and `[flood]`: what is known of scanners and floods.
+//! `[fingerprint]`, `[scan]` and `[flood]`: what is known of scanners and floods. `[anomaly]`: what
+//! is not.
 
-use super::STANCES;
-use crate::config::section::Section;
-use crate::config::units::Mistake;
 use std::time::Duration;
 
+use super::{DAY, STANCES};
+use crate::config::section::Section;
+use crate::config::units::Mistake;
 use crate::memory::FloodRule;
-use crate::policy::{Fingerprint, Flood, Rate, Scan, tools};
+use crate::policy::{Anomaly, Fingerprint, Flood, Rate, Reaction, Scan, tools};
 
 pub(super) fn fingerprint(table: &mut Section<'_, '_>) -> Fingerprint {
     let default = Fingerprint::default();
@@ -72,4 +73,20 @@ pub(super) fn flood(table: &mut Section<'_, '_>) -> Flood {
         table.error(&["surplus"], Mistake::new(message).help(help));
     }
     Flood { rule: per_second.map(FloodRule::new), except: table.ports("except", default.except) }
+}
+
+pub(super) fn anomaly(table: &mut Section<'_, '_>) -> Anomaly {
+    let reactions = [("score", Reaction::Score), ("drop", Reaction::Drop), ("off", Reaction::Off)];
+    let default = Anomaly::default();
+    let hour = Duration::from_secs(3600);
+    Anomaly {
+        action: table.word("action", default.action, &reactions),
+        false_positives_per_day: table.number(
+            "false_positives_per_day",
+            default.false_positives_per_day,
+            1..=1000,
+        ),
+        learn: table.boolean("learn", default.learn),
+        quarantine: table.duration("quarantine", default.quarantine, hour..=DAY),
+    }
 }

@@ -54,7 +54,7 @@ pub(in crate::policy) fn note(memory: &Memory, case: &Case<'_>, denied: Option<C
     }
     let fate = match denied {
         None if policy.ports.surely_serves(syn.dport, false) => Fate::LetIn,
-        Some(check) if check.0 > CheckId::FLOOD.0 => Fate::Throttled,
+        Some(check) if check.0 > CheckId::FLOOD.0 || check == CheckId::ANOMALY => Fate::Throttled,
         Some(check) if check.0 >= CheckId::SCAN.0 => Fate::Closed,
         // Nobody knows whether it is served; or it was refused for what it is.
         None | Some(_) => return,

@@ -3,6 +3,7 @@
 //! table in the policy file, the field in the log, the counter and the row in `explain`.
 
 mod allowlist;
+mod anomaly;
 mod denylist;
 mod fingerprint;
 pub(super) mod flood;
@@ -15,20 +16,22 @@ mod standing;
 pub use fingerprint::tools;
 
 use super::{Finding, Policy, Scope};
-use crate::memory::{Flood, Moment, Neighbours, Seen, SharedBucket, Source, Target};
+use crate::memory::{
+    Flood, Memory, Moment, Neighbours, NetworkKey, Seen, SharedBucket, Source, SourceKey, Target,
+};
 use crate::packet::Syn;
 
 /// All checks, in the order in which they are asked.
 ///
-/// `flood` stands behind `ports`, so what it tells is told of attempts that get that far.
-///
-/// `scan` stands before `ports`, because `ports` settles the attempts that `scan` learns from.
-pub const CHECKS: [Check; 9] = [
+/// `scan` and `anomaly` stand before `ports`, because `ports` settles the attempts that they learn
+/// from. `flood` stands behind it, so what it tells is told of attempts that get that far.
+pub const CHECKS: [Check; 10] = [
     allowlist::CHECK,
     denylist::CHECK,
     quirks::CHECK,
     fingerprint::CHECK,
     scan::CHECK,
+    anomaly::CHECK,
     ports::CHECK,
     flood::CHECK,
     rate::CHECK,
@@ -57,8 +60,10 @@ impl CheckId {
     pub const QUIRKS: CheckId = CheckId(2);
     /// The first check that looks at whether a port is served.
     pub(super) const SCAN: CheckId = CheckId(4);
+    /// The check whose findings are no offence.
+    pub const ANOMALY: CheckId = CheckId(5);
     /// The check behind which only what is served comes.
-    pub(super) const FLOOD: CheckId = CheckId(6);
+    pub(super) const FLOOD: CheckId = CheckId(7);
 
     /// Its name in policy, log and counters.
     pub fn name(self) -> &'static str {
@@ -75,6 +80,14 @@ pub struct Case<'a> {
     pub syn: &'a Syn,
     /// The time.
     pub now: Moment,
+    /// Who sent it…
+    pub key: SourceKey,
+    /// …and from which network.
+    pub network_key: NetworkKey,
+    /// Everything that is remembered.
+    pub memory: &'a Memory,
+    /// May be learnt from: false for an imagined SYN, and while a forged flood runs.
+    pub learns: bool,
     /// What is remembered of its source…
     pub source: &'a mut Source,
     /// …and what the sources of its network share.
@@ -133,6 +146,7 @@ mod tests {
     fn names_are_the_policys_words() {
         assert_eq!(CheckId::QUIRKS.name(), "quirks");
         assert_eq!((CheckId::SCAN.name(), CheckId::FLOOD.name()), ("scan", "flood"));
+        assert_eq!(CheckId::ANOMALY.name(), "anomaly");
         assert_eq!(CheckId::NONE.name(), "none");
         for (i, check) in CHECKS.iter().enumerate() {
             assert!(check.name.chars().all(|c| c.is_ascii_lowercase()), "{}", check.name);
