@@ -247,7 +247,8 @@ pub struct MemoryFacts {
     pub sources: u64,
     /// Sources that can be remembered.
     pub sources_bound: u64,
-    /// Networks remembered; one with proven and other sources counts twice.
+    /// Networks remembered. One with proven and other sources counts twice, and again for each
+    /// service class with a network rate.
     pub networks: u64,
     /// Networks that can be remembered.
     pub networks_bound: u64,

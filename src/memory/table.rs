@@ -194,7 +194,8 @@ impl Memory {
         })
     }
 
-    /// How many networks are remembered now; one with proven and other sources counts twice.
+    /// How many buckets of networks are remembered now: a network has one for each kind of attempt
+    /// that has a limit of its own, and its proven sources have theirs.
     pub fn networks(&self) -> usize {
         let of = |shard: &Mutex<Shard>| {
             shard.lock().unwrap_or_else(PoisonError::into_inner).networks.len()

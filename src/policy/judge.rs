@@ -21,8 +21,8 @@ const HANDOVER: Duration = Duration::from_secs(2);
 ///
 /// Pure but for `memory`, which learns from every SYN. Takes the lock of one shard.
 ///
-/// While a forged flood lasts, nothing is held against anybody and nothing is learnt; what is to
-/// be refused by itself still is.
+/// While a forged flood lasts, nothing is learnt, and nothing that may be forged is held against
+/// anybody; what is to be refused by itself still is.
 pub fn judge(policy: &Policy, memory: &Memory, syn: &Syn, now: Moment) -> Decision {
     let key = SourceKey::of(syn.src);
     let network_key = key.network(policy.rate.network_v4, policy.rate.network_v6);
@@ -101,7 +101,7 @@ pub fn judge(policy: &Policy, memory: &Memory, syn: &Syn, now: Moment) -> Decisi
         source.habits.blame();
     }
     let counted_before = seen.is_some_and(|seen| seen.counted);
-    if charge.is_any() && !counted_before && !frozen {
+    if charge.is_any() && !counted_before && (own || !frozen) {
         attempts.counted(place);
         source.offences.open(policy.offences.within, now);
         if foreign && source.offences.contest() {

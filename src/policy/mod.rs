@@ -7,6 +7,7 @@ mod ports;
 mod prefixes;
 mod settings;
 
+pub(crate) use checks::flood;
 pub use checks::{CHECKS, Case, Check, CheckId, tools};
 pub use decision::{Decision, Evidence, Finding, Ruling, Standing};
 use judge::bits;

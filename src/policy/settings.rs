@@ -173,7 +173,13 @@ impl Scan {
     /// becomes a suspect.
     #[inline]
     pub fn doubts(&self, value: Steps) -> bool {
-        self.limit.is_some() && value >= Steps::FAILURE.twice()
+        self.is_on() && value >= Steps::FAILURE.twice()
+    }
+
+    /// Is it looked for scanners at all?
+    #[inline]
+    pub fn is_on(&self) -> bool {
+        self.limit.is_some()
     }
 
     /// The third distinct failure in a row makes a suspect.

@@ -7,7 +7,7 @@ use super::track::Tracks;
 use crate::config::Config;
 use crate::memory::{Bounds, FloodReport, FloodRule, Memory, Moment, SourceKey};
 use crate::packet::Syn;
-use crate::policy::{Decision, Ruling, Standing, judge};
+use crate::policy::{Decision, Ruling, Standing, flood, judge};
 
 /// A gate that was just built and knows nobody.
 #[derive(Debug)]
@@ -91,8 +91,10 @@ impl Gate {
         }
         if self.kernel.completes(segment, self.serving.is_thinned_out()) {
             let (address, port) = if segment.answers() { segment.src } else { segment.dst };
-            let target = self.memory.target(address, port);
-            self.memory.flood.completed(1, Some(target));
+            if flood::watches(self.serving.policy(), address, port) {
+                let target = self.memory.target(address, port);
+                self.memory.flood.completed(1, Some(target));
+            }
         }
         self.kernel.passes(segment, now);
     }

@@ -91,6 +91,13 @@ impl Serving {
         Self::Capture { open: serving(all), closed: serving(PortSet::default()), targets }
     }
 
+    /// What holds for every target, served or not.
+    pub(super) fn policy(&self) -> &Policy {
+        match self {
+            Self::Policy(policy) | Self::Capture { open: policy, .. } => policy,
+        }
+    }
+
     /// Were the packets left out of the capture with which clients complete their connections?
     pub(super) fn is_thinned_out(&self) -> bool {
         matches!(self, Self::Capture { targets, .. } if targets.without_acks)

@@ -1,5 +1,5 @@
-# A scanner that connects sends SYNs that come back, like everybody's. But from its second closed
-# target on it has to wait for that, and then it is let in to one service at a time.
+# A scanner that connects sends SYNs that come back, like everybody's. But its second service costs a
+# second; and from its second closed target on it is let in to one service at a time.
   [ports]
   open = "22, 80, 443"
 
@@ -17,9 +17,17 @@
 3.5s   203.0.113.7 > 198.51.100.2:112            -> drop scan earns suspect
 4s     203.0.113.7 > 198.51.100.2:443 suspect    -> drop standing
 5s     203.0.113.7 > 198.51.100.2:443 suspect again -> drop standing
+# Who knocks and knocks is let in.
+8s     203.0.113.7 > 198.51.100.2:443 suspect again -> drop standing
+12s    203.0.113.7 > 198.51.100.2:443 suspect again -> accept
 # Half a minute later it may go on to the next.
 40s    203.0.113.7 > 198.51.100.2:443 suspect    -> drop standing
 41s    203.0.113.7 > 198.51.100.2:443 suspect again -> accept
 # Whoever was answered is proven, and goes where he likes.
 42s    203.0.113.7 > 198.51.100.2:22 suspect proven -> accept
 42s    203.0.113.7 > 198.51.100.2:80 suspect proven -> accept
+# An honest newcomer at two services.
+50s    203.0.113.8 > 198.51.100.2:80             -> accept
+50.1s  203.0.113.8 > 198.51.100.2:443            -> drop standing
+51.1s  203.0.113.8 > 198.51.100.2:443 again      -> accept
+51.2s  203.0.113.8 > 198.51.100.2:80             -> accept

@@ -100,7 +100,7 @@ fn limits(table: &mut Section<'_, '_>, default: Class) -> Class {
         burst: rate.burst.saturating_mul(SOURCES),
         ..rate
     });
-    let burst = tenfold.map_or(1, |rate| rate.burst);
+    let burst = tenfold.or(default.network).map_or(SOURCES * burst, |rate| rate.burst);
     let default_network = default.network.and(tenfold);
     let network = table.rate("network", default_network, Some(("network_burst", burst)));
     let scopes = [("all", Scope::All), ("port", Scope::Port)];

@@ -85,7 +85,7 @@ impl Eyes {
         let evidence = interval.let_in - completed + interval.shut_out;
         Sight {
             kind: FloodKind::Forged,
-            over: self.forged.add(evidence, bars.drift, bars.forged, (asked, seconds)),
+            over: self.forged.add(evidence, bars.drift, (0.0, bars.forged), (asked, seconds)),
             bar: bars.forged,
             drift: bars.drift,
             evidence,
@@ -137,7 +137,7 @@ impl Eyes {
             let done = completed * (known_share * of_known + (1.0 - known_share) * of_others);
             let evidence = (asked.let_in + knocked * CLOSED as f32) * repeated - done;
             let syns = asked.let_in + knocked + asked.throttled;
-            sight.over |= target.busy.add(evidence, bars.drift, bars.busy, (syns, seconds));
+            sight.over |= target.busy.add(evidence, bars.drift, (0.0, bars.busy), (syns, seconds));
             if evidence + asked.throttled > sight.evidence {
                 (sight.evidence, sight.asked) = (evidence + asked.throttled, syns);
             }

@@ -53,7 +53,7 @@ impl Bars {
     }
 }
 
-/// A cumulative sum that never falls below zero, and what it is made of.
+/// A cumulative sum that is held within bounds, and what it is made of.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Sum {
     pub(super) value: f32,
@@ -65,20 +65,20 @@ pub(super) struct Sum {
 
 impl Sum {
     /// Adds an interval. True if the sum is over the bar; it goes no higher, so that what follows
-    /// a long flood is not judged by the flood.
+    /// a long flood is not judged by the flood. It falls to `floor` at most.
     pub(super) fn add(
         &mut self,
         evidence: f32,
         drift: f32,
-        bar: f32,
+        (floor, bar): (f32, f32),
         (syns, seconds): (f32, f32),
     ) -> bool {
-        self.value = (self.value + evidence - drift).clamp(0.0, bar);
+        self.value = (self.value + evidence - drift).clamp(floor, bar);
         if self.value > 0.0 {
             self.syns += syns;
             self.seconds += seconds;
         } else {
-            *self = Self::default();
+            (self.syns, self.seconds) = (0.0, 0.0);
         }
         self.value >= bar
     }
@@ -113,6 +113,9 @@ impl Completions {
     pub(super) fn settle(&mut self, interval: &Interval, seconds: f32, calm: bool) -> f32 {
         let known = interval.sum(|asked| asked.completed);
         let all = known + interval.completed;
+        // Fewer complete than usual, and no flood makes that: what completed without a SYN here has
+        // ended. Were the visitors' completions taken for it, they would look like a flood.
+        let fall = (self.ordinary - all / seconds).max(0.0);
         self.average(all / seconds, seconds);
 
         self.proven = self.proven * (1.0 - seconds / WAITS).max(0.0) + interval.proven;
@@ -126,7 +129,7 @@ impl Completions {
         } else {
             self.elsewhere *= 1.0 - (seconds / FORGOTTEN).min(1.0);
         }
-        (rest - self.elsewhere * seconds).max(0.0)
+        (rest - (self.elsewhere - fall).max(0.0) * seconds).max(0.0)
     }
 
     /// Completions per second on an ordinary day.

@@ -320,6 +320,35 @@ fn waves_and_what_completes_elsewhere() {
     assert!(news[0].3 < 8400.0, "{news:?}");
 }
 
+/// Who forges a few SYNs now and then cannot keep the mode alive with them.
+#[test]
+fn a_trickle_does_not_prolong_it() {
+    for few in [9, 27] {
+        let begins = Scene::default().flood((1000.0, 40.0), 2000.0, u64::MAX, 80, Fate::LetIn);
+        let scene = (1..60).fold(begins, |scene, n| {
+            let from = 1000.0 + 2900.0 * f64::from(n);
+            scene.flood((from, f64::from(few) / 2.0), 2000.0, u64::MAX, 80, Fate::LetIn)
+        });
+        let news = scene.play(Told::Exactly);
+        assert_eq!(news.len(), 2, "{few}: {news:?}");
+        assert!(news[1].3 < 6000.0, "{few}: {news:?}");
+    }
+}
+
+/// What completed over loopback ends. The visitors' completions are not taken for it.
+#[test]
+fn fewer_completions_are_no_flood() {
+    for (visitors, loopback) in [(300, 300), (200, 300), (300, 600), (1000, 1000), (150, 150)] {
+        let mut scene =
+            Scene::default().visits((0.0, 60_000.0), visitors * 60, u64::MAX, false, |_| 30.0);
+        for n in 0..loopback * 30 {
+            scene.add(1000.0 * n as f64 / loopback as f64, What::Done { port: 1 });
+        }
+        let news = scene.play(Told::InLumps);
+        assert_eq!(news, [], "{visitors} visitors, {loopback} elsewhere");
+    }
+}
+
 /// Nothing comes any more, for a minute or for a year: the next look finds it over.
 #[test]
 fn the_clock_ends_it() {

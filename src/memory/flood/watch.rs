@@ -161,7 +161,10 @@ impl Watch {
             flood.report.peak = flood.report.peak.max(flood.report.rate);
         }
         let drift = drift * LASTS;
-        flood.sum.add(evidence, drift, bar, (asked, seconds));
+        // What stays away counts for as long as the flood is kept in mind. Otherwise a few SYNs now
+        // and then would be enough to keep everything frozen.
+        let floor = -drift / seconds * HOLD.as_secs_f32();
+        flood.sum.add(evidence, drift, (floor, bar), (asked, seconds));
         if evidence > drift && flood.sum.value >= bar * LASTS {
             flood.seen = now;
         }

@@ -6,7 +6,7 @@ mod allowlist;
 mod anomaly;
 mod denylist;
 mod fingerprint;
-pub(super) mod flood;
+pub(crate) mod flood;
 mod ports;
 mod quirks;
 mod rate;
@@ -58,8 +58,6 @@ impl CheckId {
     pub const NONE: CheckId = CheckId(u8::MAX);
     /// The check that also answers for packets that cannot be parsed.
     pub const QUIRKS: CheckId = CheckId(2);
-    /// The first check that looks at whether a port is served.
-    pub(super) const SCAN: CheckId = CheckId(4);
     /// The check whose findings are no offence.
     pub const ANOMALY: CheckId = CheckId(5);
     /// The check behind which only what is served comes.
@@ -145,7 +143,7 @@ mod tests {
     #[test]
     fn names_are_the_policys_words() {
         assert_eq!(CheckId::QUIRKS.name(), "quirks");
-        assert_eq!((CheckId::SCAN.name(), CheckId::FLOOD.name()), ("scan", "flood"));
+        assert_eq!(CheckId::FLOOD.name(), "flood");
         assert_eq!(CheckId::ANOMALY.name(), "anomaly");
         assert_eq!(CheckId::NONE.name(), "none");
         for (i, check) in CHECKS.iter().enumerate() {

@@ -5,11 +5,12 @@
 //! does not, or has moved on; a proven source has shown already that it can hear.
 //!
 //! A scanner that connects has the same stack, so its SYNs come back as well. But it goes from
-//! service to service, and whoever comes for one service is proven when that answers: so until
-//! then it is one at a time. And so that a scanner learns little before it is a suspect, the same
-//! goes for whoever tried in vain twice.
+//! service to service, and whoever comes for one service is proven when that answers. So until
+//! then the first is free and the next costs a second; and for a suspect, or who tried in vain
+//! twice, it is one service at a time, or a matter of knocking thrice.
 
 use super::{Case, Check};
+use crate::memory::Visit;
 use crate::policy::{Evidence, Finding};
 
 pub(super) const CHECK: Check =
@@ -21,20 +22,34 @@ fn look(case: &mut Case<'_>) -> Finding {
         return Finding::Pass;
     }
     let suspect = case.syn.suspect || case.now < case.source.suspect_until;
-    let doubted = case.policy.scan.doubts(case.source.walk.value());
-    if !suspect && !doubted {
-        return Finding::Pass;
-    }
+    let doubted = suspect || case.policy.scan.doubts(case.source.walk.value());
     let evidence = if !case.returned() {
+        if !doubted && (visited(case) || !case.policy.scan.is_on()) {
+            return Finding::Pass;
+        }
         Evidence {
-            what: if suspect { "suspect must retransmit" } else { "must retransmit" },
+            what: match (suspect, doubted) {
+                (true, _) => "suspect must retransmit",
+                (false, true) => "must retransmit after closed ports",
+                (false, false) => "must retransmit at a second service",
+            },
             seen: case.seen.map_or(0.0, |seen| seen.age.as_secs_f32()),
             limit: case.policy.offences.patience.as_secs_f32(),
         }
-    } else if !case.source.visit.goes(case.target, case.now) {
+    } else if doubted && !persists(case) && !visited(case) {
         Evidence { what: "one service at a time", seen: 2.0, limit: 1.0 }
     } else {
         return Finding::Pass;
     };
     Finding::Deny { evidence, weight: 0 }
+}
+
+/// Is it the service that the source is at, or the first?
+fn visited(case: &mut Case<'_>) -> bool {
+    case.source.visit.goes(case.target, case.now)
+}
+
+/// Has it knocked often enough to be let in anyway?
+fn persists(case: &Case<'_>) -> bool {
+    case.seen.is_some_and(|seen| seen.repeat >= Visit::PERSISTS)
 }
