@@ -9,6 +9,8 @@ use super::{Moment, Target};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Visit {
     target: Target,
+    /// It has waited for a second service while nothing was held against it.
+    pub waited: bool,
     /// Second in which another service may be visited; 0 before the first visit.
     ends: u32,
 }
@@ -27,7 +29,7 @@ impl Visit {
         let second = u32::try_from(now.0 / 1_000_000_000).unwrap_or(u32::MAX);
         let free = second >= self.ends;
         if free {
-            *self = Self { target, ends: second.saturating_add(Self::LASTS) };
+            *self = Self { target, ends: second.saturating_add(Self::LASTS), ..*self };
         }
         free || self.target == target
     }

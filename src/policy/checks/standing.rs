@@ -6,11 +6,11 @@
 //!
 //! A scanner that connects has the same stack, so its SYNs come back as well. But it goes from
 //! service to service, and whoever comes for one service is proven when that answers. So until
-//! then the first is free and the next costs a second; and for a suspect, or who tried in vain
-//! twice, it is one service at a time, or a matter of knocking thrice.
+//! then the first is free, and the second costs a second once; and for a suspect, or who tried in
+//! vain twice, it is one service at a time, or a matter of knocking thrice.
 
 use super::{Case, Check};
-use crate::memory::Visit;
+use crate::memory::{Target, Visit};
 use crate::policy::{Evidence, Finding};
 
 pub(super) const CHECK: Check =
@@ -24,7 +24,7 @@ fn look(case: &mut Case<'_>) -> Finding {
     let suspect = case.syn.suspect || case.now < case.source.suspect_until;
     let doubted = suspect || case.policy.scan.doubts(case.source.walk.value());
     let evidence = if !case.returned() {
-        if !doubted && (visited(case) || !case.policy.scan.is_on()) {
+        if !doubted && (visited(case) || case.source.visit.waited || !case.policy.scan.is_on()) {
             return Finding::Pass;
         }
         Evidence {
@@ -39,14 +39,18 @@ fn look(case: &mut Case<'_>) -> Finding {
     } else if doubted && !persists(case) && !visited(case) {
         Evidence { what: "one service at a time", seen: 2.0, limit: 1.0 }
     } else {
+        case.source.visit.waited |= !doubted;
         return Finding::Pass;
     };
     Finding::Deny { evidence, weight: 0 }
 }
 
-/// Is it the service that the source is at, or the first?
+/// Is it the service that the source is at, or the first? This host has one at each port, whatever
+/// its addresses; hosts behind it have their own.
 fn visited(case: &mut Case<'_>) -> bool {
-    case.source.visit.goes(case.target, case.now)
+    let behind = case.policy.ports.is_behind(case.syn.dst);
+    let service = if behind { case.target } else { Target::of(0, case.syn.dport) };
+    case.source.visit.goes(service, case.now)
 }
 
 /// Has it knocked often enough to be let in anyway?
