@@ -242,6 +242,7 @@ mod tests {
             redirect: "by nft's queue statement".into(),
             started: "2026-09-18T10:12:03Z".parse().unwrap(),
             uptime: Duration::from_secs(274_000),
+            clock_moved: 0.0,
             config: "/etc/portcullis/portcullis.toml".into(),
             config_loaded: "2026-09-18T10:12:03Z".parse().unwrap(),
             queues: vec![QueueRow {

@@ -169,6 +169,9 @@ pub struct StatusReport {
     /// How long it has been running.
     #[serde(with = "seconds")]
     pub uptime: Duration,
+    /// Seconds by which the clock has been set since the daemon started; negative if it was set back.
+    #[serde(default)]
+    pub clock_moved: f64,
     /// The policy file.
     pub config: String,
     /// When the policy was last read.

@@ -77,6 +77,7 @@ impl Daemon {
             redirect: self.redirect.clone(),
             started: timestamp(SystemTime::now() - uptime),
             uptime,
+            clock_moved: self.shared.clock_moved(),
             config: self.path.display().to_string(),
             config_loaded: timestamp(state.loaded),
             queues: queues.collect(),
