@@ -13,7 +13,7 @@
 //!                     events: counters, log lines          firewall: ledger ─▶ nft sets
 //! ```
 //!
-//! [`packet`], [`memory`], [`policy`] and [`audit`] are pure: they never read the clock, do no I/O
+//! [`packet`], [`memory`], [`policy`], [`audit`] and [`doctor`] are pure: they never read the clock, do no I/O
 //! and do not log; `now` is an argument. Everything behind the verdict is reached through bounded
 //! channels: a full channel loses the message, never the verdict, and the loss is counted.
 
@@ -22,6 +22,7 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod daemon;
+pub mod doctor;
 pub mod events;
 pub mod firewall;
 pub mod host;

@@ -1,6 +1,6 @@
 //! What was seen of this machine.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
@@ -17,6 +17,8 @@ pub type Seen<T> = Result<T, String>;
 pub struct Facts {
     /// The programs that change the kernel's rules.
     pub tools: Tools,
+    /// The kernel's release.
+    pub kernel: String,
     /// Has the kernel IPv6?
     pub ipv6: bool,
     /// Does it forward?
@@ -106,6 +108,12 @@ pub struct Standing {
     pub until: SystemTime,
 }
 
+/// A time as the daemon tells it, as the system's clock does; to the millisecond.
+pub fn moment(at: jiff::Timestamp) -> SystemTime {
+    // Before 1970 nobody was banned.
+    UNIX_EPOCH + Duration::from_millis(at.as_millisecond().try_into().unwrap_or(0))
+}
+
 /// Where log lines go, and whether they arrive.
 #[derive(Clone, Debug)]
 pub struct LogFacts {
@@ -144,7 +152,4 @@ pub struct Proof {
     pub holds: bool,
     /// What was seen.
     pub seen: String,
-    /// How long it took.
-    #[serde(skip)]
-    pub took: Duration,
 }

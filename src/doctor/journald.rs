@@ -23,12 +23,6 @@ impl RateLimit {
     pub fn limits(self) -> bool {
         self.burst > 0 && !self.every.is_zero()
     }
-
-    /// How many lines it takes in such a span.
-    pub fn takes(self, span: Duration) -> u64 {
-        let spans = span.as_secs_f64() / self.every.as_secs_f64().max(0.001);
-        (self.burst as f64 * spans) as u64
-    }
 }
 
 /// Reads configuration files in the order in which they are laid over each other. What cannot be
@@ -38,7 +32,9 @@ pub fn rate_limit<'a>(files: impl IntoIterator<Item = &'a str>) -> RateLimit {
     for line in files.into_iter().flat_map(str::lines) {
         let Some((key, value)) = line.trim().split_once('=') else { continue };
         let value = value.trim();
-        match key.trim() {
+        // A unit says the same for itself with LogRateLimitBurst (systemd.exec(5)).
+        let key = key.trim();
+        match key.strip_prefix("Log").unwrap_or(key) {
             "RateLimitBurst" if value.is_empty() => limit.burst = RateLimit::default().burst,
             "RateLimitBurst" => limit.burst = value.parse().unwrap_or(limit.burst),
             // Before systemd 236 it was called RateLimitInterval.
@@ -92,6 +88,7 @@ mod tests {
             (&["RateLimitIntervalSec=1min 30s\nRateLimitBurst = 7", "RateLimitBurst=9"], 9, 90.0),
             (&["RateLimitInterval=500ms", "RateLimitBurst="], 10_000, 0.5),
             (&["RateLimitIntervalSec=0"], 10_000, 0.0),
+            (&["RateLimitBurst=5", "[Service]\nLogRateLimitIntervalSec=0"], 5, 0.0),
             (&["RateLimitIntervalSec=soon\nRateLimitBurst=many"], 10_000, 30.0),
         ] {
             let limit = rate_limit(files.iter().copied());
@@ -99,7 +96,5 @@ mod tests {
             assert_eq!(limit.every, Duration::from_secs_f64(seconds), "{files:?}");
             assert_eq!(limit.limits(), seconds > 0.0);
         }
-        let limit = RateLimit { burst: 300, every: Duration::from_secs(30) };
-        assert_eq!(limit.takes(Duration::from_secs(10)), 100);
     }
 }

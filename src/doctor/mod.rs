@@ -16,7 +16,7 @@ mod queues;
 
 pub use chains::{BaseChain, Setter, base_chains, mark_setters, owner};
 pub use facts::{
-    Clock, Daemon, Facts, Journal, LedgerFacts, LogFacts, Proof, Seen, Standing, Tools,
+    Clock, Daemon, Facts, Journal, LedgerFacts, LogFacts, Proof, Seen, Standing, Tools, moment,
 };
 pub use finding::{Finding, FindingKind};
 pub use journald::{RateLimit, rate_limit};

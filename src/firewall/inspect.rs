@@ -95,7 +95,7 @@ pub fn live_sets(listing: &[Value]) -> Result<Vec<LiveSet>, ToolError> {
     bounded.map(read).collect()
 }
 
-/// The stem of the kernel set in which a ban or suspicion about `net` (and `port`) stands.
+/// The kernel set in which a standing about `net` (at `port`) has its element; `None` for clean ones.
 pub fn set_of(net: IpNet, port: Option<u16>, standing: crate::policy::Standing) -> Option<String> {
     let stem = super::names::stem_of(Whom { net, port }, standing)?;
     Some(super::names::Family::of(net.addr()).set(stem))

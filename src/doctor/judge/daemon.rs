@@ -1,10 +1,10 @@
 //! The daemon: does it run, does it act, by which policy?
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use super::many;
 use crate::config::{Config, FailMode, Mode};
-use crate::doctor::facts::{Daemon, Facts};
+use crate::doctor::facts::{Daemon, Facts, moment};
 use crate::doctor::finding::{Finding, FindingKind};
 
 /// Two clocks may differ by so much without anything being wrong: file times are coarse.
@@ -44,7 +44,7 @@ pub(super) fn look(facts: &Facts, config: &Config, note: &mut impl FnMut(Finding
     }
     let Some(status) = facts.daemon.status() else { return };
     if let Some(changed) = facts.policy_changed
-        && changed > SystemTime::from(status.config_loaded) + SAME
+        && changed > moment(status.config_loaded) + SAME
     {
         note(Finding::off(
             FindingKind::PolicyChanged,
