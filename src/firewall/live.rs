@@ -81,37 +81,51 @@ fn numbers(num: &Value) -> Option<RangeInclusive<u16>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::config::Mode;
-
-    /// The listing that this program would lead to.
-    fn listing(config: &Config, stage: Stage) -> Vec<Value> {
-        let mut objects = vec![
-            json!({"table": {"family": "ip", "name": TABLE}}),
-            json!({"rule": {"family": "ip", "table": "mangle", "chain": "hand_over", "expr": []}}),
-            json!({"table": {"family": "inet", "name": TABLE}}),
-        ];
-        let program = ruleset(config, stage);
+impl super::ruleset::Ruleset {
+    /// As `nft -j -t list ruleset` would show it.
+    pub(crate) fn listing(&self) -> Vec<Value> {
+        use serde_json::json;
         let place = |name: &str| json!({"family": "inet", "table": TABLE, "name": name});
-        objects.extend(program.sets.iter().map(|set| json!({"set": place(&set.name)})));
-        for chain in &program.chains {
-            objects.push(json!({"chain": place(chain.name)}));
+        let mut objects = vec![json!({"table": {"family": "inet", "name": TABLE}})];
+        objects.extend(self.sets.iter().map(|set| json!({"set": place(&set.name)})));
+        for chain in &self.chains {
+            let mut declared = place(chain.name);
+            if let Some((hook, priority, _)) = chain.hook {
+                declared["hook"] = hook.into();
+                declared["prio"] = priority.into();
+            }
+            objects.push(json!({"chain": declared}));
             objects.extend(chain.rules.iter().map(
                 |rule| json!({"rule": {"family": "inet", "table": TABLE, "chain": chain.name, "expr": rule}}),
             ));
         }
         objects
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::config::Mode;
+
+    /// The listing that this program would lead to, beside tables of others.
+    fn listing(config: &Config, stage: Stage) -> Vec<Value> {
+        let mut objects = vec![
+            json!({"table": {"family": "ip", "name": TABLE}}),
+            json!({"rule": {"family": "ip", "table": "mangle", "chain": "hand_over", "expr": []}}),
+        ];
+        objects.extend(ruleset(config, stage).listing());
+        objects
+    }
 
     #[test]
     fn a_table_is_read_as_it_was_written() {
-        let closed = |config: &mut Config| {
+        fn closed(config: &mut Config) {
             config.guard.when_down = FailMode::Drop;
             config.queue.when_over = FailMode::Drop;
-        };
+        }
         let several = |config: &mut Config| config.queue.threads = 4;
         let observed = |config: &mut Config| {
             closed(config);

@@ -43,9 +43,7 @@ pub(super) fn look(facts: &Facts, config: &Config, note: &mut impl FnMut(Finding
         ));
     }
     let Some(status) = facts.daemon.status() else { return };
-    if let Some(changed) = facts.policy_changed
-        && changed > moment(status.config_loaded) + SAME
-    {
+    if policy_is_newer(facts) {
         note(Finding::off(
             FindingKind::PolicyChanged,
             format!("{} was changed after the gate read it", status.config),
@@ -70,6 +68,12 @@ pub(super) fn look(facts: &Facts, config: &Config, note: &mut impl FnMut(Finding
         ));
     }
     firewall(status, note);
+}
+
+/// Was the policy changed after the gate read it?
+pub(super) fn policy_is_newer(facts: &Facts) -> bool {
+    let read = facts.daemon.status().map(|status| moment(status.config_loaded) + SAME);
+    facts.policy_changed.zip(read).is_some_and(|(changed, read)| changed > read)
 }
 
 /// What the daemon says of its own losses and its table.

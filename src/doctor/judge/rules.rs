@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 
+use super::daemon::policy_is_newer;
 use crate::config::{Config, FailMode, Mode, Redirect};
 use crate::doctor::chains::mark_setters;
 use crate::doctor::facts::{Daemon, Facts};
@@ -38,9 +39,8 @@ pub(super) fn look(facts: &Facts, config: &Config, note: &mut impl FnMut(Finding
 }
 
 fn table(live: &LiveTable, facts: &Facts, config: &Config, note: &mut impl FnMut(Finding)) {
-    let runs = facts.daemon.status().is_some();
-    // If the policy was changed, that is told, and this would only repeat it.
-    if !live.whole && runs {
+    // If the policy was changed since, that is told, and this would only repeat it.
+    if !live.whole && facts.daemon.status().is_some() && !policy_is_newer(facts) {
         note(Finding::off(
             FindingKind::TableChanged,
             "the table inet portcullis has not the rules that the policy leads to",
@@ -90,7 +90,7 @@ fn iptables(found: &Mangle, v6: bool, config: &Config, note: &mut impl FnMut(Fin
         if config.guard.redirect != Redirect::Manual {
             note(Finding::off(
                 FindingKind::RuleMissing,
-                format!("the gate's rule for {family} is not in {tool}' mangle PREROUTING"),
+                format!("the gate's rule for {family} is not in {tool}, table mangle, chain PREROUTING"),
                 "wait two seconds and look again: a running gate puts it back. If it is still \
                  missing: portcullis reload",
             ));
