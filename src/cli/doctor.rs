@@ -22,10 +22,12 @@ const OFF: u8 = 1;
 
 /// Is the gate well, and does it stand where it should?
 #[derive(Clone, Debug, clap::Args)]
-#[command(after_help = "Works with and without a running gate. Much of the kernel is shown to root \
+#[command(
+    after_help = "Works with and without a running gate. Much of the kernel is shown to root \
                         only: run it with sudo to see all.\n\
                         Exit code: 0 if all is well, 1 if something is off; others (sysexits) if \
-                        the look itself failed.")]
+                        the look itself failed."
+)]
 pub struct Args {
     /// Prove in a private network on this machine that bans and verdicts block connections to
     /// this host and to hosts behind it (about 5 s; nothing outside is touched)
@@ -120,5 +122,9 @@ fn not_seen(facts: &Facts) -> Vec<String> {
     if let crate::doctor::Daemon::Closed(why) = &facts.daemon {
         miss("how the gate is", Some(why));
     }
+    let other = "the kernel has rules of both variants of iptables, and only one is asked: see \
+                 sudo iptables-legacy-save";
+    let legacy = facts.legacy_rules.then(|| other.to_owned());
+    miss("the rules of iptables' legacy variant", legacy.as_ref());
     unseen.into_iter().map(|(why, what)| format!("{} ({why})", what.join(", "))).collect()
 }

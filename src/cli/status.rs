@@ -253,6 +253,7 @@ mod tests {
                 received: 1_234_567,
                 lost: 0,
             }],
+            when_full: "accept".into(),
             counters: Snapshot {
                 received: 1_234_567,
                 accepted: 1_200_000,

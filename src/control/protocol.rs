@@ -178,6 +178,9 @@ pub struct StatusReport {
     pub config_loaded: Timestamp,
     /// The queues.
     pub queues: Vec<QueueRow>,
+    /// What becomes of packets that find a queue full: `accept` or `drop`; empty if it is not told.
+    #[serde(default)]
+    pub when_full: String,
     /// All counters since the start.
     pub counters: Snapshot,
     /// Over the last ten seconds.

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 
 use super::{Daemon, lock};
-use crate::config::Mode;
+use crate::config::{FailMode, Mode};
 use crate::control::{
     BanRow, CheckRow, Done, ExplainReport, FindingWord, FirewallFacts, FloodFacts, Latency,
     MOST_PEERS, MemoryFacts, PeerRow, QueueRow, Refusal, Request, Response, SourceFacts,
@@ -81,6 +81,10 @@ impl Daemon {
             config: self.path.display().to_string(),
             config_loaded: timestamp(state.loaded),
             queues: queues.collect(),
+            when_full: match state.config.queue.when_full {
+                FailMode::Accept => "accept".to_owned(),
+                FailMode::Drop => "drop".to_owned(),
+            },
             per_second: state.rates.per_second(now, &counters),
             lines_lost,
             memory: MemoryFacts {

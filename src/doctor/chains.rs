@@ -183,7 +183,9 @@ mod tests {
         ];
         let seen: Vec<String> = base_chains(&listing)
             .iter()
-            .map(|chain| format!("{} {} {}: {}", chain.hook, chain.priority, chain.name, chain.owner))
+            .map(|chain| {
+                format!("{} {} {}: {}", chain.hook, chain.priority, chain.name, chain.owner)
+            })
             .collect();
         assert_eq!(
             seen,
@@ -214,9 +216,7 @@ mod tests {
 
     #[test]
     fn who_writes_the_mark() {
-        let rule = |chain: &str, statement: Value| {
-            json!({"rule": {"family": "inet", "table": "t", "chain": chain, "expr": [statement]}})
-        };
+        let rule = |chain: &str, statement: Value| json!({"rule": {"family": "inet", "table": "t", "chain": chain, "expr": [statement]}});
         let mark = json!({"meta": {"key": "mark"}});
         let set = |value: Value| json!({"mangle": {"key": mark, "value": value}});
         let base = chain("inet", "t", "pre", "prerouting", -150);

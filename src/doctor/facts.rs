@@ -35,6 +35,8 @@ pub struct Facts {
     pub listing: Seen<Vec<Value>>,
     /// `iptables-save` and `ip6tables-save`; nothing where they are not installed.
     pub saved: [Seen<String>; 2],
+    /// There are rules of iptables' legacy variant besides, which the iptables here does not show.
+    pub legacy_rules: bool,
     /// Our bounded sets.
     pub sets: Seen<Vec<LiveSet>>,
     /// What the ledger says, from the daemon or from its file.

@@ -72,6 +72,8 @@ kinds! {
     PolicyChanged => "The gate acts by the older policy, and so does not do what the file says.",
     /// It only watches.
     Observing => "Everything is let in; the gate only says what it would have refused.",
+    /// The queue has other settings than the policy says.
+    QueueOld => "A reload leaves [queue] as it was when the gate started: what was changed there is not in force.",
     /// Our table is not there.
     TableGone => "Bans do not act, and nothing is handed to the gate.",
     /// Our table was changed.

@@ -237,7 +237,8 @@ mod tests {
 
     #[test]
     fn rules_before_ours() {
-        let chain = ["-A PREROUTING -s 192.0.2.1/32 -j EXTRA", "-A EXTRA -j DEEP", "-A DEEP -j EXTRA"];
+        let chain =
+            ["-A PREROUTING -s 192.0.2.1/32 -j EXTRA", "-A EXTRA -j DEEP", "-A DEEP -j EXTRA"];
         for (rules, passes, marks) in [
             (&["-A PREROUTING -p tcp -m tcp --dport 22 -j ACCEPT"][..], true, false),
             (&["-A PREROUTING -i eth1 -j RETURN"], true, false),
@@ -246,7 +247,11 @@ mod tests {
             (&["-A PREROUTING ! -p udp -j ACCEPT"], true, false),
             (&["-A PREROUTING -i lo -j ACCEPT"], false, false),
             (&["-A PREROUTING -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"], false, false),
-            (&["-A PREROUTING -m conntrack ! --ctstate RELATED,ESTABLISHED -j ACCEPT"], true, false),
+            (
+                &["-A PREROUTING -m conntrack ! --ctstate RELATED,ESTABLISHED -j ACCEPT"],
+                true,
+                false,
+            ),
             (&["-A PREROUTING -m conntrack --ctstate NEW -j ACCEPT"], true, false),
             (&["-A PREROUTING -s 192.0.2.0/24 -j DROP"], false, false),
             (&["-A PREROUTING -j MARK --set-xmark 0x1/0xffffffff"], false, true),
@@ -255,11 +260,17 @@ mod tests {
             (&["-A PREROUTING -j MARK --or-mark 0x1"], false, false),
             (&["-A PREROUTING -j MARK --and-mark 0xff"], false, true),
             (
-                &["-A PREROUTING -j CONNMARK --restore-mark --nfmask 0xffffffff --ctmask 0xffffffff"],
+                &[
+                    "-A PREROUTING -j CONNMARK --restore-mark --nfmask 0xffffffff --ctmask 0xffffffff",
+                ],
                 false,
                 true,
             ),
-            (&["-A PREROUTING -j CONNMARK --restore-mark --nfmask 0xff --ctmask 0xff"], false, false),
+            (
+                &["-A PREROUTING -j CONNMARK --restore-mark --nfmask 0xff --ctmask 0xff"],
+                false,
+                false,
+            ),
             (&["-A PREROUTING -j CONNMARK --save-mark"], false, false),
             (&["-A PREROUTING -m rpfilter --invert -j DROP"], false, false),
             // Chains may lead to anything, and in circles.

@@ -61,9 +61,11 @@ fn acts(accept: bool) -> FailMode {
 
 fn is_ours(object: &Value) -> bool {
     let ours = |body: &Value, name: &str| body["family"] == "inet" && body[name] == TABLE;
-    object.as_object().into_iter().flatten().any(|(kind, body)| {
-        if kind == "table" { ours(body, "name") } else { ours(body, "table") }
-    })
+    object
+        .as_object()
+        .into_iter()
+        .flatten()
+        .any(|(kind, body)| if kind == "table" { ours(body, "name") } else { ours(body, "table") })
 }
 
 /// A queue number, a range of them, or a hash over some.

@@ -40,19 +40,24 @@ pub(super) fn collect(config: Option<&Path>, socket: Option<&Path>) -> Result<(F
         saved => saved.map_err(|error| reason(&error, root)),
     });
     // A kernel that shows nothing refuses everything: that would not be its word.
-    let queue_statement = listing.as_ref().map_err(Clone::clone).and_then(|_| {
-        kernel_takes_queue(config).map_err(|error| reason(&error, root))
-    });
+    let queue_statement = listing
+        .as_ref()
+        .map_err(Clone::clone)
+        .and_then(|_| kernel_takes_queue(config).map_err(|error| reason(&error, root)));
     let sets = listing
         .as_ref()
         .map_err(Clone::clone)
         .and_then(|listing| live_sets(listing).map_err(|error| reason(&error, root)));
     let changed = |path: &std::path::PathBuf| fs::metadata(path).ok()?.modified().ok();
+    let iptables = tool_version("iptables").map_err(|error| error.to_string());
+    let modern = iptables.as_ref().is_ok_and(|version| version.contains("nf_tables"));
+    let legacy = ["ip_tables_names", "ip6_tables_names"];
+    let legacy = legacy.iter().any(|name| !read(&format!("/proc/self/net/{name}")).is_empty());
     let facts = Facts {
         kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
         tools: Tools {
             nft: tool_version("nft").map_err(|error| error.to_string()),
-            iptables: tool_version("iptables").map_err(|error| error.to_string()),
+            iptables,
             ip6tables: tool_version("ip6tables").map_err(|error| error.to_string()),
         },
         ipv6: Path::new("/proc/self/net/if_inet6").exists(),
@@ -64,6 +69,7 @@ pub(super) fn collect(config: Option<&Path>, socket: Option<&Path>) -> Result<(F
         holders: queue_holders(),
         listing,
         saved,
+        legacy_rules: modern && legacy,
         sets,
         // After the sets: what was made meanwhile is too young to be missed.
         ledger: records::ledger(&daemon, &socket, &config.bans.state_dir),

@@ -17,7 +17,7 @@ pub(super) fn overview(facts: &Facts, config: &Config) -> Vec<Look> {
         ("table", table(live.as_ref())),
         ("redirect", redirect(live.as_ref(), facts, config)),
         ("queue", queues(facts)),
-        ("no verdict", fail_modes(live.as_ref(), config)),
+        ("no verdict", fail_modes(live.as_ref(), facts, config)),
         ("sets", sets(facts)),
         ("ban list", ban_list(facts, config)),
         ("log", log(facts, config)),
@@ -123,25 +123,29 @@ fn word(mode: FailMode) -> &'static str {
     if mode == FailMode::Accept { "accept" } else { "drop" }
 }
 
-/// What becomes of new connections that nobody judges. The kernel does not show what it does when
-/// a queue is full, so that is the policy's word.
-fn fail_modes(live: Option<&Option<LiveTable>>, config: &Config) -> String {
+/// What becomes of new connections that nobody judges: as it is in force, or else by the policy.
+/// The kernel does not show what it does when a queue is full; the gate that told it does.
+fn fail_modes(live: Option<&Option<LiveTable>>, facts: &Facts, config: &Config) -> String {
     let live = live.and_then(Option::as_ref);
     let said = |mode| if config.mode == Mode::Observe { FailMode::Accept } else { mode };
     let of = |live: Option<FailMode>, declared| word(live.unwrap_or(said(declared)));
     format!(
         "gate down: {}, queue full: {}, over max_rate: {}",
         of(live.and_then(|live| live.when_down), config.guard.when_down),
-        word(said(config.queue.when_full)),
+        match facts.daemon.status() {
+            Some(status) if !status.when_full.is_empty() => status.when_full.as_str(),
+            _ => word(config.queue.when_full),
+        },
         of(live.and_then(|live| live.when_over), config.queue.when_over),
     )
 }
 
 fn sets(facts: &Facts) -> String {
     let Ok(sets) = &facts.sets else { return String::new() };
-    let fullest = sets.iter().filter(|set| set.size > 0).max_by(|a, b| {
-        (a.holds * b.size).cmp(&(b.holds * a.size))
-    });
+    let fullest = sets
+        .iter()
+        .filter(|set| set.size > 0)
+        .max_by(|a, b| (a.holds * b.size).cmp(&(b.holds * a.size)));
     match fullest {
         Some(set) => format!(
             "the fullest, {}, holds {} of {}",

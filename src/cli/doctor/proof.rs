@@ -85,11 +85,17 @@ struct Course {
 
 fn attempt(redirect: &str) -> Result<Vec<Proof>, Broken> {
     let mut lab = Lab::open()?;
-    let nets = |list: &[&str]| -> Vec<IpNet> { list.iter().filter_map(|n| n.parse().ok()).collect() };
+    let nets =
+        |list: &[&str]| -> Vec<IpNet> { list.iter().filter_map(|n| n.parse().ok()).collect() };
     let gate = lab.host("gate", &nets(&["198.51.100.10/24", "2001:db8:5::10/64"]))?;
     let visitors = lab.host(
         "visitors",
-        &nets(&["203.0.113.10/24", "203.0.113.11/24", "2001:db8:7:1::10/64", "2001:db8:7:2::10/64"]),
+        &nets(&[
+            "203.0.113.10/24",
+            "203.0.113.11/24",
+            "2001:db8:7:1::10/64",
+            "2001:db8:7:2::10/64",
+        ]),
     )?;
     let inner = lab.host_behind(&gate, "inner", &nets(&["10.20.0.10/24", "2001:db8:20::10/64"]))?;
     lab.ready()?;
@@ -104,20 +110,25 @@ fn attempt(redirect: &str) -> Result<Vec<Proof>, Broken> {
         (&gate, ["IPv4 to this host", "IPv6 to this host"]),
         (&inner, ["IPv4 to hosts behind it", "IPv6 to hosts behind it"]),
     ] {
-        for (name, banned, other, to) in [(names[0], a4, b4, host.v4()), (names[1], a6, b6, host.v6())] {
+        for (name, banned, other, to) in
+            [(names[0], a4, b4, host.v4()), (names[1], a6, b6, host.v6())]
+        {
             courses.push(Course { name, banned, other, to: to.ok_or("a host has no address")? });
         }
     }
 
     let before = all(&visitors, &courses, |course| (course.banned, 80, PATIENCE))?;
     let judged = all(&visitors, &courses, |course| (course.other, 81, HASTE))?;
-    order(|net| Request::BansAdd {
-        net,
-        port: None,
-        standing: Standing::Banned,
-        lasts: Some(Duration::from_secs(600)),
-        reason: "proof".into(),
-    }, &[a4, a6])?;
+    order(
+        |net| Request::BansAdd {
+            net,
+            port: None,
+            standing: Standing::Banned,
+            lasts: Some(Duration::from_secs(600)),
+            reason: "proof".into(),
+        },
+        &[a4, a6],
+    )?;
     let banned = all(&visitors, &courses, |course| (course.banned, 80, HASTE))?;
     let others = all(&visitors, &courses, |course| (course.other, 80, PATIENCE))?;
     order(|net| Request::BansRemove { net: Some(net), port: None }, &[a4, a6])?;
@@ -186,7 +197,8 @@ fn all(
 /// that is given later is carried out later, so the answer to the last one will do.
 fn order(request: impl Fn(IpNet) -> Request, sources: &[IpAddr]) -> Result<(), Broken> {
     for source in sources {
-        match ask(&Path::new(HOME).join("control.sock"), &request(SourceKey::of(*source).prefix()))? {
+        match ask(&Path::new(HOME).join("control.sock"), &request(SourceKey::of(*source).prefix()))?
+        {
             Response::Done(_) => {}
             other => return Err(format!("unexpected answer: {other:?}").into()),
         }

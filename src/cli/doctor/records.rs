@@ -17,7 +17,8 @@ use crate::policy;
 
 /// The standings: from the daemon if it runs, otherwise from its file; and how the file is.
 pub(super) fn ledger(daemon: &Daemon, socket: &Path, folder: &Path) -> Seen<LedgerFacts> {
-    let mut facts = LedgerFacts { unwritable: unwritable(daemon, folder), ..LedgerFacts::default() };
+    let mut facts =
+        LedgerFacts { unwritable: unwritable(daemon, folder), ..LedgerFacts::default() };
     let file = peek(folder);
     facts.damaged = file.as_ref().is_ok_and(|file| !file.whole);
     let names = fs::read_dir(folder).into_iter().flatten().flatten();
@@ -51,9 +52,9 @@ pub(super) fn ledger(daemon: &Daemon, socket: &Path, folder: &Path) -> Seen<Ledg
         }
     }
     let now = SystemTime::now();
-    let lasting = last.into_iter().filter(|(_, entry)| {
-        entry.standing != policy::Standing::Clean && entry.until > now
-    });
+    let lasting = last
+        .into_iter()
+        .filter(|(_, entry)| entry.standing != policy::Standing::Clean && entry.until > now);
     facts.standings.extend(
         lasting.map(|(whom, entry)| standing(whom, entry.standing, entry.since, entry.until)),
     );

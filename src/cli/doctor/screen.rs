@@ -33,6 +33,9 @@ pub(super) fn screen(report: &Report) -> String {
     for unseen in &report.not_seen {
         text += &wrap("Not seen: ", unseen);
     }
+    if report.not_seen.iter().any(|unseen| unseen.contains("root")) {
+        text += "To see that, too: sudo portcullis doctor\n";
+    }
     text
 }
 

@@ -77,10 +77,7 @@ pub(super) fn policy_is_newer(facts: &Facts) -> bool {
 }
 
 /// What the daemon says of its own losses and its table.
-fn firewall(
-    status: &crate::control::protocol::StatusReport,
-    note: &mut impl FnMut(Finding),
-) {
+fn firewall(status: &crate::control::protocol::StatusReport, note: &mut impl FnMut(Finding)) {
     let told = &status.firewall;
     if !told.healthy && !told.text.is_empty() {
         note(Finding::off(

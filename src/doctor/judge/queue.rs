@@ -1,7 +1,8 @@
 //! The queue: whose it is, how full, what was lost.
 
 use super::many;
-use crate::config::Config;
+use crate::config::{Config, FailMode};
+use crate::control::protocol::StatusReport;
 use crate::doctor::facts::{Daemon, Facts};
 use crate::doctor::finding::{Finding, FindingKind};
 use crate::doctor::queues::Holder;
@@ -32,12 +33,14 @@ pub(super) fn look(facts: &Facts, config: &Config, note: &mut impl FnMut(Finding
                 _ => {}
             }
         }
-        let of_others = holders.iter().filter(|holder| status.is_none() && ours.contains(&holder.number));
+        let of_others =
+            holders.iter().filter(|holder| status.is_none() && ours.contains(&holder.number));
         for holder in of_others.filter(|holder| holder.dropped + holder.lost > 0) {
             losses(holder.number, holder.dropped + holder.lost, note);
         }
     }
     let Some(status) = status else { return };
+    settings(status, config, note);
     for queue in &status.queues {
         if queue.lost > 0 {
             losses(queue.number, queue.lost, note);
@@ -74,13 +77,51 @@ pub(super) fn look(facts: &Facts, config: &Config, note: &mut impl FnMut(Finding
     }
 }
 
+/// A reload leaves the queues as they are, so they may be other than the file says.
+fn settings(status: &StatusReport, config: &Config, note: &mut impl FnMut(Finding)) {
+    let queue = &config.queue;
+    let when_full = if queue.when_full == FailMode::Accept { "accept" } else { "drop" };
+    if !status.when_full.is_empty() && status.when_full != when_full {
+        note(Finding::off(
+            FindingKind::FailMode,
+            format!(
+                "when a queue is full, the kernel will {} new connections; the policy says [queue] \
+                 when_full = \"{when_full}\"",
+                status.when_full
+            ),
+            "sudo systemctl restart portcullis (a reload leaves the queues as they are)",
+        ));
+    }
+    let Some(first) = status.queues.first() else { return };
+    let (threads, wanted) = (status.queues.len(), usize::from(queue.threads));
+    let length = u64::from(queue.length);
+    if (first.number, threads, first.length) != (queue.number, wanted, length) {
+        let say = |number: u16, threads: usize, length: u64| {
+            let length = many(length, "packet");
+            format!("number {number}, {}, room for {length}", many(threads as u64, "thread"))
+        };
+        note(Finding::off(
+            FindingKind::QueueOld,
+            format!(
+                "the gate's queue has {}; the policy says {}",
+                say(first.number, threads, first.length),
+                say(queue.number, wanted, length)
+            ),
+            "sudo systemctl restart portcullis",
+        ));
+    }
+}
+
 /// What one waiting packet takes of the buffer, in bytes, at most.
 const PACKET: u64 = 1344;
 
 fn losses(number: u16, count: u64, note: &mut impl FnMut(Finding)) {
     note(Finding::off(
         FindingKind::Losses,
-        format!("{} of queue {number} got no verdict, because there was no room", many(count, "packet")),
+        format!(
+            "{} of queue {number} got no verdict, because there was no room",
+            many(count, "packet")
+        ),
         "[queue] length makes more room, [queue] threads make it quicker; then: sudo systemctl \
          restart portcullis",
     ));

@@ -54,14 +54,18 @@ fn on_disk(ledger: &LedgerFacts, config: &Config, note: &mut impl FnMut(Finding)
         note(Finding::note(
             FindingKind::LedgerDamaged,
             format!("a damaged ban list was set aside: {folder}/{last}"),
-            format!("look whether the disk is well; when it is not needed any more: sudo rm {folder}/{last}"),
+            format!(
+                "look whether the disk is well; when it is not needed any more: sudo rm {folder}/{last}"
+            ),
         ));
     }
     if let Some(why) = &ledger.unwritable {
         note(Finding::off(
             FindingKind::LedgerUnwritable,
             format!("the gate cannot write to {folder}: {why}"),
-            format!("df -h {folder}; ls -ld {folder}. It must belong to the daemon's user: sudo chown -R portcullis: {folder}"),
+            format!(
+                "df -h {folder}; ls -ld {folder}. It must belong to the daemon's user: sudo chown -R portcullis: {folder}"
+            ),
         ));
     }
 }
@@ -124,7 +128,9 @@ fn drift(facts: &Facts, ledger: &LedgerFacts, sets: &[LiveSet], note: &mut impl 
     });
     let (mut missing, mut apart) = (Vec::new(), Vec::new());
     for standing in settled {
-        let Some(set) = standing.set.as_deref().and_then(|name| by_name.get(name)) else { continue };
+        let Some(set) = standing.set.as_deref().and_then(|name| by_name.get(name)) else {
+            continue;
+        };
         let left = standing.until.duration_since(now).unwrap_or_default().as_secs();
         match set.get(&standing.whom) {
             None => missing.push(standing.who.as_str()),

@@ -76,7 +76,10 @@ fn table(live: &LiveTable, facts: &Facts, config: &Config, note: &mut impl FnMut
     for setter in setters.filter(|setter| between(setter.priority)) {
         note(Finding::off(
             FindingKind::MarkOverwritten,
-            format!("the chain {} overwrites the packet mark just before the gate's rule", setter.chain),
+            format!(
+                "the chain {} overwrites the packet mark just before the gate's rule",
+                setter.chain
+            ),
             "let it set its own bits only (meta mark set meta mark and … or …), or give that chain \
              a priority after mangle",
         ));
@@ -90,7 +93,9 @@ fn iptables(found: &Mangle, v6: bool, config: &Config, note: &mut impl FnMut(Fin
         if config.guard.redirect != Redirect::Manual {
             note(Finding::off(
                 FindingKind::RuleMissing,
-                format!("the gate's rule for {family} is not in {tool}, table mangle, chain PREROUTING"),
+                format!(
+                    "the gate's rule for {family} is not in {tool}, table mangle, chain PREROUTING"
+                ),
                 "wait two seconds and look again: a running gate puts it back. If it is still \
                  missing: portcullis reload",
             ));
@@ -117,7 +122,9 @@ fn iptables(found: &Mangle, v6: bool, config: &Config, note: &mut impl FnMut(Fin
         let more = others(found.marking.len());
         note(Finding::off(
             FindingKind::MarkOverwritten,
-            format!("a rule of {family} before the gate's overwrites the packet mark{more}: {first}"),
+            format!(
+                "a rule of {family} before the gate's overwrites the packet mark{more}: {first}"
+            ),
             format!(
                 "let it set its own bits only (--set-xmark value/mask), or have the gate use other \
                  bits: [guard] mark_bit. To take it out: {}",
@@ -129,7 +136,9 @@ fn iptables(found: &Mangle, v6: bool, config: &Config, note: &mut impl FnMut(Fin
         let more = others(found.behind.len());
         note(Finding::off(
             FindingKind::RuleNotLast,
-            format!("the gate's rule is not the last of mangle PREROUTING ({family}){more}: {first}"),
+            format!(
+                "the gate's rule is not the last of mangle PREROUTING ({family}){more}: {first}"
+            ),
             format!(
                 "take the gate's rule out, and it puts itself at the end: sudo {tool} -t mangle -D \
                  PREROUTING {}, then: portcullis reload",
@@ -182,10 +191,17 @@ fn fail_mode(
     let declared = if observe { FailMode::Accept } else { declared };
     let word = |mode| if mode == FailMode::Accept { "accept" } else { "drop" };
     if live != declared {
-        let says = if observe { "mode = \"observe\"".to_owned() } else { format!("{key} = \"{}\"", word(declared)) };
+        let says = if observe {
+            "mode = \"observe\"".to_owned()
+        } else {
+            format!("{key} = \"{}\"", word(declared))
+        };
         note(Finding::off(
             FindingKind::FailMode,
-            format!("{when}, the kernel will {} new connections; the policy says {says}", word(live)),
+            format!(
+                "{when}, the kernel will {} new connections; the policy says {says}",
+                word(live)
+            ),
             "portcullis reload; if that does not change it: sudo systemctl restart portcullis",
         ));
     }

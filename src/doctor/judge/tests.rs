@@ -37,7 +37,7 @@ fn status() -> StatusReport {
         "version": "0.1.0", "pid": 812, "mode": "enforce", "redirect": "by iptables v1.8.9 (nf_tables)",
         "started": "2027-01-15T07:00:00Z", "uptime": 3600.0,
         "config": "/etc/portcullis/portcullis.toml", "config_loaded": "2027-01-15T07:00:00Z",
-        "queues": [], "counters": crate::events::Snapshot::default(),
+        "queues": [], "when_full": "accept", "counters": crate::events::Snapshot::default(),
         "per_second": {"received": 0.0, "accepted": 0.0, "dropped": 0.0, "would_drop": 0.0},
         "lines_lost": 0,
         "memory": {"sources": 0, "sources_bound": 1, "networks": 0, "networks_bound": 1},
@@ -87,6 +87,7 @@ fn healthy() -> Facts {
         daemon: Daemon::Runs(Box::new(status)),
         listing: Ok(listing(&Config::default())),
         saved: [Ok(saved(&[OURS])), Ok(saved(&[OURS]))],
+        legacy_rules: false,
         sets: Ok(vec![LiveSet {
             name: "banned4".into(),
             size: 100,
@@ -136,30 +137,122 @@ type Break = fn(&mut Facts, &mut Config);
 
 /// What is done to the healthy host, what is found, is it off, and words that must be said.
 const TABLE: &[(Break, Kind, bool, &[&str])] = &[
-    (|f, _| f.tools.nft = Err("not installed".into()), Kind::ToolMissing, true, &["apt-get install nftables"]),
-    (|f, _| f.tools.ip6tables = Err("gone".into()), Kind::ToolMissing, true, &["ip6tables", "install iptables"]),
+    (
+        |f, _| f.tools.nft = Err("not installed".into()),
+        Kind::ToolMissing,
+        true,
+        &["apt-get install nftables"],
+    ),
+    (
+        |f, _| f.tools.ip6tables = Err("gone".into()),
+        Kind::ToolMissing,
+        true,
+        &["ip6tables", "install iptables"],
+    ),
     (|f, _| f.queues = false, Kind::QueueModule, true, &["modprobe nfnetlink_queue"]),
     (|_, c| c.guard.redirect = Redirect::Nft, Kind::QueueStatement, true, &["modprobe nft_queue"]),
     (|f, _| f.daemon = Daemon::Silent("no answer".into()), Kind::Silent, true, &["restart"]),
-    (|f, _| f.policy_changed = Some(moment(running(f).config_loaded) + Duration::from_secs(9)), Kind::PolicyChanged, true, &["portcullis reload"]),
-    (|f, c| { c.mode = Mode::Observe; f.listing = Ok(listing(c)) }, Kind::Observing, false, &["enforce"]),
+    (
+        |f, _| f.policy_changed = Some(moment(running(f).config_loaded) + Duration::from_secs(9)),
+        Kind::PolicyChanged,
+        true,
+        &["portcullis reload"],
+    ),
+    (
+        |f, c| {
+            c.mode = Mode::Observe;
+            f.listing = Ok(listing(c))
+        },
+        Kind::Observing,
+        false,
+        &["enforce"],
+    ),
     (|f, _| running(f).clock_moved = -7200.0, Kind::ClockMoved, true, &["back by 2h", "too long"]),
-    (|f, _| running(f).clock_moved = 90.0, Kind::ClockMoved, true, &["forward by 1m 30s", "too early"]),
-    (|f, _| { running(f).firewall.healthy = false; running(f).firewall.text = "nft hangs".into() }, Kind::TableTrouble, true, &["nft hangs"]),
+    (
+        |f, _| running(f).clock_moved = 90.0,
+        Kind::ClockMoved,
+        true,
+        &["forward by 1m 30s", "too early"],
+    ),
+    (
+        |f, _| {
+            running(f).firewall.healthy = false;
+            running(f).firewall.text = "nft hangs".into()
+        },
+        Kind::TableTrouble,
+        true,
+        &["nft hangs"],
+    ),
     (|f, _| running(f).firewall.repaired = 3, Kind::Rebuilt, false, &["3 times", "flush ruleset"]),
     (|f, _| running(f).firewall.repaired = 1, Kind::Rebuilt, false, &["table once"]),
-    (|f, _| { running(f).lines_lost = 1200; running(f).counters.orders_lost = 2 }, Kind::Untold, true, &["2 changes of standing, 1,200 log lines"]),
-    (|f, _| { let p = Program { pid: 99, name: "suricata".into() }; f.holders.as_mut().unwrap()[0].program = Some(p) }, Kind::QueueTaken, true, &["suricata (pid 99)", "number = 10"]),
+    (
+        |f, _| {
+            running(f).lines_lost = 1200;
+            running(f).counters.orders_lost = 2
+        },
+        Kind::Untold,
+        true,
+        &["2 changes of standing, 1,200 log lines"],
+    ),
+    (
+        |f, _| {
+            let p = Program { pid: 99, name: "suricata".into() };
+            f.holders.as_mut().unwrap()[0].program = Some(p)
+        },
+        Kind::QueueTaken,
+        true,
+        &["suricata (pid 99)", "number = 10"],
+    ),
     (|f, _| f.holders = Ok(vec![]), Kind::QueueLost, true, &["queue 7"]),
     (|f, _| running(f).queues[0].lost = 1, Kind::Losses, true, &["1 packet of queue 7"]),
-    (|f, _| running(f).queues[0].buffer_holds = 158, Kind::SmallBuffer, true, &["158 packets", "8,192", "rmem_max=8388608"]),
+    (
+        |f, _| running(f).queues[0].buffer_holds = 158,
+        Kind::SmallBuffer,
+        true,
+        &["158 packets", "8,192", "rmem_max=8388608"],
+    ),
     (|f, _| running(f).queues[0].waiting = Some(5000), Kind::Backlog, true, &["5,000 packets"]),
+    (
+        |f, _| running(f).when_full = "drop".into(),
+        Kind::FailMode,
+        true,
+        &["will drop", "when_full = \"accept\"", "restart"],
+    ),
+    (
+        |f, _| running(f).queues[0].length = 100,
+        Kind::QueueOld,
+        true,
+        &["room for 100 packets", "room for 8,192"],
+    ),
     (|f, _| f.listing = Ok(vec![]), Kind::TableGone, true, &["two seconds"]),
-    (|f, _| drop(f.listing.as_mut().unwrap().pop()), Kind::TableChanged, true, &["portcullis reload"]),
+    (
+        |f, _| drop(f.listing.as_mut().unwrap().pop()),
+        Kind::TableChanged,
+        true,
+        &["portcullis reload"],
+    ),
     (|f, _| f.saved[1] = Ok(saved(&[])), Kind::RuleMissing, true, &["IPv6", "ip6tables"]),
-    (|f, _| f.saved[0] = Ok(saved(&[&OURS.replace("num 7", "num 9")])), Kind::RuleDiffers, true, &["queue 9", "queue 7"]),
-    (|f, _| f.saved[0] = Ok(saved(&["-A PREROUTING -p tcp -j ACCEPT", "-A PREROUTING -j RETURN", OURS])), Kind::RuleBypassed, true, &["and 1 more", "iptables -t mangle -D PREROUTING -p tcp -j ACCEPT"]),
-    (|f, _| f.saved[1] = Ok(saved(&["-A PREROUTING -j MARK --set-mark 1", OURS])), Kind::MarkOverwritten, true, &["IPv6", "sudo ip6tables -t mangle -D"]),
+    (
+        |f, _| f.saved[0] = Ok(saved(&[&OURS.replace("num 7", "num 9")])),
+        Kind::RuleDiffers,
+        true,
+        &["queue 9", "queue 7"],
+    ),
+    (
+        |f, _| {
+            f.saved[0] =
+                Ok(saved(&["-A PREROUTING -p tcp -j ACCEPT", "-A PREROUTING -j RETURN", OURS]))
+        },
+        Kind::RuleBypassed,
+        true,
+        &["and 1 more", "iptables -t mangle -D PREROUTING -p tcp -j ACCEPT"],
+    ),
+    (
+        |f, _| f.saved[1] = Ok(saved(&["-A PREROUTING -j MARK --set-mark 1", OURS])),
+        Kind::MarkOverwritten,
+        true,
+        &["IPv6", "sudo ip6tables -t mangle -D"],
+    ),
     (
         |f, _| {
             let place = json!({"family": "inet", "table": "vpn", "name": "c", "hook": "prerouting", "prio": -150});
@@ -167,30 +260,120 @@ const TABLE: &[(Break, Kind, bool, &[&str])] = &[
             let rule = json!({"family": "inet", "table": "vpn", "chain": "c", "expr": [set]});
             f.listing.as_mut().unwrap().extend([json!({"chain": place}), json!({"rule": rule})]);
         },
-        Kind::MarkOverwritten, true, &["inet vpn c"],
+        Kind::MarkOverwritten,
+        true,
+        &["inet vpn c"],
     ),
-    (|f, _| f.saved[0] = Ok(saved(&[OURS, "-A PREROUTING -j TTL --ttl-inc 1"])), Kind::RuleNotLast, true, &["--ttl-inc", "-D PREROUTING 1"]),
-    (|f, _| f.saved[0] = Ok(saved(&[OURS]) + "*raw\n-A PREROUTING -p tcp -j CT --notrack\n"), Kind::NotTracked, false, &["-t raw -D PREROUTING -p tcp -j CT --notrack"]),
-    (|_, c| c.guard.when_down = FailMode::Drop, Kind::FailMode, true, &["will accept", "when_down = \"drop\""]),
-    (|f, _| f.saved = [(); 2].map(|()| Ok(saved(&[OURS.strip_suffix(" --queue-bypass").unwrap()]))), Kind::FailMode, true, &["will drop", "when_down = \"accept\""]),
-    (|_, c| c.queue.when_over = FailMode::Drop, Kind::FailMode, true, &["max_rate", "when_over = \"drop\""]),
-    (|f, _| f.sets.as_mut().unwrap()[0].holds = 90, Kind::SetFull, true, &["90 of 100", "set_size = 200"]),
-    (|f, _| f.sets.as_mut().unwrap()[0].elements.clear(), Kind::Drift, true, &["1 standing on record missing", "192.0.2.7"]),
+    (
+        |f, _| f.saved[0] = Ok(saved(&[OURS, "-A PREROUTING -j TTL --ttl-inc 1"])),
+        Kind::RuleNotLast,
+        true,
+        &["--ttl-inc", "-D PREROUTING 1"],
+    ),
+    (
+        |f, _| f.saved[0] = Ok(saved(&[OURS]) + "*raw\n-A PREROUTING -p tcp -j CT --notrack\n"),
+        Kind::NotTracked,
+        false,
+        &["-t raw -D PREROUTING -p tcp -j CT --notrack"],
+    ),
+    (
+        |_, c| c.guard.when_down = FailMode::Drop,
+        Kind::FailMode,
+        true,
+        &["will accept", "when_down = \"drop\""],
+    ),
+    (
+        |f, _| {
+            f.saved = [(); 2].map(|()| Ok(saved(&[OURS.strip_suffix(" --queue-bypass").unwrap()])))
+        },
+        Kind::FailMode,
+        true,
+        &["will drop", "when_down = \"accept\""],
+    ),
+    (
+        |_, c| c.queue.when_over = FailMode::Drop,
+        Kind::FailMode,
+        true,
+        &["max_rate", "when_over = \"drop\""],
+    ),
+    (
+        |f, _| f.sets.as_mut().unwrap()[0].holds = 90,
+        Kind::SetFull,
+        true,
+        &["90 of 100", "set_size = 200"],
+    ),
+    (
+        |f, _| f.sets.as_mut().unwrap()[0].elements.clear(),
+        Kind::Drift,
+        true,
+        &["1 standing on record missing", "192.0.2.7"],
+    ),
     (|f, _| f.sets.as_mut().unwrap()[0].elements[0].1 = 100, Kind::Drift, true, &["another time"]),
     (|f, _| ledger(f).standings.clear(), Kind::Drift, true, &["not on record"]),
-    (|f, _| f.log.journal = Journal::Takes(RateLimit { burst: 500, every: Duration::from_secs(30) }), Kind::JournalLimit, false, &["500 lines in 30s", "LogRateLimitIntervalSec=0"]),
-    (|f, c| { c.events.to = LogTarget::Syslog; f.log.syslog = Err("gone".into()) }, Kind::LogGone, true, &["/dev/log: gone"]),
-    (|f, _| f.log.json_folder_missing = Some("/var/log/x".into()), Kind::LogGone, true, &["install -d -o portcullis /var/log/x"]),
+    (
+        |f, _| {
+            f.log.journal = Journal::Takes(RateLimit { burst: 500, every: Duration::from_secs(30) })
+        },
+        Kind::JournalLimit,
+        false,
+        &["500 lines in 30s", "LogRateLimitIntervalSec=0"],
+    ),
+    (
+        |f, c| {
+            c.events.to = LogTarget::Syslog;
+            f.log.syslog = Err("gone".into())
+        },
+        Kind::LogGone,
+        true,
+        &["/dev/log: gone"],
+    ),
+    (
+        |f, _| f.log.json_folder_missing = Some("/var/log/x".into()),
+        Kind::LogGone,
+        true,
+        &["install -d -o portcullis /var/log/x"],
+    ),
     (|_, c| c.events.to = LogTarget::Nowhere, Kind::LogGone, false, &["no log at all"]),
     (|f, _| f.clock.synchronised = Some(false), Kind::ClockLoose, false, &["set-ntp"]),
-    (|f, _| ledger(f).standings[0].since = now() + Duration::from_secs(3600), Kind::FromTheFuture, true, &["1 standing", "192.0.2.7"]),
+    (
+        |f, _| ledger(f).standings[0].since = now() + Duration::from_secs(3600),
+        Kind::FromTheFuture,
+        true,
+        &["1 standing", "192.0.2.7"],
+    ),
     (|f, _| f.ledger = Err("cut off".into()), Kind::LedgerUnreadable, true, &["cut off"]),
-    (|f, _| ledger(f).damaged = true, Kind::LedgerDamaged, true, &["/var/lib/portcullis/standings"]),
-    (|f, _| ledger(f).aside = vec!["standings.bad-1".into()], Kind::LedgerDamaged, false, &["standings.bad-1"]),
-    (|f, _| ledger(f).unwritable = Some("the disk is full".into()), Kind::LedgerUnwritable, true, &["disk is full"]),
+    (
+        |f, _| ledger(f).damaged = true,
+        Kind::LedgerDamaged,
+        true,
+        &["/var/lib/portcullis/standings"],
+    ),
+    (
+        |f, _| ledger(f).aside = vec!["standings.bad-1".into()],
+        Kind::LedgerDamaged,
+        false,
+        &["standings.bad-1"],
+    ),
+    (
+        |f, _| ledger(f).unwritable = Some("the disk is full".into()),
+        Kind::LedgerUnwritable,
+        true,
+        &["disk is full"],
+    ),
     (|f, _| f.forwards = true, Kind::Unprotected, false, &["protect"]),
     (|f, _| f.proof = Some(Err("no namespaces".into())), Kind::Unproven, true, &["no namespaces"]),
-    (|f, _| f.proof = Some(Ok(vec![Proof { claim: "a ban blocks".into(), holds: false, seen: "let in".into() }])), Kind::Disproved, true, &["a ban blocks: let in"]),
+    (
+        |f, _| {
+            f.proof = Some(Ok(vec![Proof {
+                claim: "a ban blocks".into(),
+                holds: false,
+                seen: "let in".into(),
+            }]))
+        },
+        Kind::Disproved,
+        true,
+        &["a ban blocks: let in"],
+    ),
 ];
 
 #[test]
