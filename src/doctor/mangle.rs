@@ -42,6 +42,8 @@ pub struct Mangle {
     pub marking: Vec<String>,
     /// Rules behind it.
     pub behind: Vec<String>,
+    /// One of those would do harm if it stood before ours.
+    pub behind_harms: bool,
 }
 
 /// Reads what `iptables-save` prints. `judge` is the mark bit by which our rule chooses.
@@ -64,8 +66,11 @@ pub fn mangle(saved: &str, judge: u32) -> Mangle {
             found.marking.push(words.join(" "));
         }
     }
-    let behind = rules[ours + 1..].iter().filter(|words| concerns(words) && !hands(words));
-    found.behind.extend(behind.map(|words| words.join(" ")));
+    for words in rules[ours + 1..].iter().filter(|words| concerns(words) && !hands(words)) {
+        let effect = effect(words, &chains, judge, &mut HashSet::new(), true);
+        found.behind_harms |= effect.ends || effect.marks;
+        found.behind.push(words.join(" "));
+    }
     found
 }
 
@@ -292,7 +297,10 @@ mod tests {
     #[test]
     fn rules_behind_ours() {
         let behind = ["-A PREROUTING -j TTL", "-A PREROUTING -p udp -j TTL", OURS];
-        assert_eq!(read(&[], &behind).behind, behind[..1]);
+        let seen = read(&[], &behind);
+        assert_eq!((&seen.behind[..], seen.behind_harms), (&[behind[0].to_owned()][..], false));
+        let marks = read(&[], &["-A PREROUTING -j MARK --set-mark 1"]);
+        assert!(marks.behind_harms && marks.marking.is_empty());
     }
 
     #[test]

@@ -25,6 +25,16 @@ fn off(report: &Value) -> Vec<&str> {
     findings.filter(|f| f["off"] == true).filter_map(|f| f["kind"].as_str()).collect()
 }
 
+/// Runs the command with which the first finding is to be mended.
+fn mend(host: &Host, report: &Value) {
+    let remedy = report["findings"][0]["do"].as_str().expect("words");
+    let (_, command) = remedy.split_once("sudo ").expect("a command");
+    let end = [". ", ", "].iter().filter_map(|end| command.find(end)).min();
+    let words: Vec<&str> = command[..end.unwrap_or(command.len())].split(' ').collect();
+    let done = host.command(words[0]).args(&words[1..]).output().expect("it runs");
+    assert!(done.status.success(), "{command}: {}", text(&done));
+}
+
 /// A queue of 64 fits the buffer that an ordinary user gets.
 const POLICY: &str = "[queue]\nlength = 64\n";
 
@@ -104,26 +114,25 @@ in_lab! {
         assert_eq!(world.visit_within(ANNA, 81, HASTE), Visit::Refused);
         let (code, report, output) = doctor(&world.server, &[]);
         assert_eq!((code, off(&report)), (Some(1), vec!["rule-bypassed"; 2]), "{}", text(&output));
-        let remedy = report["findings"][0]["do"].as_str().expect("words").to_owned();
-        let command = remedy.split(": ").nth(1).and_then(|c| c.split(". ").next()).expect("a command");
-        let words: Vec<&str> = command.strip_prefix("sudo ").expect("sudo").split(' ').collect();
-        let done = world.server.command(words[0]).args(&words[1..]).output().expect("it runs");
-        assert!(done.status.success(), "{command}: {}", text(&done));
+        mend(&world.server, &report);
         let (_, report, _) = doctor(&world.server, &[]);
         assert_eq!(off(&report), ["rule-bypassed"], "the other family's is left");
         assert_eq!(world.visit_within(ANNA, 81, HASTE), Visit::TimedOut);
-        for tool in ["ip6tables"] {
-            let rule = ["-t", "mangle", "-D", "PREROUTING", "1"];
-            assert!(world.server.command(tool).args(rule).status().expect("it runs").success());
-        }
+        let rule = ["-t", "mangle", "-D", "PREROUTING", "1"];
+        assert!(world.server.command("ip6tables").args(rule).status().expect("it runs").success());
         iptables(&world.server, "-I PREROUTING -j MARK --set-mark 1");
         let (_, report, _) = doctor(&world.server, &[]);
         assert_eq!(off(&report), ["mark-overwritten"; 2]);
         assert_eq!(world.visit_within(ANNA, 81, HASTE), Visit::Refused, "nothing is judged");
         iptables(&world.server, "-D PREROUTING 1");
-        iptables(&world.server, "-A PREROUTING -p tcp -j MARK --set-mark 1");
+        iptables(&world.server, "-A PREROUTING -p tcp --dport 9 -j DROP");
         let (_, report, _) = doctor(&world.server, &[]);
         assert_eq!(off(&report), ["rule-not-last"; 2]);
+        mend(&world.server, &report);
+        eventually(Duration::from_secs(5), "our rule at the end again", || {
+            let (_, report, output) = doctor(&world.server, &[]);
+            if off(&report) == ["rule-not-last"] { Ok(()) } else { Err(text(&output)) }
+        });
     }
 
     fn fail_modes_policies_and_flushes() {

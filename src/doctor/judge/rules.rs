@@ -139,11 +139,19 @@ fn iptables(found: &Mangle, v6: bool, config: &Config, note: &mut impl FnMut(Fin
             format!(
                 "the gate's rule is not the last of mangle PREROUTING ({family}){more}: {first}"
             ),
-            format!(
-                "take the gate's rule out, and it puts itself at the end: sudo {tool} -t mangle -D \
-                 PREROUTING {}, then: portcullis reload",
-                ours.place
-            ),
+            if found.behind_harms {
+                format!(
+                    "before the gate's rule it would keep packets from the gate. Put it into \
+                     another chain, such as mangle INPUT or FORWARD, and take it out here: {}",
+                    delete(family, "mangle", first)
+                )
+            } else {
+                format!(
+                    "take the gate's rule out, and it puts itself at the end: sudo {tool} -t \
+                     mangle -D PREROUTING {}, then: portcullis reload",
+                    ours.place
+                )
+            },
         ));
     }
 }

@@ -265,6 +265,12 @@ const TABLE: &[(Break, Kind, bool, &[&str])] = &[
         &["inet vpn c"],
     ),
     (
+        |f, _| f.saved[0] = Ok(saved(&[OURS, "-A PREROUTING -j MARK --set-mark 1"])),
+        Kind::RuleNotLast,
+        true,
+        &["another chain", "-D PREROUTING -j MARK --set-mark 1"],
+    ),
+    (
         |f, _| f.saved[0] = Ok(saved(&[OURS, "-A PREROUTING -j TTL --ttl-inc 1"])),
         Kind::RuleNotLast,
         true,
