@@ -134,8 +134,9 @@ mod tests {
             config.mode = Mode::Observe;
         };
         let by_pair = Path::Nft(Spread::ByPair);
-        type Change = fn(&mut Config);
-        let table: [(Change, Path, Option<RangeInclusive<u16>>, Option<FailMode>, FailMode); 6] = [
+        /// What is declared, by which way, and what is read: queues, when down, when over.
+        type Row = (fn(&mut Config), Path, Option<RangeInclusive<u16>>, Option<FailMode>, FailMode);
+        let table: [Row; 6] = [
             (|_| {}, by_pair, Some(7..=7), Some(FailMode::Accept), FailMode::Accept),
             (closed, by_pair, Some(7..=7), Some(FailMode::Drop), FailMode::Drop),
             (several, by_pair, Some(7..=10), Some(FailMode::Accept), FailMode::Accept),
