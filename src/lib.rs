@@ -13,9 +13,10 @@
 //!                     events: counters, log lines          firewall: ledger ─▶ nft sets
 //! ```
 //!
-//! [`packet`], [`anomaly`], [`memory`], [`policy`] and [`audit`] are pure: they never read the clock,
-//! do no I/O and do not log; `now` is an argument. Everything behind the verdict is reached through
-//! bounded channels: a full channel loses the message, never the verdict, and the loss is counted.
+//! [`packet`], [`anomaly`], [`memory`], [`policy`], [`audit`] and [`doctor`] are pure: they never read
+//! the clock, do no I/O and do not log; `now` is an argument. Everything behind the verdict is reached
+//! through bounded channels: a full channel loses the message, never the verdict, and the loss is
+//! counted.
 
 pub mod anomaly;
 pub mod audit;
@@ -23,6 +24,7 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod daemon;
+pub mod doctor;
 pub mod events;
 pub mod firewall;
 pub mod host;

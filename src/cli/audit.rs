@@ -55,7 +55,7 @@ pub fn run(args: &Args) -> ExitCode {
 }
 
 fn look(args: &Args) -> Result<Audit, u8> {
-    let Given { config, from } = given::policy(args.config.as_deref())?;
+    let Given { config, from, .. } = given::policy(args.config.as_deref())?;
     let foreign = |foreign: knock::Foreign| {
         complain(&foreign.to_string());
         USAGE

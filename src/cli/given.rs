@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::asked::complain;
 use crate::config::{self, Config};
@@ -19,6 +19,8 @@ const BAD_CONFIG: u8 = 78;
 pub(super) struct Given {
     pub(super) config: Config,
     pub(super) from: String,
+    /// The files that it was read from; none if it is the built-in one.
+    pub(super) files: Vec<PathBuf>,
 }
 
 /// Reads the policy. What is wrong with it is said, and becomes the exit code; that the installed
@@ -33,13 +35,15 @@ pub(super) fn policy(path: Option<&Path>) -> Result<Given, u8> {
                 _ => format!("{POLICY} may not be read by this user"),
             };
             let from = format!("the built-in policy ({why})");
-            return Ok(Given { config: Config::default(), from });
+            return Ok(Given { config: Config::default(), from, files: Vec::new() });
         }
     };
     match config::load(path) {
-        Ok(loaded) => {
-            Ok(Given { config: loaded.config, from: format!("the policy {}", path.display()) })
-        }
+        Ok(loaded) => Ok(Given {
+            config: loaded.config,
+            from: format!("the policy {}", path.display()),
+            files: loaded.files,
+        }),
         Err(errors) => {
             complain(&errors.to_string());
             Err(if errors.missing { NO_INPUT } else { BAD_CONFIG })

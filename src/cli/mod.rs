@@ -6,7 +6,9 @@ pub mod bans;
 pub mod check;
 pub mod connections;
 pub mod demo;
+pub mod doctor;
 pub mod explain;
+mod found;
 mod given;
 mod layout;
 pub mod reload;
@@ -68,6 +70,8 @@ enum Verb {
     Connections(Ask<connections::Args>),
     /// Hold listening programs and published ports against the port policy
     Audit(audit::Args),
+    /// Is the gate well, and does it stand where it should? What is off, and how to mend it
+    Doctor(doctor::Args),
     /// Judge the connections of captures as the gate would have
     Replay(replay::Args),
     /// Read the log: who was refused, why, when, how often, at which ports
@@ -123,6 +127,7 @@ pub fn main() -> ExitCode {
         Verb::Explain(Ask { args, socket, json }) => explain::run(&args, &socket, json),
         Verb::Connections(Ask { args, socket, json }) => connections::run(&args, &socket, json),
         Verb::Audit(args) => audit::run(&args),
+        Verb::Doctor(args) => doctor::run(&args),
         Verb::Replay(args) => replay::run(&args),
         Verb::Review(args) => review::run(&args),
         Verb::Reload(Ask { args, socket, json }) => reload::run(&args, &socket, json),

@@ -281,6 +281,7 @@ mod tests {
             redirect: "by nft's queue statement".into(),
             started: "2026-09-18T10:12:03Z".parse().unwrap(),
             uptime: Duration::from_secs(274_000),
+            clock_moved: 0.0,
             config: "/etc/portcullis/portcullis.toml".into(),
             config_loaded: "2026-09-18T10:12:03Z".parse().unwrap(),
             queues: vec![QueueRow {
@@ -291,6 +292,7 @@ mod tests {
                 received: 1_234_567,
                 lost: 0,
             }],
+            when_full: "accept".into(),
             counters: Snapshot {
                 received: 1_234_567,
                 accepted: 1_200_000,

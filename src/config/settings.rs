@@ -29,6 +29,17 @@ pub struct Config {
     pub control: Control,
 }
 
+impl Config {
+    /// What becomes of SYNs that find no room in the queue: `[queue] when_full`, but who only
+    /// observes lets everything pass.
+    pub fn when_full(&self) -> FailMode {
+        match self.mode {
+            Mode::Observe => FailMode::Accept,
+            Mode::Enforce => self.queue.when_full,
+        }
+    }
+}
+
 /// `mode`: does the gate act on its opinions?
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {

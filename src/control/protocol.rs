@@ -169,12 +169,18 @@ pub struct StatusReport {
     /// How long it has been running.
     #[serde(with = "seconds")]
     pub uptime: Duration,
+    /// Seconds by which the clock has been set since the daemon started; negative if it was set back.
+    #[serde(default)]
+    pub clock_moved: f64,
     /// The policy file.
     pub config: String,
     /// When the policy was last read.
     pub config_loaded: Timestamp,
     /// The queues.
     pub queues: Vec<QueueRow>,
+    /// What becomes of packets that find a queue full: `accept` or `drop`; empty if it is not told.
+    #[serde(default)]
+    pub when_full: String,
     /// All counters since the start.
     pub counters: Snapshot,
     /// Over the last ten seconds.

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::{Daemon, lock};
 use crate::anomaly::{self, Detector};
-use crate::config::Mode;
+use crate::config::{FailMode, Mode};
 use crate::control::{
     AnomalyFacts, BanRow, CheckRow, Done, ExplainReport, FindingWord, FirewallFacts, FloodFacts,
     HabitFacts, Latency, MOST_PEERS, MemoryFacts, PeerRow, QueueRow, Refusal, Request, Response,
@@ -78,9 +78,14 @@ impl Daemon {
             redirect: self.redirect.clone(),
             started: timestamp(SystemTime::now() - uptime),
             uptime,
+            clock_moved: self.shared.clock_moved(),
             config: self.path.display().to_string(),
             config_loaded: timestamp(state.loaded),
             queues: queues.collect(),
+            when_full: match state.config.when_full() {
+                FailMode::Accept => "accept".to_owned(),
+                FailMode::Drop => "drop".to_owned(),
+            },
             per_second: state.rates.per_second(now, &counters),
             lines_lost,
             memory: MemoryFacts {

@@ -215,7 +215,7 @@ impl Start<'_> {
         let settings = |number| Settings {
             number,
             length: config.queue.length,
-            fail_open: config.queue.when_full == FailMode::Accept,
+            fail_open: config.when_full() == FailMode::Accept,
             patience: PATIENCE,
         };
         let numbers = (0..config.queue.threads).map(|n| config.queue.number + n);

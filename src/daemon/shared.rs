@@ -24,6 +24,8 @@ pub(super) struct Shared {
     /// Set when the queue threads are to empty their queues and end.
     pub(super) draining: AtomicBool,
     birth: Instant,
+    /// The clock minus the time since boot, in seconds, when the daemon started.
+    clock: f64,
 }
 
 /// What a queue thread needs to know of the configuration.
@@ -65,6 +67,7 @@ impl Shared {
             progress: (0..threads).map(|_| Progress::default()).collect(),
             draining: AtomicBool::new(false),
             birth: Instant::now(),
+            clock: clock(),
         })
     }
 
@@ -79,12 +82,27 @@ impl Shared {
         self.birth
     }
 
+    /// Seconds by which the clock has been set since then. Sleeping machines do not count: their
+    /// time since boot goes on.
+    pub(super) fn clock_moved(&self) -> f64 {
+        clock() - self.clock
+    }
+
     /// The longest that a queue thread has been at one packet.
     pub(super) fn longest_verdict(&self) -> Duration {
         let now = self.now();
         let busy = self.progress.iter().filter_map(Progress::busy_since);
         busy.map(|since| now.since(since)).max().unwrap_or_default()
     }
+}
+
+fn clock() -> f64 {
+    use rustix::time::{ClockId, clock_gettime};
+    let seconds = |id| {
+        let time = clock_gettime(id);
+        time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+    };
+    seconds(ClockId::Realtime) - seconds(ClockId::Boottime)
 }
 
 /// The bounds of memory that a configuration asks for.

@@ -13,11 +13,13 @@
 mod budget;
 mod child;
 mod entry;
+mod inspect;
 mod kernel;
 mod kernel_rate;
 mod latency;
 mod ledger;
 mod lifecycle;
+mod live;
 mod lock;
 mod names;
 mod nft;
@@ -38,13 +40,17 @@ mod worker;
 
 pub use child::ToolError;
 pub use entry::{By, Entry, Whom};
+pub use inspect::{
+    LiveSet, kernel_takes_queue, list_ruleset, live_sets, save_iptables, set_of, tool_version,
+};
 pub use ledger::{Change, Ledger, Rules, Spared, as_counted};
 pub use lifecycle::{Firewall, OrderError, StartError};
+pub use live::{LiveTable, live_table};
 pub use lock::{Lock, LockError};
 pub use names::{COUNTERS, TABLE};
 pub use orders::{Counters, Gone, Offence, Opened, Order, Orders, Told};
 pub use published::{Published, PublishedPorts, published_ports};
 pub use redirect::{RedirectError, iptables_commands};
 pub use ruleset::{Marks, Path, Ruleset, Spread, Stage, ruleset};
-pub use store::{Line, Loaded, Store, StoreError};
+pub use store::{Line, Loaded, Peek, Store, StoreError, peek};
 pub use unload::unload;

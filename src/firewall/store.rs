@@ -169,6 +169,31 @@ fn decode_all(bytes: &[u8]) -> (Vec<Line>, usize) {
     (lines, good)
 }
 
+/// What stands in the file of a state folder, for whoever only looks: nothing is repaired.
+///
+/// # Errors
+/// The file is there, but cannot be read.
+pub fn peek(folder: &Path) -> io::Result<Peek> {
+    let bytes = match std::fs::read(folder.join("standings")) {
+        Ok(bytes) => bytes,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(e) => return Err(e),
+    };
+    let (lines, good) = decode_all(&bytes);
+    // A daemon may be writing the last line at this moment.
+    let whole = good == bytes.len() || !bytes[good..].contains(&b'\n');
+    Ok(Peek { lines, whole })
+}
+
+/// A ledger that was only looked at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Peek {
+    /// The lines up to the first that is damaged; the last about the same counts.
+    pub lines: Vec<Line>,
+    /// No line is damaged.
+    pub whole: bool,
+}
+
 impl Store {
     /// Opens the file and reads it. `now` names the copy of an unreadable file.
     pub fn open(folder: &Path, now: SystemTime) -> Result<(Self, Loaded), StoreError> {

@@ -18,10 +18,10 @@ pub struct Visit {
 impl Visit {
     /// So long it has to be content with one service, in seconds.
     pub const LASTS: u32 = 30;
-    /// Whoever knocks so often is let in even so: some seven seconds after the first time (RFC 6298,
-    /// 2.5: each wait is twice the last). A scan can hardly wait that long for every port; and
-    /// somebody in whose name a forger visits another service is not kept out for ever.
-    pub const PERSISTS: u8 = 3;
+    /// Whoever repeats its SYN so often is let in even so: 15 seconds after the first time (RFC 6298,
+    /// 2.5: each wait is twice the last). nmap waits ten for a port at most; and somebody in whose
+    /// name a forger visits another service is not kept out for ever.
+    pub const PERSISTS: u8 = 4;
 
     /// May it visit `target` now? If so, that is where it is.
     #[inline]

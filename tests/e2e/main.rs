@@ -11,6 +11,7 @@ mod stage;
 mod admitting;
 mod crowds;
 mod demo;
+mod doctor;
 mod dying;
 mod flooding;
 mod forged;

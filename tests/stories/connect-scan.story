@@ -18,8 +18,9 @@
 4s     203.0.113.7 > 198.51.100.2:443 suspect    -> drop standing
 5s     203.0.113.7 > 198.51.100.2:443 suspect again -> drop standing
 # Who knocks and knocks is let in.
-8s     203.0.113.7 > 198.51.100.2:443 suspect again -> drop standing
-12s    203.0.113.7 > 198.51.100.2:443 suspect again -> accept
+7s     203.0.113.7 > 198.51.100.2:443 suspect again -> drop standing
+11s    203.0.113.7 > 198.51.100.2:443 suspect again -> drop standing
+19s    203.0.113.7 > 198.51.100.2:443 suspect again -> accept
 # Half a minute later it may go on to the next.
 40s    203.0.113.7 > 198.51.100.2:443 suspect    -> drop standing
 41s    203.0.113.7 > 198.51.100.2:443 suspect again -> accept

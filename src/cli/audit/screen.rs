@@ -1,6 +1,7 @@
 //! An audit as text of 80 columns.
 
 use super::{Audit, DoorRow};
+use crate::cli::found::{found, verdict};
 use crate::cli::layout::{Align, Table, clean, wrap};
 
 /// Everything: the doors, what is off, what is good to know, what could not be seen.
@@ -8,20 +9,12 @@ pub(super) fn screen(audit: &Audit) -> String {
     let mut text = table(&audit.doors);
     for off in [true, false] {
         for finding in audit.findings.iter().filter(|finding| finding.off == off) {
-            text.push('\n');
-            text += &wrap(if off { "OFF   " } else { "note  " }, &finding.what);
-            text += &wrap("      why: ", finding.why);
-            text += &wrap("      do:  ", &finding.todo);
+            text += &found(off, &finding.what, finding.why, &finding.todo);
         }
     }
     text.push('\n');
     let count = audit.findings.iter().filter(|finding| finding.off).count();
-    let verdict = match count {
-        0 => "nothing is off".to_owned(),
-        1 => "1 thing is off".to_owned(),
-        n => format!("{n} things are off"),
-    };
-    text += &wrap("", &format!("Judged by {}: {verdict}.", audit.policy));
+    text += &verdict(&audit.policy, count);
     if !audit.doors.is_empty() && audit.doors.iter().all(|door| door.found.is_none()) {
         text += "To hear what really answers: portcullis audit --probe\n";
     }

@@ -124,3 +124,23 @@ fn compacting_keeps_the_last_of_each() {
     assert_eq!(reload(folder.path()).lines, [Line::Is(new), other]);
     assert!(!folder.path().join("standings.new").exists());
 }
+
+#[test]
+fn whoever_only_looks_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(peek(folder.path()).unwrap(), Peek { lines: vec![], whole: true });
+    let (mut store, _) = Store::open(folder.path(), UNIX_EPOCH).unwrap();
+    let lines: Vec<Line> = (1..4).map(|n| Line::Is(entry(n, Standing::Banned, "w"))).collect();
+    store.append(&lines).unwrap();
+    assert_eq!(peek(folder.path()).unwrap(), Peek { lines: lines.clone(), whole: true });
+    let path = folder.path().join("standings");
+    let good = std::fs::read(&path).unwrap();
+    // A last line without its end is being written; a wrong one with its end is damage.
+    for (more, whole) in [(&b"0123"[..], true), (b"0123\n", false), (b"0123\n4", false)] {
+        let bytes = [&good[..], more].concat();
+        std::fs::write(&path, &bytes).unwrap();
+        assert_eq!(peek(folder.path()).unwrap(), Peek { lines: lines.clone(), whole });
+        assert_eq!(std::fs::read(&path).unwrap(), bytes, "nothing is repaired");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}

@@ -7,7 +7,7 @@
 //! A scanner that connects has the same stack, so its SYNs come back as well. But it goes from
 //! service to service, and whoever comes for one service is proven when that answers. So until
 //! then the first is free, and the second costs a second once; and for a suspect, or who tried in
-//! vain twice, it is one service at a time, or a matter of knocking thrice.
+//! vain twice, it is one service at a time, or a matter of patience.
 
 use super::{Case, Check};
 use crate::memory::{Target, Visit};

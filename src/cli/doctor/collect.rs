@@ -1,0 +1,136 @@
+//! Looks at this machine. What cannot be seen becomes a reason, never a failure.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use super::records;
+use crate::cli::given::{self, Given};
+use crate::control::{AskError, Request, Response, ask_within};
+use crate::doctor::{Clock, Daemon, Facts, Holder, Seen, Tools, holders, port_sockets};
+use crate::firewall::{
+    ToolError, kernel_takes_queue, list_ruleset, live_sets, save_iptables, tool_version,
+};
+use crate::host::{self, Program};
+
+/// How long the daemon may take: an answer that comes later is a finding.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Everything that there is to see, and the policy it is to be held against.
+pub(super) fn collect(config: Option<&Path>, socket: Option<&Path>) -> Result<(Facts, Given), u8> {
+    let mut given = given::policy(config)?;
+    let socket = socket.unwrap_or(&given.config.control.socket).to_owned();
+    let daemon = daemon(&socket);
+    if config.is_none()
+        && let Some(status) = daemon.status()
+        && let path = Path::new(&status.config)
+        && fs::File::open(path).is_ok()
+    {
+        // The running gate knows best by which policy it runs.
+        given = given::policy(Some(path))?;
+    }
+    given.config.control.socket.clone_from(&socket);
+    let config = &given.config;
+
+    let root = rustix::process::geteuid().is_root();
+    let listing = list_ruleset().map_err(|error| reason(&error, root));
+    let saved = [false, true].map(|v6| match save_iptables(v6) {
+        // Whoever has no iptables has no rules of it.
+        Err(ToolError::Missing { .. }) => Ok(String::new()),
+        saved => saved.map_err(|error| reason(&error, root)),
+    });
+    // A kernel that shows nothing refuses everything: that would not be its word.
+    let queue_statement = listing
+        .as_ref()
+        .map_err(Clone::clone)
+        .and_then(|_| kernel_takes_queue(config).map_err(|error| reason(&error, root)));
+    let sets = listing
+        .as_ref()
+        .map_err(Clone::clone)
+        .and_then(|listing| live_sets(listing).map_err(|error| reason(&error, root)));
+    let changed = |path: &std::path::PathBuf| fs::metadata(path).ok()?.modified().ok();
+    let iptables = tool_version("iptables").map_err(|error| error.to_string());
+    let modern = iptables.as_ref().is_ok_and(|version| version.contains("nf_tables"));
+    let legacy = ["ip_tables_names", "ip6_tables_names"];
+    let legacy = legacy.iter().any(|name| !read(&format!("/proc/self/net/{name}")).is_empty());
+    let facts = Facts {
+        kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
+        tools: Tools {
+            nft: tool_version("nft").map_err(|error| error.to_string()),
+            iptables,
+            ip6tables: tool_version("ip6tables").map_err(|error| error.to_string()),
+        },
+        ipv6: Path::new("/proc/self/net/if_inet6").exists(),
+        forwards: ["net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"]
+            .iter()
+            .any(|name| read(&format!("/proc/sys/{name}")).trim() == "1"),
+        queues: Path::new(QUEUES).exists(),
+        queue_statement,
+        holders: queue_holders(),
+        listing,
+        saved,
+        legacy_rules: modern && legacy,
+        sets,
+        // After the sets: what was made meanwhile is too young to be missed.
+        ledger: records::ledger(&daemon, &socket, &config.bans.state_dir),
+        policy_changed: given.files.iter().filter_map(changed).max(),
+        log: records::log(config),
+        clock: Clock { now: SystemTime::now(), synchronised: records::synchronised() },
+        daemon,
+        proof: None,
+    };
+    Ok((facts, given))
+}
+
+const QUEUES: &str = "/proc/self/net/netfilter/nfnetlink_queue";
+
+pub(super) fn read(path: &str) -> String {
+    fs::read_to_string(path).unwrap_or_default()
+}
+
+/// Why a tool did not answer, short.
+fn reason(error: &ToolError, root: bool) -> String {
+    match error {
+        ToolError::Refused { .. } if !root => "nft and iptables answer root only".to_owned(),
+        error => error.to_string(),
+    }
+}
+
+fn daemon(socket: &Path) -> Daemon {
+    match ask_within(socket, &Request::Status, PATIENCE) {
+        Ok(Response::Status(status)) => Daemon::Runs(status),
+        Ok(Response::Error(refusal)) => Daemon::Silent(refusal.lines.join(" ")),
+        Ok(_) => Daemon::Silent("it answered another question".to_owned()),
+        Err(AskError::NotRunning(_)) => Daemon::Absent,
+        Err(AskError::NotAllowed(_)) => {
+            Daemon::Closed("the gate answers root and the members of [control] group only".into())
+        }
+        Err(error) => Daemon::Silent(error.to_string().lines().next().unwrap_or("").to_owned()),
+    }
+}
+
+/// The queues' listeners: ports from one table, their sockets from another, and the programs that
+/// have those open.
+fn queue_holders() -> Seen<Vec<Holder>> {
+    let table = match fs::read_to_string(QUEUES) {
+        Ok(table) => table,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(_) => return Err("the kernel shows its queues to root only".to_owned()),
+    };
+    let mut found = holders(&table);
+    let sockets = port_sockets(&read("/proc/self/net/netlink"));
+    let inode = |port: u32| sockets.iter().find(|(own, _)| *own == port).map(|(_, inode)| *inode);
+    let wanted = found.iter().filter_map(|holder| inode(holder.port)).collect();
+    let programs = host::programs(&wanted);
+    for holder in &mut found {
+        let known = inode(holder.port).and_then(|inode| programs.get(&inode).cloned());
+        holder.program = known.or_else(|| by_number(holder.port));
+    }
+    Ok(found)
+}
+
+/// A program's first netlink port is its process id.
+fn by_number(port: u32) -> Option<Program> {
+    let name = fs::read_to_string(format!("/proc/{port}/comm")).ok()?;
+    Some(Program { pid: port, name: name.trim().to_owned() })
+}

@@ -1,0 +1,125 @@
+//! The daemon: does it run, does it act, by which policy?
+
+use std::time::Duration;
+
+use super::many;
+use crate::config::{Config, FailMode, Mode};
+use crate::doctor::facts::{Daemon, Facts, moment};
+use crate::doctor::finding::{Finding, FindingKind};
+
+/// Two clocks may differ by so much without anything being wrong: file times are coarse.
+const SAME: Duration = Duration::from_secs(1);
+/// Of a jump of the clock, only more than this is worth a word.
+const JUMP: f64 = 5.0;
+
+pub(super) fn look(facts: &Facts, config: &Config, note: &mut impl FnMut(Finding)) {
+    match &facts.daemon {
+        Daemon::Runs(_) | Daemon::Closed(_) => {}
+        Daemon::Absent => {
+            let then = match config.guard.when_down {
+                FailMode::Accept => "new connections pass unjudged",
+                FailMode::Drop => "new connections are dropped if the gate's rule is still there",
+            };
+            note(Finding::off(
+                FindingKind::NotRunning,
+                format!(
+                    "the gate is not running (nobody answers at {}): {then}",
+                    config.control.socket.display()
+                ),
+                "sudo systemctl start portcullis; if it ends again: journalctl -u portcullis -e",
+            ));
+        }
+        Daemon::Silent(why) => note(Finding::off(
+            FindingKind::Silent,
+            format!("the gate does not answer as it should: {why}"),
+            "journalctl -u portcullis -e, then: sudo systemctl restart portcullis",
+        )),
+    }
+    if config.mode == Mode::Observe {
+        note(Finding::note(
+            FindingKind::Observing,
+            "the policy says mode = \"observe\": nothing is dropped",
+            "when you have seen enough: mode = \"enforce\", then: portcullis reload",
+        ));
+    }
+    let Some(status) = facts.daemon.status() else { return };
+    if policy_is_newer(facts) {
+        note(Finding::off(
+            FindingKind::PolicyChanged,
+            format!("{} was changed after the gate read it", status.config),
+            "portcullis reload (portcullis check finds mistakes first)",
+        ));
+    }
+    if status.clock_moved.abs() > JUMP {
+        let seconds = Duration::from_secs_f64(status.clock_moved.abs().min(1e9).round());
+        let (direction, then) = if status.clock_moved > 0.0 {
+            ("forward", "on record they have ended that much too early")
+        } else {
+            ("back", "on record they last that much too long")
+        };
+        note(Finding::off(
+            FindingKind::ClockMoved,
+            format!(
+                "the clock was set {direction} by {} while the gate ran; bans made before: {then}",
+                crate::events::Span(seconds)
+            ),
+            "portcullis bans list; correct what is wrong with portcullis bans remove ADDRESS and \
+             portcullis bans add ADDRESS --for 1h",
+        ));
+    }
+    firewall(status, note);
+}
+
+/// Was the policy changed after the gate read it?
+pub(super) fn policy_is_newer(facts: &Facts) -> bool {
+    let read = facts.daemon.status().map(|status| moment(status.config_loaded) + SAME);
+    facts.policy_changed.zip(read).is_some_and(|(changed, read)| changed > read)
+}
+
+/// What the daemon says of its own losses and its table.
+fn firewall(status: &crate::control::protocol::StatusReport, note: &mut impl FnMut(Finding)) {
+    let told = &status.firewall;
+    if !told.healthy && !told.text.is_empty() {
+        note(Finding::off(
+            FindingKind::TableTrouble,
+            format!("the gate reports trouble with its kernel table: {}", told.text),
+            "if that does not help: journalctl -u portcullis -e",
+        ));
+    }
+    if told.repaired > 0 {
+        note(Finding::note(
+            FindingKind::Rebuilt,
+            format!(
+                "the gate had to rebuild its table {}, because somebody removed or changed it",
+                if told.repaired == 1 { "once".into() } else { many(told.repaired, "time") }
+            ),
+            "who it was: journalctl -u portcullis -g table. A line flush ruleset in \
+             /etc/nftables.conf does that at each reload of nftables; let it flush its own tables \
+             only",
+        ));
+    }
+    let counters = &status.counters;
+    let untold = [
+        (counters.events_lost, "event"),
+        (counters.orders_lost, "change of standing"),
+        (status.lines_lost, "log line"),
+    ];
+    let untold: Vec<String> = untold
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| match *what {
+            "change of standing" if *count > 1 => {
+                format!("{} changes of standing", crate::events::Grouped(*count))
+            }
+            what => many(*count, what),
+        })
+        .collect();
+    if !untold.is_empty() {
+        note(Finding::off(
+            FindingKind::Untold,
+            format!("lost since the gate started: {}", untold.join(", ")),
+            "look for what is slow, the log's reader or the disk: portcullis status, \
+             journalctl -u portcullis -e",
+        ));
+    }
+}
