@@ -27,6 +27,7 @@ pub mod firewall;
 pub mod host;
 pub mod lab;
 pub mod memory;
+pub mod metrics;
 pub mod packet;
 pub mod policy;
 pub mod queue;

@@ -1,6 +1,7 @@
 //! The checked configuration. One struct per table of the policy file; `Default` is what the
 //! file's absence means, and `config/portcullis.toml` documents each key with its reason.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -25,6 +26,8 @@ pub struct Config {
     pub bans: Bans,
     /// `[events]`
     pub events: Events,
+    /// `[metrics]`
+    pub metrics: Metrics,
     /// `[control]`
     pub control: Control,
 }
@@ -201,6 +204,20 @@ pub enum Facility {
     Local7,
 }
 
+/// `[metrics]`: numbers for Prometheus and its kin.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Metrics {
+    /// Where they are served over HTTP (`listen`). Of this host only, unless `remote` says
+    /// otherwise.
+    pub listen: Option<SocketAddr>,
+    /// Other machines may ask too (`remote`).
+    pub remote: bool,
+    /// A file that they are written to, for node_exporter (`textfile`)…
+    pub textfile: Option<PathBuf>,
+    /// …this often (`every`).
+    pub every: Duration,
+}
+
 /// `[control]`: the socket that the command line talks to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Control {
@@ -269,6 +286,12 @@ impl Default for Events {
             lines: 3,
             every: Duration::from_secs(10),
         }
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self { listen: None, remote: false, textfile: None, every: Duration::from_secs(15) }
     }
 }
 

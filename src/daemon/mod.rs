@@ -7,6 +7,7 @@
 //!  events    lines and JSON
 //!  ticker    which ports listen, the watchdog, rates, floods
 //!  control   the socket that the command line talks to
+//!  metrics   numbers over HTTP, if the policy wants them; another one for the file
 //! ```
 //!
 //! Start: the state folder and the queues first (no other gate is in the way), then ledger and
@@ -19,6 +20,7 @@ mod floods;
 mod gate;
 mod listening;
 mod manager;
+mod measures;
 mod reload;
 mod shared;
 mod ticker;
@@ -42,6 +44,8 @@ use thiserror::Error;
 use self::gate::Gate;
 use self::listening::Listening;
 use self::manager::notify;
+use self::measures::Measures;
+use self::reload::Reloaded;
 use self::shared::Shared;
 use crate::config::{Config, ConfigErrors, FailMode, Loaded, Mode};
 use crate::control;
@@ -112,6 +116,7 @@ struct Daemon {
     state: Mutex<State>,
     /// Held from reading a policy until it is in force: the one that was read last counts.
     reloading: Mutex<()>,
+    reloads: Reloaded,
     orders: Orders,
     teller: Teller,
     events: Mutex<Option<Events>>,
@@ -185,6 +190,7 @@ struct Running {
     broken: Receiver<Failure>,
     control: control::Server,
     ticker: ticker::Ticker,
+    measures: Measures,
 }
 
 impl Start<'_> {
@@ -249,6 +255,7 @@ impl Start<'_> {
                 rates: Rates::default(),
             }),
             reloading: Mutex::new(()),
+            reloads: Reloaded::default(),
             orders: firewall.orders(),
             teller: self.teller.clone(),
             events: Mutex::new(None),
@@ -257,7 +264,8 @@ impl Start<'_> {
         });
         match attendants(&daemon, &config) {
             Ok((control, ticker)) => {
-                Ok((daemon, Running { firewall, gates, broken, control, ticker }))
+                let measures = Measures::start(&daemon, &config);
+                Ok((daemon, Running { firewall, gates, broken, control, ticker, measures }))
             }
             Err(failure) => {
                 // Nobody will listen to the queues. If this fails too, the rules' bypass is left.
@@ -303,8 +311,9 @@ fn attendants(
 impl Running {
     /// Ends everything in order: no more packets, empty queues, then the rest.
     fn stop(self, daemon: &Daemon) -> Result<(), Failure> {
-        let Running { firewall, gates, broken, control, ticker } = self;
+        let Running { firewall, gates, broken, control, ticker, measures } = self;
         control.stop();
+        measures.stop();
         ticker.stop();
         let closed = firewall.close();
         daemon.shared.draining.store(true, Relaxed);

@@ -38,6 +38,7 @@ mod worker;
 
 pub use child::ToolError;
 pub use entry::{By, Entry, Whom};
+pub use latency::Spans;
 pub use ledger::{Change, Ledger, Rules, Spared, as_counted};
 pub use lifecycle::{Firewall, OrderError, StartError};
 pub use lock::{Lock, LockError};

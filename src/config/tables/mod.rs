@@ -5,6 +5,7 @@ mod bans;
 mod events;
 mod guard;
 mod lists;
+mod metrics;
 mod ports;
 mod rate;
 mod science;
@@ -50,6 +51,7 @@ pub(super) fn read(top: &mut Section<'_, '_>) -> Reading {
     let rate = top.table("rate", rate::rates);
     let (bans, offences) = top.table("bans", bans::bans);
     let events = top.table("events", events::events);
+    let metrics = top.table("metrics", metrics::metrics);
     let control = top.table("control", events::control);
     let policy = Policy {
         allowlist: allowlist.into(),
@@ -62,7 +64,7 @@ pub(super) fn read(top: &mut Section<'_, '_>) -> Reading {
         rate,
         offences,
     };
-    let config = Config { mode, guard, queue, memory, policy, bans, events, control };
+    let config = Config { mode, guard, queue, memory, policy, bans, events, metrics, control };
     Reading { config, files: denied.files, bad_lines: denied.bad_lines }
 }
 
