@@ -28,7 +28,7 @@ impl Facts {
         page.seconds("start_time", "When the gate started, in Unix time", unix(*started))?;
         page.seconds("uptime", "How long the gate has been running", uptime.as_secs_f64())?;
         page.gauge("enforcing", "1 if the gate drops what it refuses, 0 if it only observes")?
-            .value(f64::from(*enforcing))?;
+            .value(u32::from(*enforcing))?;
         page.seconds(
             "policy_time",
             "When the policy in force was read, in Unix time",
@@ -51,9 +51,9 @@ impl Facts {
         memory(&self.memory, page)?;
         floods(&self.floods, page)?;
         page.gauge("standings_limit", "The most standings there can be ([guard] set_size)")?
-            .value(self.standings_limit as f64)?;
+            .value(self.standings_limit)?;
         page.gauge("firewall_answers", "0 while nft keeps the firewall thread waiting")?
-            .value(f64::from(self.firewall.is_some()))?;
+            .value(u32::from(self.firewall.is_some()))?;
         self.firewall.as_ref().map_or(Ok(()), |counters| firewall(counters, page))
     }
 }
@@ -118,15 +118,12 @@ fn memory(memory: &MemoryFacts, page: &mut Page<'_>) -> fmt::Result {
 
 fn floods(floods: &[FloodFacts], page: &mut Page<'_>) -> fmt::Result {
     let kinds = [FloodKind::Forged, FloodKind::Busy].map(FloodKind::word);
-    let sum = |of: fn(&FloodFacts) -> f64| {
-        kinds.map(|kind| {
-            (kind, floods.iter().filter(|flood| flood.kind == kind).map(of).sum::<f64>())
-        })
-    };
+    let of = |kind: &'static str| floods.iter().filter(move |flood| flood.kind == kind);
+    let lasting = kinds.map(|kind| (kind, of(kind).count() as u64));
+    let rates = kinds.map(|kind| (kind, of(kind).fold(0.0, |sum, flood| sum + flood.per_second)));
     page.gauge("floods", "Floods of SYNs that last; while one is forged nobody earns a standing")?
-        .each("kind", sum(|_| 1.0))?;
-    page.gauge("flood_rate", "SYNs a second of the floods that last")?
-        .each("kind", sum(|flood| flood.per_second.into()))
+        .each("kind", lasting)?;
+    page.gauge("flood_rate", "SYNs a second of the floods that last")?.each("kind", rates)
 }
 
 fn firewall(counters: &firewall::Counters, page: &mut Page<'_>) -> fmt::Result {
@@ -137,9 +134,9 @@ fn firewall(counters: &firewall::Counters, page: &mut Page<'_>) -> fmt::Result {
     page.counter("kernel_packets", "Packets that the kernel's own rules dealt with, by rule")?
         .each("rule", named)?;
     page.gauge("redirect_up", "1 if the kernel hands packets to the queue")?
-        .value(f64::from(path.is_some()))?;
+        .value(u32::from(path.is_some()))?;
     page.gauge("firewall_in_step", "1 if the kernel holds what the ledger says")?
-        .value(f64::from(*in_step))?;
+        .value(u32::from(*in_step))?;
     page.counter("table_repairs", "How often somebody else's change of the table was repaired")?
         .value(*repairs)?;
     page.counter("table_errors", "How often the kernel did not take a change of the table")?
@@ -150,7 +147,7 @@ fn firewall(counters: &firewall::Counters, page: &mut Page<'_>) -> fmt::Result {
     let standings = [Standing::Suspect, Standing::Banned].into_iter().flat_map(|standing| {
         words().map(move |reason| {
             let count = reasons.get(&(standing, reason)).copied().unwrap_or_default();
-            ([("standing", standing.word()), ("reason", reason)], count as f64)
+            ([("standing", standing.word()), ("reason", reason)], count)
         })
     });
     page.gauge("standings", "Sources that have a standing, by what they are and why")?

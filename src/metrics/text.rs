@@ -116,7 +116,7 @@ impl Counters<'_> {
 
 impl Gauges<'_> {
     /// The only value.
-    pub(super) fn value(mut self, value: f64) -> fmt::Result {
+    pub(super) fn value(mut self, value: impl EncodeGaugeValue) -> fmt::Result {
         self.0.encode_gauge(&value)
     }
 

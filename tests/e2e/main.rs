@@ -20,6 +20,7 @@ mod lab;
 mod life;
 mod looking;
 mod mending;
+mod numbers;
 mod pausing;
 mod queues;
 mod refusing;
