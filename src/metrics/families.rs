@@ -158,10 +158,10 @@ fn firewall(counters: &firewall::Counters, page: &mut Page<'_>) -> fmt::Result {
 }
 
 /// The counts of all these names, and of any other that was counted.
-fn every<'a>(
+fn every(
     names: impl Iterator<Item = &'static str>,
-    counted: &'a BTreeMap<String, u64>,
-) -> Vec<(&'a str, u64)> {
+    counted: &BTreeMap<String, u64>,
+) -> Vec<(&str, u64)> {
     let mut all: Vec<(&str, u64)> =
         names.map(|name| (name, counted.get(name).copied().unwrap_or_default())).collect();
     let known = all.len();
