@@ -110,7 +110,9 @@ mod tests {
         let missing = folder.path().join("missing");
         let path = missing.join("a.prom");
         let (sender, told) = channel();
-        let tell = move |error: Option<&io::Error>| drop(sender.send(error.map(|e| e.kind())));
+        let tell = move |error: Option<&io::Error>| {
+            let _ = sender.send(error.map(io::Error::kind));
+        };
         let recent = Arc::new(Recent::new(sample::facts));
         let every = Duration::from_millis(5);
         let textfile = Textfile::start(path.clone(), every, recent, tell).unwrap();
