@@ -18,6 +18,7 @@
 //! channels: a full channel loses the message, never the verdict, and the loss is counted.
 
 pub mod audit;
+pub mod capture;
 pub mod cli;
 pub mod config;
 pub mod control;

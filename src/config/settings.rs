@@ -28,6 +28,8 @@ pub struct Config {
     pub events: Events,
     /// `[metrics]`
     pub metrics: Metrics,
+    /// `[capture]`
+    pub capture: Capture,
     /// `[control]`
     pub control: Control,
 }
@@ -218,6 +220,19 @@ pub struct Metrics {
     pub every: Duration,
 }
 
+/// `[capture]`: refused packets in files.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Capture {
+    /// The folder that they are written to (`dir`); none are without one.
+    pub dir: Option<PathBuf>,
+    /// Bytes at which another file is begun (`max_size`).
+    pub max_size: u64,
+    /// The most files that are kept (`files`).
+    pub files: u32,
+    /// The most packets that are written (`rate`); `None` is `"unlimited"`.
+    pub rate: Option<Rate>,
+}
+
 /// `[control]`: the socket that the command line talks to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Control {
@@ -292,6 +307,13 @@ impl Default for Events {
 impl Default for Metrics {
     fn default() -> Self {
         Self { listen: None, remote: false, textfile: None, every: Duration::from_secs(15) }
+    }
+}
+
+impl Default for Capture {
+    fn default() -> Self {
+        let rate = Rate { count: 100, per: Duration::from_secs(1), burst: 100 };
+        Self { dir: None, max_size: 16_000_000, files: 4, rate: Some(rate) }
     }
 }
 

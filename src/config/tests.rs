@@ -55,6 +55,7 @@ fn an_empty_policy_is_the_default() {
 fn ranges_in_the_manual_are_the_readers() {
     for (table, key, least, most) in [
         ("bans", "after", 1, 1000),
+        ("capture", "files", 1, 100),
         ("guard", "mark_bit", 0, 29),
         ("guard", "set_size", 1024, 16_777_216),
         ("queue", "threads", 1, 64),

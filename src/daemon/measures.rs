@@ -11,7 +11,7 @@ use super::{Daemon, lock};
 use crate::config::{Config, Mode};
 use crate::events::Level;
 use crate::firewall::{Counters, Order};
-use crate::metrics::{Facts, Recent, Reloads, Server, Textfile};
+use crate::metrics::{Captured, Facts, Recent, Reloads, Server, Textfile};
 
 /// How long the firewall's thread has for its part. Prometheus itself waits for ten seconds.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -143,6 +143,11 @@ impl Daemon {
             memory: self.memory_facts(&state.config),
             floods: self.floods(self.shared.now()),
             lines_lost,
+            captured: Captured {
+                written: self.captured.written.get(),
+                passed_over: self.captured.passed_over.get(),
+                lost: self.captured.lost.get(),
+            },
             firewall,
             standings_limit: state.config.guard.set_size.into(),
         }

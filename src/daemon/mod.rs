@@ -7,6 +7,7 @@
 //!  events    lines and JSON
 //!  ticker    which ports listen, the watchdog, rates, floods
 //!  control   the socket that the command line talks to
+//!  capture   refused packets in files, if the policy wants them
 //!  metrics   numbers over HTTP, if the policy wants them; another one for the file
 //! ```
 //!
@@ -47,6 +48,7 @@ use self::manager::notify;
 use self::measures::Measures;
 use self::reload::Reloaded;
 use self::shared::Shared;
+use crate::capture::{self, Capture, Taker};
 use crate::config::{Config, ConfigErrors, FailMode, Loaded, Mode};
 use crate::control;
 use crate::events::{Event, Events, Level, Notice, Rates, Teller};
@@ -117,6 +119,7 @@ struct Daemon {
     /// Held from reading a policy until it is in force: the one that was read last counts.
     reloading: Mutex<()>,
     reloads: Reloaded,
+    captured: Arc<capture::Tally>,
     orders: Orders,
     teller: Teller,
     events: Mutex<Option<Events>>,
@@ -191,6 +194,7 @@ struct Running {
     control: control::Server,
     ticker: ticker::Ticker,
     measures: Measures,
+    capture: Option<Capture>,
 }
 
 impl Start<'_> {
@@ -229,6 +233,8 @@ impl Start<'_> {
                 }
             })?;
 
+        let captured = Arc::default();
+        let capture = self.capture(&captured)?;
         let (report, broken) = channel();
         let mut gates = Vec::new();
         for (index, queue) in queues.into_iter().enumerate() {
@@ -238,6 +244,7 @@ impl Start<'_> {
                 shared: Arc::clone(&shared),
                 teller: self.teller.clone(),
                 orders: firewall.orders(),
+                taker: capture.as_ref().map(|(taker, _)| Taker::clone(taker)),
             };
             gates.push(self.queue_thread(gate, report.clone())?);
         }
@@ -256,6 +263,7 @@ impl Start<'_> {
             }),
             reloading: Mutex::new(()),
             reloads: Reloaded::default(),
+            captured,
             orders: firewall.orders(),
             teller: self.teller.clone(),
             events: Mutex::new(None),
@@ -265,7 +273,10 @@ impl Start<'_> {
         match attendants(&daemon, &config) {
             Ok((control, ticker)) => {
                 let measures = Measures::start(&daemon, &config);
-                Ok((daemon, Running { firewall, gates, broken, control, ticker, measures }))
+                let capture = capture.map(|(_, capture)| capture);
+                let running =
+                    Running { firewall, gates, broken, control, ticker, measures, capture };
+                Ok((daemon, running))
             }
             Err(failure) => {
                 // Nobody will listen to the queues. If this fails too, the rules' bypass is left.
@@ -273,6 +284,25 @@ impl Start<'_> {
                 Err(failure)
             }
         }
+    }
+
+    /// Starts the thread that writes refused packets, if the policy wants them.
+    fn capture(&self, tally: &Arc<capture::Tally>) -> Result<Option<(Taker, Capture)>, Failure> {
+        let config = &self.config.capture;
+        let Some(dir) = config.dir.clone() else { return Ok(None) };
+        let (teller, own) = (self.teller.clone(), dir.clone());
+        let tell = move |error: Option<&io::Error>| {
+            let (level, text) = match error {
+                None => (Level::Notice, "refused packets are captured again".to_owned()),
+                Some(error) => (Level::Warning, uncaptured(&own, error)),
+            };
+            let notice = Notice { at: SystemTime::now(), level, what: "capture", text };
+            // What cannot be told is seen in the metrics.
+            let _ = teller.tell_patiently(Event::Notice(notice));
+        };
+        Capture::start(&dir, config, Arc::clone(tally), tell)
+            .map(Some)
+            .map_err(|error| Failure::System { step: "start a thread", error })
     }
 
     /// Starts a queue thread. If its queue breaks, it says so and wakes the main thread.
@@ -290,6 +320,15 @@ impl Start<'_> {
             })
             .map_err(|error| Failure::System { step: "start a thread", error })
     }
+}
+
+fn uncaptured(dir: &Path, error: &io::Error) -> String {
+    format!(
+        "refused packets are not captured: {} cannot be written to: {error}. The gate itself works. \
+         See that the folder exists and that the daemon's user may write there (ReadWritePaths= in \
+         the systemd unit); it is tried again",
+        dir.display()
+    )
 }
 
 /// The threads that are not needed for judging.
@@ -311,7 +350,7 @@ fn attendants(
 impl Running {
     /// Ends everything in order: no more packets, empty queues, then the rest.
     fn stop(self, daemon: &Daemon) -> Result<(), Failure> {
-        let Running { firewall, gates, broken, control, ticker, measures } = self;
+        let Running { firewall, gates, broken, control, ticker, measures, capture } = self;
         control.stop();
         measures.stop();
         ticker.stop();
@@ -320,6 +359,9 @@ impl Running {
         for gate in gates {
             // A gate that panicked has ended the process already (panic = "abort").
             let _ = gate.join();
+        }
+        if let Some(capture) = capture {
+            capture.stop();
         }
         firewall.stop();
         let outcome = broken.try_recv().map_or(Ok(()), Err).and(closed.map_err(Failure::from));

@@ -95,12 +95,14 @@ fn only_at_start(new: Config, old: &Config, warnings: &mut Vec<String>) -> Confi
     kept.queue = old.queue.clone();
     kept.control = old.control.clone();
     kept.metrics = old.metrics.clone();
+    kept.capture = old.capture.clone();
     kept.bans.state_dir = old.bans.state_dir.clone();
     kept.guard.redirect = old.guard.redirect;
     kept.guard.mark_bit = old.guard.mark_bit;
     let changed = [
         ("[queue]", kept.queue != new.queue),
         ("[metrics]", kept.metrics != new.metrics),
+        ("[capture]", kept.capture != new.capture),
         ("[control]", kept.control != new.control),
         ("[bans] state_dir", kept.bans.state_dir != new.bans.state_dir),
         ("[guard] redirect", kept.guard.redirect != new.guard.redirect),

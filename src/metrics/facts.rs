@@ -33,6 +33,8 @@ pub struct Facts {
     pub floods: Vec<FloodFacts>,
     /// Lines that syslog or a file did not take.
     pub lines_lost: u64,
+    /// Refused packets that were to be captured.
+    pub captured: Captured,
     /// The firewall's own numbers; `None` while nft keeps its thread waiting.
     pub firewall: Option<firewall::Counters>,
     /// The most standings there can be.
@@ -46,4 +48,15 @@ pub struct Reloads {
     pub done: u64,
     /// It had mistakes or the kernel did not take it, and the old one stayed.
     pub failed: u64,
+}
+
+/// What became of refused packets that were to be captured; all zero if none are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Captured {
+    /// They are in a file.
+    pub written: u64,
+    /// They were over the rate.
+    pub passed_over: u64,
+    /// There was no room for them.
+    pub lost: u64,
 }

@@ -9,7 +9,7 @@ use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::text::Page;
-use super::{Facts, Reloads};
+use super::{Captured, Facts, Reloads};
 use crate::control::{FloodFacts, MemoryFacts, QueueRow};
 use crate::events::Snapshot;
 use crate::firewall::{self, COUNTERS};
@@ -48,6 +48,9 @@ impl Facts {
         )?;
         queues(&self.queues, page)?;
         telling(&self.counters, self.lines_lost, page)?;
+        let Captured { written, passed_over, lost } = self.captured;
+        page.counter("capture_packets", "Refused packets for [capture], by what became of them")?
+            .each("result", [("written", written), ("passed_over", passed_over), ("lost", lost)])?;
         memory(&self.memory, page)?;
         floods(&self.floods, page)?;
         page.gauge("standings_limit", "The most standings there can be ([guard] set_size)")?

@@ -25,7 +25,7 @@ mod tests;
 mod text;
 mod textfile;
 
-pub use facts::{Facts, Reloads};
+pub use facts::{Captured, Facts, Reloads};
 pub use recent::Recent;
 pub use server::Server;
 pub use text::open_metrics;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};
 
-use super::{Facts, Reloads};
+use super::{Captured, Facts, Reloads};
 use crate::control::{FloodFacts, MemoryFacts, QueueRow};
 use crate::events::Snapshot;
 use crate::firewall::{self, Spans};
@@ -67,6 +67,7 @@ pub(super) fn facts() -> Facts {
             frozen: true,
         }],
         lines_lost: 3,
+        captured: Captured { written: 21, passed_over: 22, lost: 23 },
         firewall: Some(firewall::Counters {
             kernel: firewall::COUNTERS.iter().zip(100..).map(|((name, _), n)| (*name, n)).collect(),
             suspects: 5,

@@ -9,6 +9,7 @@ mod range;
 mod stage;
 
 mod admitting;
+mod capturing;
 mod crowds;
 mod demo;
 mod dying;
