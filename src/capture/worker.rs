@@ -169,3 +169,79 @@ fn block(taken: &Taken, interface: &str) -> Vec<u8> {
     let comment = Line(&Record::of(&Event::Judged(*judged), interface)).to_string();
     packet(at, &bytes[..*length], judged.syn.length, &comment)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::sync::mpsc::channel;
+
+    use super::*;
+    use crate::events::sample;
+    use crate::replay;
+
+    fn taken() -> Taken {
+        Taken { packet: Prefix::of(&[0x45; 300]), judged: sample::judged("203.0.113.7") }
+    }
+
+    fn taker(room: usize, rate: Option<Rate>) -> (Taker, Receiver<Taken>) {
+        let (sender, receiver) = sync_channel(room);
+        let (bucket, tally) = Default::default();
+        (Taker { sender, limit: rate.map(limit), bucket, tally }, receiver)
+    }
+
+    #[test]
+    fn what_finds_no_room_is_counted_and_keeps_nobody_waiting() {
+        let (taker, receiver) = taker(2, None);
+        // Nobody takes anything out: waiting would never end.
+        (0..5).for_each(|_| taker.take(taken()));
+        assert_eq!((taker.tally.lost.get(), receiver.try_iter().count()), (3, 2));
+        drop(receiver);
+        taker.take(taken());
+        assert_eq!(taker.tally.lost.get(), 4);
+    }
+
+    #[test]
+    fn no_more_than_the_rate_is_wanted() {
+        let rate = Rate { count: 10, per: Duration::from_secs(1), burst: 3 };
+        let (taker, _receiver) = taker(1, Some(rate));
+        let wanted = |millis: u64| taker.clone().wants(Moment(1 + millis * 1_000_000));
+        let times = [0, 0, 0, 0, 99, 100, 101, 1_000, 1_000, 1_000, 1_000];
+        let expected = [1, 1, 1, 0, 0, 1, 0, 1, 1, 1, 0].map(|wanted| wanted == 1);
+        assert_eq!(times.map(wanted), expected);
+        assert_eq!(taker.tally.passed_over.get(), 4);
+    }
+
+    #[test]
+    fn a_stop_writes_what_waits() {
+        let folder = tempfile::tempdir().unwrap();
+        let (sender, told) = channel();
+        let tell = move |error: Option<&io::Error>| {
+            let _ = sender.send(error.map(io::Error::kind));
+        };
+        let config = config::Capture { rate: None, ..config::Capture::default() };
+        let (taker, capture) =
+            Capture::start(folder.path(), &config, Arc::default(), tell).unwrap();
+        (0..50).for_each(|_| taker.take(taken()));
+        capture.stop();
+        assert_eq!((taker.tally.written.get(), taker.tally.lost.get()), (50, 0));
+        let file = File::open(folder.path().join("portcullis.pcapng")).unwrap();
+        let mut file = replay::Capture::open(file).unwrap();
+        let mut packets = 0;
+        while let Some(packet) = file.next_packet() {
+            assert_eq!(packet.bytes, [0x45; SNAP]);
+            assert_eq!(packet.at, 1_790_000_000_250_000_000);
+            packets += 1;
+        }
+        assert_eq!((packets, file.damages()), (50, [].as_slice()));
+        assert!(told.recv().is_err(), "nothing went wrong");
+    }
+
+    #[test]
+    fn the_comment_is_the_lines_of_the_log() {
+        let file = block(&taken(), "eth0");
+        let line = "DROP IN=eth0 SRC=203.0.113.7 DST=198.51.100.2 PROTO=TCP SPT=40312 DPT=23 \
+                    reason=rate what=login seen=5 limit=4.25";
+        let found = file.windows(line.len()).any(|part| part == line.as_bytes());
+        assert!(found, "{}", String::from_utf8_lossy(&file));
+    }
+}

@@ -124,10 +124,10 @@ impl Gate {
             let enforced = rules.enforce;
             Judged { at: SystemTime::now(), interface, syn, decision, enforced }
         });
-        if let Some(judged) = judged {
-            if !self.teller.tell(Event::Judged(judged)) {
-                counters.events_lost.add(1);
-            }
+        if let Some(judged) = judged
+            && !self.teller.tell(Event::Judged(judged))
+        {
+            counters.events_lost.add(1);
         }
         if decision.earned != Standing::Clean {
             let offence = Offence {
