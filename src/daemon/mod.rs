@@ -17,6 +17,7 @@
 //! sets, so that bans outlive the daemon.
 
 mod answers;
+mod capturing;
 mod floods;
 mod gate;
 mod listening;
@@ -48,7 +49,7 @@ use self::manager::notify;
 use self::measures::Measures;
 use self::reload::Reloaded;
 use self::shared::Shared;
-use crate::capture::{self, Capture, Taker};
+use crate::capture::{Capture, Taker, Tally};
 use crate::config::{Config, ConfigErrors, FailMode, Loaded, Mode};
 use crate::control;
 use crate::events::{Event, Events, Level, Notice, Rates, Teller};
@@ -119,7 +120,7 @@ struct Daemon {
     /// Held from reading a policy until it is in force: the one that was read last counts.
     reloading: Mutex<()>,
     reloads: Reloaded,
-    captured: Arc<capture::Tally>,
+    captured: Arc<Tally>,
     orders: Orders,
     teller: Teller,
     events: Mutex<Option<Events>>,
@@ -234,7 +235,7 @@ impl Start<'_> {
             })?;
 
         let captured = Arc::default();
-        let capture = self.capture(&captured)?;
+        let capture = capturing::start(&self.config.capture, self.teller, &captured)?;
         let (report, broken) = channel();
         let mut gates = Vec::new();
         for (index, queue) in queues.into_iter().enumerate() {
@@ -286,25 +287,6 @@ impl Start<'_> {
         }
     }
 
-    /// Starts the thread that writes refused packets, if the policy wants them.
-    fn capture(&self, tally: &Arc<capture::Tally>) -> Result<Option<(Taker, Capture)>, Failure> {
-        let config = &self.config.capture;
-        let Some(dir) = config.dir.clone() else { return Ok(None) };
-        let (teller, own) = (self.teller.clone(), dir.clone());
-        let tell = move |error: Option<&io::Error>| {
-            let (level, text) = match error {
-                None => (Level::Notice, "refused packets are captured again".to_owned()),
-                Some(error) => (Level::Warning, uncaptured(&own, error)),
-            };
-            let notice = Notice { at: SystemTime::now(), level, what: "capture", text };
-            // What cannot be told is seen in the metrics.
-            let _ = teller.tell_patiently(Event::Notice(notice));
-        };
-        Capture::start(&dir, config, Arc::clone(tally), tell)
-            .map(Some)
-            .map_err(|error| Failure::System { step: "start a thread", error })
-    }
-
     /// Starts a queue thread. If its queue breaks, it says so and wakes the main thread.
     fn queue_thread(&self, gate: Gate, report: Sender<Failure>) -> Result<JoinHandle<()>, Failure> {
         let number = gate.queue.number();
@@ -320,15 +302,6 @@ impl Start<'_> {
             })
             .map_err(|error| Failure::System { step: "start a thread", error })
     }
-}
-
-fn uncaptured(dir: &Path, error: &io::Error) -> String {
-    format!(
-        "refused packets are not captured: {} cannot be written to: {error}. The gate itself works. \
-         See that the folder exists and that the daemon's user may write there (ReadWritePaths= in \
-         the systemd unit); it is tried again",
-        dir.display()
-    )
 }
 
 /// The threads that are not needed for judging.

@@ -61,7 +61,7 @@ fn who_dribbles_is_cut_off_and_keeps_nobody_waiting() {
         thread::sleep(HURRY / 20);
         slow.write_all(&GET[n % 4..][..1]).is_err()
     });
-    assert!(cut.is_some() && begun.elapsed() < 10 * HURRY, "{cut:?} after {:?}", begun.elapsed());
+    assert!(cut.is_some() && begun.elapsed() < 20 * HURRY, "{cut:?} after {:?}", begun.elapsed());
     // One that never reads its answer, and one that says nothing.
     let mut deaf = connect(address);
     deaf.write_all(GET).unwrap();
@@ -72,7 +72,8 @@ fn who_dribbles_is_cut_off_and_keeps_nobody_waiting() {
 
 #[test]
 fn too_many_are_turned_away_until_the_first_are_gone() {
-    let (server, address) = start(HURRY);
+    // Long enough for a busy machine to let all of them in before the first is cut off.
+    let (server, address) = start(Duration::from_secs(2));
     let silent: Vec<TcpStream> = (0..CLIENTS).map(|_| connect(address)).collect();
     // They are answered in the order in which they come, so this one comes too late.
     let mut answer = String::new();
