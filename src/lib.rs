@@ -20,6 +20,7 @@
 
 pub mod anomaly;
 pub mod audit;
+pub mod capture;
 pub mod cli;
 pub mod config;
 pub mod control;
@@ -30,6 +31,7 @@ pub mod firewall;
 pub mod host;
 pub mod lab;
 pub mod memory;
+pub mod metrics;
 pub mod packet;
 pub mod policy;
 pub mod queue;

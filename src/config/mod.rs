@@ -26,6 +26,6 @@ mod tests;
 pub use load::{Loaded, load, parse};
 pub use problem::{ConfigErrors, Problem};
 pub use settings::{
-    Bans, Config, Control, Events, Facility, FailMode, Guard, LogTarget, Mode, Queue, Redirect,
-    SyslogFormat, Table,
+    Bans, Capture, Config, Control, Events, Facility, FailMode, Guard, LogTarget, Metrics, Mode,
+    Queue, Redirect, SyslogFormat, Table,
 };

@@ -1,6 +1,7 @@
 //! The checked configuration. One struct per table of the policy file; `Default` is what the
 //! file's absence means, and `config/portcullis.toml` documents each key with its reason.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -25,6 +26,10 @@ pub struct Config {
     pub bans: Bans,
     /// `[events]`
     pub events: Events,
+    /// `[metrics]`
+    pub metrics: Metrics,
+    /// `[capture]`
+    pub capture: Capture,
     /// `[control]`
     pub control: Control,
 }
@@ -212,6 +217,33 @@ pub enum Facility {
     Local7,
 }
 
+/// `[metrics]`: numbers for Prometheus and its kin.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Metrics {
+    /// Where they are served over HTTP (`listen`). Of this host only, unless `remote` says
+    /// otherwise.
+    pub listen: Option<SocketAddr>,
+    /// Other machines may ask too (`remote`).
+    pub remote: bool,
+    /// A file that they are written to, for node_exporter (`textfile`)…
+    pub textfile: Option<PathBuf>,
+    /// …this often (`every`).
+    pub every: Duration,
+}
+
+/// `[capture]`: refused packets in files.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Capture {
+    /// The folder that they are written to (`dir`); none are without one.
+    pub dir: Option<PathBuf>,
+    /// Bytes at which another file is begun (`max_size`).
+    pub max_size: u64,
+    /// The most files that are kept (`files`).
+    pub files: u32,
+    /// The most packets that are written (`rate`); `None` is `"unlimited"`.
+    pub rate: Option<Rate>,
+}
+
 /// `[control]`: the socket that the command line talks to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Control {
@@ -280,6 +312,19 @@ impl Default for Events {
             lines: 3,
             every: Duration::from_secs(10),
         }
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self { listen: None, remote: false, textfile: None, every: Duration::from_secs(15) }
+    }
+}
+
+impl Default for Capture {
+    fn default() -> Self {
+        let rate = Rate { count: 100, per: Duration::from_secs(1), burst: 100 };
+        Self { dir: None, max_size: 16_000_000, files: 4, rate: Some(rate) }
     }
 }
 

@@ -56,6 +56,7 @@ fn ranges_in_the_manual_are_the_readers() {
     for (table, key, least, most) in [
         ("anomaly", "false_positives_per_day", 1, 1000),
         ("bans", "after", 1, 1000),
+        ("capture", "files", 1, 100),
         ("guard", "mark_bit", 0, 29),
         ("guard", "set_size", 1024, 16_777_216),
         ("queue", "threads", 1, 64),

@@ -8,6 +8,7 @@ mod client;
 mod group;
 mod peer;
 pub mod protocol;
+mod seat;
 mod server;
 mod timed;
 
@@ -17,4 +18,6 @@ pub use protocol::{
     HabitFacts, Latency, MOST_PEERS, MemoryFacts, PeerRow, QueueRow, Refusal, Request, Response,
     SourceFacts, StandingCounts, StatusReport, Trouble,
 };
+pub(crate) use seat::Seat;
 pub use server::{Handler, Server, StartError};
+pub(crate) use timed::Timed;

@@ -13,6 +13,7 @@ use std::time::Duration;
 use rustix::net::{AddressFamily, Shutdown, SocketAddrUnix, SocketFlags, SocketType};
 
 use super::protocol::{Refusal, Request, Response, Trouble};
+use super::seat::Seat;
 use super::timed::Timed;
 use super::{group, peer};
 
@@ -219,7 +220,7 @@ fn accept(listener: &UnixListener, stopping: &AtomicBool, desk: &Arc<Desk>) {
             thread::sleep(Duration::from_millis(100));
             continue;
         };
-        let Ok(seat) = Seat::take(&busy) else {
+        let Some(seat) = Seat::take(&busy, CONVERSATIONS) else {
             // This thread serves everybody, so it does not wait for this client.
             let _ = stream.set_nonblocking(true);
             let text = "too many conversations at once; try again in a few seconds";
@@ -233,22 +234,6 @@ fn accept(listener: &UnixListener, stopping: &AtomicBool, desk: &Arc<Desk>) {
             // A client that goes away in the middle is its own business.
             let _ = desk.converse(stream);
         });
-    }
-}
-
-/// One of the [`CONVERSATIONS`]; given back when dropped.
-struct Seat(Arc<AtomicUsize>);
-
-impl Seat {
-    fn take(busy: &Arc<AtomicUsize>) -> Result<Self, usize> {
-        busy.fetch_update(SeqCst, SeqCst, |busy| (busy < CONVERSATIONS).then_some(busy + 1))
-            .map(|_| Self(Arc::clone(busy)))
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, SeqCst);
     }
 }
 

@@ -1,8 +1,6 @@
 //! A stream with a deadline for the whole conversation, not only for its next byte.
 
 use std::io::{self, Read, Write};
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -10,28 +8,28 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 /// Reads and writes fail with [`io::ErrorKind::TimedOut`] once the deadline has passed, however
 /// slowly the other side dribbles.
-pub(super) struct Timed {
-    stream: UnixStream,
+pub(crate) struct Timed {
+    stream: Socket,
     deadline: Instant,
 }
 
 impl Timed {
-    pub(super) fn new(stream: UnixStream, patience: Duration) -> Self {
-        Self { stream, deadline: Instant::now() + patience }
+    pub(crate) fn new(stream: impl Into<Socket>, patience: Duration) -> Self {
+        Self { stream: stream.into(), deadline: Instant::now() + patience }
     }
 
     /// Connects within the same patience: a daemon that is stopped accepts nobody, and a plain
     /// connect would wait for it for ever.
-    pub(super) fn connect(path: &Path, patience: Duration) -> io::Result<Self> {
+    pub(crate) fn connect(path: &Path, patience: Duration) -> io::Result<Self> {
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
         // Linux applies the timeout for sending to connecting too (unix(7), socket(7)).
         socket.set_write_timeout(Some(patience))?;
         socket.connect(&SockAddr::unix(path)?).map_err(timed_out)?;
-        Ok(Self::new(OwnedFd::from(socket).into(), patience))
+        Ok(Self::new(socket, patience))
     }
 
     /// From now on, so much time again.
-    pub(super) fn extend(&mut self, patience: Duration) {
+    pub(crate) fn extend(&mut self, patience: Duration) {
         self.deadline = Instant::now() + patience;
     }
 

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::{Daemon, lock};
 use crate::anomaly::{self, Detector};
-use crate::config::{FailMode, Mode};
+use crate::config::{Config, FailMode, Mode};
 use crate::control::{
     AnomalyFacts, BanRow, CheckRow, Done, ExplainReport, FindingWord, FirewallFacts, FloodFacts,
     HabitFacts, Latency, MOST_PEERS, MemoryFacts, PeerRow, QueueRow, Refusal, Request, Response,
@@ -49,22 +49,11 @@ impl Daemon {
         let counters = self.shared.counters.sum();
         let now = self.shared.now();
         let state = lock(&self.state);
-        let (newcomers, proven) = self.shared.memory.len();
         let (lines_lost, alarms) = lock(&self.events)
             .as_ref()
             .map(|events| (events.lines_lost(), events.alarms().recent()))
             .unwrap_or_default();
         let uptime = self.shared.birth().elapsed();
-        let waiting = host_queues();
-        let rows = self.queues.iter().zip(self.shared.counters.queues());
-        let queues = rows.map(|((number, holds), (received, lost))| QueueRow {
-            number: *number,
-            waiting: waiting.iter().find(|(n, _)| n == number).map(|(_, waiting)| *waiting),
-            length: state.config.queue.length.into(),
-            buffer_holds: u64::from(*holds),
-            received,
-            lost,
-        });
         let kernel = |name: &str| {
             firewall.kernel.iter().find(|(known, _)| *known == name).map_or(0, |(_, count)| *count)
         };
@@ -81,19 +70,14 @@ impl Daemon {
             clock_moved: self.shared.clock_moved(),
             config: self.path.display().to_string(),
             config_loaded: timestamp(state.loaded),
-            queues: queues.collect(),
+            queues: self.queue_rows(&state.config),
             when_full: match state.config.when_full() {
                 FailMode::Accept => "accept".to_owned(),
                 FailMode::Drop => "drop".to_owned(),
             },
             per_second: state.rates.per_second(now, &counters),
             lines_lost,
-            memory: MemoryFacts {
-                sources: (newcomers + proven) as u64,
-                sources_bound: state.config.memory.sources as u64,
-                networks: self.shared.memory.networks() as u64,
-                networks_bound: state.config.memory.networks as u64,
-            },
+            memory: self.memory_facts(&state.config),
             standings: StandingCounts {
                 suspect: firewall.suspects as u64,
                 banned: firewall.banned as u64,
@@ -130,7 +114,34 @@ impl Daemon {
         })
     }
 
-    fn floods(&self, now: Moment) -> Vec<FloodFacts> {
+    /// The queues as they are now.
+    pub(super) fn queue_rows(&self, config: &Config) -> Vec<QueueRow> {
+        let waiting = host_queues();
+        let rows = self.queues.iter().zip(self.shared.counters.queues());
+        let rows = rows.map(|((number, holds), (received, lost))| QueueRow {
+            number: *number,
+            waiting: waiting.iter().find(|(n, _)| n == number).map(|(_, waiting)| *waiting),
+            length: config.queue.length.into(),
+            buffer_holds: u64::from(*holds),
+            received,
+            lost,
+        });
+        rows.collect()
+    }
+
+    /// How full the memory is.
+    pub(super) fn memory_facts(&self, config: &Config) -> MemoryFacts {
+        let (newcomers, proven) = self.shared.memory.len();
+        MemoryFacts {
+            sources: (newcomers + proven) as u64,
+            sources_bound: config.memory.sources as u64,
+            networks: self.shared.memory.networks() as u64,
+            networks_bound: config.memory.networks as u64,
+        }
+    }
+
+    /// The floods that last.
+    pub(super) fn floods(&self, now: Moment) -> Vec<FloodFacts> {
         let lasting = self.shared.memory.flood.lasting().into_iter();
         let facts = lasting.map(|flood| FloodFacts {
             kind: flood.kind.word().to_owned(),

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use arc_swap::Cache;
 
 use super::shared::{Rules, Shared};
+use crate::capture::{Prefix, Taken, Taker};
 use crate::events::{Block, Event, Judged, Teller};
 use crate::firewall::{Offence, Orders};
 use crate::memory::SourceKey;
@@ -26,6 +27,8 @@ pub(super) struct Gate {
     pub(super) shared: Arc<Shared>,
     pub(super) teller: Teller,
     pub(super) orders: Orders,
+    /// If refused packets are captured.
+    pub(super) taker: Option<Taker>,
 }
 
 impl Gate {
@@ -82,11 +85,19 @@ impl Gate {
             Ruling::Drop if rules.enforce => Verdict::Drop,
             Ruling::Drop | Ruling::Accept => Verdict::Accept,
         };
+        // A verdict gives the bytes back to the kernel.
+        let wanted = self.taker.as_ref().filter(|_| ruling == Ruling::Drop && opinion.is_ok());
+        let packet = wanted.filter(|taker| taker.wants(now)).map(|_| Prefix::of(held.bytes()));
         self.queue.answer(held, verdict)?;
 
         // The kernel has its answer. Nothing from here on may wait.
         match opinion {
-            Ok((syn, decision)) => self.tell(syn, decision, interface, rules, counters),
+            Ok((syn, decision)) => {
+                let judged = self.tell(syn, decision, interface, rules, counters);
+                if let (Some(taker), Some(packet), Some(judged)) = (&self.taker, packet, judged) {
+                    taker.take(Taken { packet, judged });
+                }
+            }
             Err(kind) => {
                 counters.malformed(kind);
                 count(counters, CheckId::QUIRKS, ruling, rules.enforce);
@@ -95,18 +106,28 @@ impl Gate {
         Ok(())
     }
 
+    /// Returns what it told of a refusal.
     #[inline]
-    fn tell(&self, syn: Syn, decision: Decision, interface: u32, rules: &Rules, counters: &Block) {
+    fn tell(
+        &self,
+        syn: Syn,
+        decision: Decision,
+        interface: u32,
+        rules: &Rules,
+        counters: &Block,
+    ) -> Option<Judged> {
         count(counters, decision.check, decision.ruling, rules.enforce);
         if decision.retransmission {
             counters.retransmissions.add(1);
         }
-        if decision.ruling == Ruling::Drop {
+        let judged = (decision.ruling == Ruling::Drop).then(|| {
             let enforced = rules.enforce;
-            let judged = Judged { at: SystemTime::now(), interface, syn, decision, enforced };
-            if !self.teller.tell(Event::Judged(judged)) {
-                counters.events_lost.add(1);
-            }
+            Judged { at: SystemTime::now(), interface, syn, decision, enforced }
+        });
+        if let Some(judged) = judged
+            && !self.teller.tell(Event::Judged(judged))
+        {
+            counters.events_lost.add(1);
         }
         if decision.earned != Standing::Clean {
             let offence = Offence {
@@ -122,6 +143,7 @@ impl Gate {
                 counters.orders_lost.add(1);
             }
         }
+        judged
     }
 }
 

@@ -8,6 +8,8 @@
 //!  learner   lets the anomaly detector learn, keeps its model
 //!  ticker    which ports listen, the watchdog, rates, floods
 //!  control   the socket that the command line talks to
+//!  capture   refused packets in files, if the policy wants them
+//!  metrics   numbers over HTTP, if the policy wants them; another one for the file
 //! ```
 //!
 //! Start: the state folder and the queues first (no other gate is in the way), then ledger and
@@ -16,11 +18,13 @@
 //! sets, so that bans outlive the daemon.
 
 mod answers;
+mod capturing;
 mod floods;
 mod gate;
 mod learner;
 mod listening;
 mod manager;
+mod measures;
 mod model;
 mod reload;
 mod shared;
@@ -45,7 +49,10 @@ use thiserror::Error;
 use self::gate::Gate;
 use self::listening::Listening;
 use self::manager::notify;
+use self::measures::Measures;
+use self::reload::Reloaded;
 use self::shared::Shared;
+use crate::capture::{Capture, Taker, Tally};
 use crate::config::{Config, ConfigErrors, FailMode, Loaded, Mode};
 use crate::control;
 use crate::events::{Event, Events, Level, Notice, Rates, Teller};
@@ -115,6 +122,8 @@ struct Daemon {
     state: Mutex<State>,
     /// Held from reading a policy until it is in force: the one that was read last counts.
     reloading: Mutex<()>,
+    reloads: Reloaded,
+    captured: Arc<Tally>,
     orders: Orders,
     teller: Teller,
     events: Mutex<Option<Events>>,
@@ -189,6 +198,8 @@ struct Running {
     control: control::Server,
     ticker: ticker::Ticker,
     learner: learner::Learner,
+    measures: Measures,
+    capture: Option<Capture>,
 }
 
 impl Start<'_> {
@@ -233,6 +244,8 @@ impl Start<'_> {
                 }
             })?;
 
+        let captured = Arc::default();
+        let capture = capturing::start(&self.config.capture, self.teller, &captured)?;
         let (report, broken) = channel();
         let mut gates = Vec::new();
         for (index, queue) in queues.into_iter().enumerate() {
@@ -242,6 +255,7 @@ impl Start<'_> {
                 shared: Arc::clone(&shared),
                 teller: self.teller.clone(),
                 orders: firewall.orders(),
+                taker: capture.as_ref().map(|(taker, _)| Taker::clone(taker)),
             };
             gates.push(self.queue_thread(gate, report.clone())?);
         }
@@ -259,6 +273,8 @@ impl Start<'_> {
                 rates: Rates::default(),
             }),
             reloading: Mutex::new(()),
+            reloads: Reloaded::default(),
+            captured,
             orders: firewall.orders(),
             teller: self.teller.clone(),
             events: Mutex::new(None),
@@ -270,7 +286,19 @@ impl Start<'_> {
         }
         match attendants(&daemon, &config) {
             Ok((control, ticker, learner)) => {
-                Ok((daemon, Running { firewall, gates, broken, control, ticker, learner }))
+                let measures = Measures::start(&daemon, &config);
+                let capture = capture.map(|(_, capture)| capture);
+                let running = Running {
+                    firewall,
+                    gates,
+                    broken,
+                    control,
+                    ticker,
+                    learner,
+                    measures,
+                    capture,
+                };
+                Ok((daemon, running))
             }
             Err(failure) => {
                 // Nobody will listen to the queues. If this fails too, the rules' bypass is left.
@@ -317,8 +345,9 @@ fn attendants(
 impl Running {
     /// Ends everything in order: no more packets, empty queues, then the rest.
     fn stop(self, daemon: &Daemon) -> Result<(), Failure> {
-        let Running { firewall, gates, broken, control, ticker, learner } = self;
+        let Running { firewall, gates, broken, control, ticker, learner, measures, capture } = self;
         control.stop();
+        measures.stop();
         ticker.stop();
         let closed = firewall.close();
         daemon.shared.draining.store(true, Relaxed);
@@ -327,6 +356,9 @@ impl Running {
             let _ = gate.join();
         }
         learner.stop();
+        if let Some(capture) = capture {
+            capture.stop();
+        }
         firewall.stop();
         let outcome = broken.try_recv().map_or(Ok(()), Err).and(closed.map_err(Failure::from));
         match &outcome {

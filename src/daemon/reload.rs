@@ -10,9 +10,16 @@ use super::shared::{Rules, bounds};
 use super::{Daemon, lock};
 use crate::config::{Config, Loaded};
 use crate::control::{Done, Refusal, Trouble};
-use crate::events::Level;
+use crate::events::{Count, Level};
 use crate::firewall::Order;
 use crate::host;
+
+/// How often it was tried.
+#[derive(Debug, Default)]
+pub(super) struct Reloaded {
+    pub(super) done: Count,
+    pub(super) failed: Count,
+}
 
 impl Daemon {
     /// Reads the policy again and uses it from now on. What is remembered stays, and so do
@@ -27,12 +34,14 @@ impl Daemon {
         };
         match &outcome {
             Ok(done) => {
+                self.reloads.done.add(1);
                 for warning in &done.warnings {
                     self.say(Level::Warning, "policy", warning.clone());
                 }
                 self.say(Level::Notice, "reload", done.text.clone());
             }
             Err(refusal) => {
+                self.reloads.failed.add(1);
                 let text = format!("the old policy stays: {}", refusal.lines.join(" | "));
                 self.say(Level::Error, "reload", text);
             }
@@ -85,11 +94,15 @@ fn only_at_start(new: Config, old: &Config, warnings: &mut Vec<String>) -> Confi
     let mut kept = new.clone();
     kept.queue = old.queue.clone();
     kept.control = old.control.clone();
+    kept.metrics = old.metrics.clone();
+    kept.capture = old.capture.clone();
     kept.bans.state_dir = old.bans.state_dir.clone();
     kept.guard.redirect = old.guard.redirect;
     kept.guard.mark_bit = old.guard.mark_bit;
     let changed = [
         ("[queue]", kept.queue != new.queue),
+        ("[metrics]", kept.metrics != new.metrics),
+        ("[capture]", kept.capture != new.capture),
         ("[control]", kept.control != new.control),
         ("[bans] state_dir", kept.bans.state_dir != new.bans.state_dir),
         ("[guard] redirect", kept.guard.redirect != new.guard.redirect),
@@ -112,11 +125,12 @@ mod tests {
         let mut new = Config::default();
         new.queue.number = 9;
         new.guard.mark_bit = 3;
+        new.metrics.remote = true;
         new.bans.budget = 7;
         let mut warnings = Vec::new();
         let kept = only_at_start(new, &old, &mut warnings);
         assert_eq!((kept.queue.number, kept.guard.mark_bit, kept.bans.budget), (7, 28, 7));
-        assert_eq!(warnings.len(), 2, "{warnings:?}");
+        assert_eq!((warnings.len(), kept.metrics.remote), (3, false), "{warnings:?}");
         assert!(warnings[0].starts_with("[queue] takes effect"), "{warnings:?}");
     }
 }

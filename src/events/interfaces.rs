@@ -12,11 +12,11 @@ const BELIEVED: Duration = Duration::from_secs(10);
 
 /// Names of interfaces, asked of the kernel at most once in ten seconds each.
 #[derive(Default)]
-pub(super) struct Interfaces(HashMap<u32, (Moment, String)>);
+pub(crate) struct Interfaces(HashMap<u32, (Moment, String)>);
 
 impl Interfaces {
     /// The name of an interface; `if7` if number 7 has none, empty for number 0 (unknown).
-    pub(super) fn name(&mut self, now: Moment, index: u32) -> &str {
+    pub(crate) fn name(&mut self, now: Moment, index: u32) -> &str {
         if index == 0 {
             return "";
         }

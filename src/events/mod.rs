@@ -68,6 +68,7 @@ mod worker;
 pub use alarms::{Alarm, Alarms};
 pub use counters::{Block, Count, Counters, Snapshot};
 pub use event::{Event, Judged, Level, Notice, StandingChange};
+pub(crate) use interfaces::Interfaces;
 pub use json::json_line;
 pub use line::{Line, Measured};
 pub use quantity::{Grouped, NotASpan, Span, ports};

@@ -43,6 +43,7 @@ pub use entry::{By, Entry, Whom};
 pub use inspect::{
     LiveSet, kernel_takes_queue, list_ruleset, live_sets, save_iptables, set_of, tool_version,
 };
+pub use latency::Spans;
 pub use ledger::{Change, Ledger, Rules, Spared, as_counted};
 pub use lifecycle::{Firewall, OrderError, StartError};
 pub use live::{LiveTable, live_table};

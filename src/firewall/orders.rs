@@ -1,5 +1,6 @@
 //! What the firewall can be told and asked.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError, channel};
@@ -8,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use ipnet::IpNet;
 
 use super::entry::{Entry, Whom};
+use super::latency::Spans;
 use super::ledger::Spared;
 use super::redirect::RedirectError;
 use super::ruleset::Path;
@@ -161,6 +163,18 @@ pub struct Counters {
     pub path: Option<Path>,
     /// How often somebody else's change was repaired.
     pub repairs: u64,
+    /// How many have which standing for which reason: a check's name, `admin`, or `other`.
+    pub reasons: BTreeMap<(Standing, &'static str), u64>,
+    /// From the decision to the kernel.
+    pub delays: Spans,
+    /// How often standings could not be written down.
+    pub unsaved: u64,
+    /// How often the kernel did not take a change.
+    pub refused: u64,
+    /// Standings that were earned and not given, because of the budget…
+    pub over_budget: u64,
+    /// …and because there was no room for more.
+    pub no_room: u64,
 }
 
 /// What reaches the firewall's thread.

@@ -3,7 +3,7 @@
 
 mod house;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender};
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use ipnet::IpNet;
 
-use super::entry::{Entry, Whom};
+use super::entry::{By, Entry, Whom};
 use super::kernel::Kernel;
 use super::latency::Histogram;
 use super::ledger::{Change, Ledger, Rules, Spared};
@@ -25,7 +25,7 @@ use super::transaction::Elem;
 use super::watch::Sighting;
 use crate::config::{Config, Mode};
 use crate::events::Measured;
-use crate::policy::{Evidence, PortSet, Standing};
+use crate::policy::{CHECKS, Evidence, PortSet, Standing};
 
 /// The most messages that are worked on together.
 const TOGETHER: usize = 20_000;
@@ -56,6 +56,11 @@ pub(super) struct State {
     latency: Histogram,
     told: u64,
     repairs: u64,
+    /// As [`Counters`] has them.
+    unsaved_changes: u64,
+    refused: u64,
+    over_budget: u64,
+    no_room: u64,
     tally: Tally,
     counting: bool,
     counted: Option<Instant>,
@@ -227,8 +232,14 @@ impl Worker {
                 batch.decided.push(offence.decided);
                 self.note(change, batch, false);
             }
-            Err(Spared::Budget) => self.teller.budget_used_up(source),
-            Err(Spared::Full) => self.teller.list_full(self.config.guard.set_size),
+            Err(Spared::Budget) => {
+                self.state.over_budget += 1;
+                self.teller.budget_used_up(source);
+            }
+            Err(Spared::Full) => {
+                self.state.no_room += 1;
+                self.teller.list_full(self.config.guard.set_size);
+            }
             Err(Spared::Never | Spared::Already | Spared::Wide | Spared::Port) => {}
         }
     }
@@ -322,6 +333,7 @@ impl Worker {
         }
         if let Err(error) = written {
             self.teller.cannot_save(&error.to_string());
+            self.state.unsaved_changes += 1;
             self.state.unsaved = true;
         }
     }
@@ -331,6 +343,7 @@ impl Worker {
         if self.state.failing.is_none() {
             self.teller.kernel_fails(why);
         }
+        self.state.refused += 1;
         self.state.failing = Some(Failing { pause, again: Instant::now() + pause });
     }
 
@@ -411,8 +424,13 @@ impl Worker {
 
     fn counters(&self) -> Counters {
         let now = SystemTime::now();
+        let mut reasons = BTreeMap::new();
+        for entry in self.ledger.entries().filter(|entry| entry.is_live(now)) {
+            *reasons.entry((entry.standing, reason(entry))).or_default() += 1;
+        }
         let of = |standing| {
-            self.ledger.entries().filter(|e| e.standing == standing && e.is_live(now)).count()
+            let those = reasons.iter().filter(|((is, _), _)| *is == standing);
+            those.map(|(_, count)| *count as usize).sum()
         };
         Counters {
             kernel: self.kernel.counters().unwrap_or_default(),
@@ -425,6 +443,12 @@ impl Worker {
             in_step: self.state.failing.is_none() && self.state.repair.is_none(),
             path: self.kernel.path(),
             repairs: self.state.repairs,
+            delays: self.state.latency.spread(),
+            unsaved: self.state.unsaved_changes,
+            refused: self.state.refused,
+            over_budget: self.state.over_budget,
+            no_room: self.state.no_room,
+            reasons,
         }
     }
 
@@ -436,7 +460,20 @@ impl Worker {
         };
         if let Err(error) = saved {
             self.teller.cannot_save(&error.to_string());
+            self.state.unsaved_changes += 1;
         }
+    }
+}
+
+/// Why somebody has a standing, in one of few words: admins write whatever they like.
+fn reason(entry: &Entry) -> &'static str {
+    match entry.by {
+        By::Admin => "admin",
+        By::Gate => CHECKS
+            .iter()
+            .map(|check| check.name)
+            .find(|name| *name == entry.reason)
+            .unwrap_or("other"),
     }
 }
 

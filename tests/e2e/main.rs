@@ -9,6 +9,7 @@ mod range;
 mod stage;
 
 mod admitting;
+mod capturing;
 mod crowds;
 mod demo;
 mod doctor;
@@ -21,6 +22,7 @@ mod lab;
 mod life;
 mod looking;
 mod mending;
+mod numbers;
 mod pausing;
 mod queues;
 mod refusing;

@@ -2,9 +2,11 @@
 //! reads it.
 
 mod bans;
+mod capture;
 mod events;
 mod guard;
 mod lists;
+mod metrics;
 mod ports;
 mod rate;
 mod science;
@@ -51,6 +53,8 @@ pub(super) fn read(top: &mut Section<'_, '_>) -> Reading {
     let rate = top.table("rate", rate::rates);
     let (bans, offences) = top.table("bans", bans::bans);
     let events = top.table("events", events::events);
+    let metrics = top.table("metrics", metrics::metrics);
+    let capture = top.table("capture", capture::capture);
     let control = top.table("control", events::control);
     let policy = Policy {
         allowlist: allowlist.into(),
@@ -64,7 +68,8 @@ pub(super) fn read(top: &mut Section<'_, '_>) -> Reading {
         rate,
         offences,
     };
-    let config = Config { mode, guard, queue, memory, policy, bans, events, control };
+    let config =
+        Config { mode, guard, queue, memory, policy, bans, events, metrics, capture, control };
     Reading { config, files: denied.files, bad_lines: denied.bad_lines }
 }
 
