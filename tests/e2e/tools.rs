@@ -86,9 +86,8 @@ with_tools! {
         let range = Range::new(1);
         let seen = range.attack(0, &nmap("-sT", 10), true, false);
         assert!(known_at(&seen) <= 13, "{seen:#?}");
-        // One port it may try before anything is known of it, and one it is let in to as a suspect,
-        // because the kernel retransmits for it as for honest ones.
-        assert!(seen.learnt.len() <= 2 && seen.learnt != OPEN, "{seen:#?}");
+        // It is let in to one service, because the kernel retransmits for it as for honest ones.
+        assert!(seen.learnt.len() <= 1, "{seen:#?}");
         assert!(seen.standing.is_some(), "{seen:#?}");
         nobody_suffers(&seen);
     }
