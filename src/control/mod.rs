@@ -5,19 +5,20 @@
 //! [`ask`] the command line's.
 
 mod client;
+mod doorman;
 mod group;
 mod peer;
 pub mod protocol;
-mod seat;
+
 mod server;
 mod timed;
 
 pub use client::{AskError, ask, ask_within};
+pub(crate) use doorman::{Doorman, Host};
 pub use protocol::{
     AnomalyFacts, BanRow, CheckRow, Done, ExplainReport, FindingWord, FirewallFacts, FloodFacts,
     HabitFacts, Latency, MOST_PEERS, MemoryFacts, PeerRow, QueueRow, Refusal, Request, Response,
     SourceFacts, StandingCounts, StatusReport, Trouble,
 };
-pub(crate) use seat::Seat;
 pub use server::{Handler, Server, StartError};
 pub(crate) use timed::Timed;

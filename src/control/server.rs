@@ -6,14 +6,13 @@ use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt}
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::Duration;
 
-use rustix::net::{AddressFamily, Shutdown, SocketAddrUnix, SocketFlags, SocketType};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
+use super::doorman::{Doorman, Host};
 use super::protocol::{Refusal, Request, Response, Trouble};
-use super::seat::Seat;
 use super::timed::Timed;
 use super::{group, peer};
 
@@ -63,9 +62,7 @@ pub struct Server {
     path: PathBuf,
     /// Device and inode of our socket, so that only that one is removed.
     own: (u64, u64),
-    listener: Arc<UnixListener>,
-    stopping: Arc<AtomicBool>,
-    thread: JoinHandle<()>,
+    doorman: Doorman<UnixListener>,
 }
 
 impl Server {
@@ -97,35 +94,25 @@ impl Server {
         let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
         make_directory(directory.unwrap_or(Path::new(".")), gid)?;
         make_way(path)?;
-        let listener = Arc::new(bind(path, gid)?);
+        let listener = bind(path, gid)?;
         let own = fs::symlink_metadata(path)
             .map(|file| (file.dev(), file.ino()))
             .map_err(io_error("look at", path))?;
-        let stopping = Arc::new(AtomicBool::new(false));
-        let thread = {
-            let (listener, stopping) = (Arc::clone(&listener), Arc::clone(&stopping));
-            let desk = Desk { group: group.is_some(), patience, handler };
-            thread::Builder::new()
-                .name("control".into())
-                .spawn(move || accept(&listener, &stopping, &Arc::new(desk)))
-                .map_err(io_error("start a thread for", path))?
-        };
-        Ok(Self { path: path.to_owned(), own, listener, stopping, thread })
+        let desk = Desk { group: group.is_some(), patience, handler };
+        let doorman =
+            Doorman::start(listener, desk).map_err(io_error("start a thread for", path))?;
+        Ok(Self { path: path.to_owned(), own, doorman })
     }
 
     /// Takes the socket away and ends the thread. Conversations that have begun come to their
     /// end by themselves.
     pub fn stop(self) {
-        self.stopping.store(true, SeqCst);
         let named = fs::symlink_metadata(&self.path).map(|file| (file.dev(), file.ino()));
         if named.is_ok_and(|named| named == self.own) {
             // If it cannot be removed, the next start will find that nobody answers and do it.
             let _ = fs::remove_file(&self.path);
         }
-        // Makes a waiting accept return.
-        if rustix::net::shutdown(&*self.listener, Shutdown::Both).is_ok() {
-            let _ = self.thread.join();
-        }
+        self.doorman.stop();
     }
 }
 
@@ -208,32 +195,18 @@ struct Desk {
     handler: Handler,
 }
 
-fn accept(listener: &UnixListener, stopping: &AtomicBool, desk: &Arc<Desk>) {
-    let busy = Arc::new(AtomicUsize::new(0));
-    loop {
-        let accepted = listener.accept();
-        if stopping.load(SeqCst) {
-            return;
-        }
-        let Ok((stream, _)) = accepted else {
-            // No file descriptors or no memory: others may give some back.
-            thread::sleep(Duration::from_millis(100));
-            continue;
-        };
-        let Some(seat) = Seat::take(&busy, CONVERSATIONS) else {
-            // This thread serves everybody, so it does not wait for this client.
-            let _ = stream.set_nonblocking(true);
-            let text = "too many conversations at once; try again in a few seconds";
-            let _ = answer(&mut &stream, &refuse(Trouble::Unavailable, text));
-            continue;
-        };
-        let desk = Arc::clone(desk);
-        // If no thread can be had, the stream is closed, and the client says so.
-        let _ = thread::Builder::new().name("control client".into()).spawn(move || {
-            let _seat = seat;
-            // A client that goes away in the middle is its own business.
-            let _ = desk.converse(stream);
-        });
+impl Host<UnixStream> for Desk {
+    const NAME: &str = "control";
+    const SEATS: usize = CONVERSATIONS;
+
+    fn serve(&self, client: UnixStream) -> io::Result<()> {
+        self.converse(client)
+    }
+
+    fn turn_away(&self, client: UnixStream) {
+        let _ = client.set_nonblocking(true);
+        let text = "too many conversations at once; try again in a few seconds";
+        let _ = answer(&mut &client, &refuse(Trouble::Unavailable, text));
     }
 }
 

@@ -8,15 +8,13 @@
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
 
 use super::Recent;
 use super::http::{Heard, LONGEST, Refusal, hear, metrics};
-use crate::control::{Seat, Timed};
+use crate::control::{Doorman, Host, Timed};
 
 #[cfg(test)]
 mod tests;
@@ -31,9 +29,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// Answers over HTTP until it is stopped.
 #[derive(Debug)]
 pub struct Server {
-    listener: Arc<TcpListener>,
-    stopping: Arc<AtomicBool>,
-    thread: JoinHandle<()>,
+    doorman: Doorman<TcpListener>,
 }
 
 impl Server {
@@ -50,25 +46,13 @@ impl Server {
         recent: Arc<Recent>,
         patience: Duration,
     ) -> io::Result<Self> {
-        let listener = Arc::new(listen(address)?);
-        let stopping = Arc::new(AtomicBool::new(false));
-        let thread = {
-            let (listener, stopping) = (Arc::clone(&listener), Arc::clone(&stopping));
-            let desk = Arc::new(Desk { recent, patience });
-            thread::Builder::new()
-                .name("metrics".into())
-                .spawn(move || accept(&listener, &stopping, &desk))?
-        };
-        Ok(Self { listener, stopping, thread })
+        let doorman = Doorman::start(listen(address)?, Desk { recent, patience })?;
+        Ok(Self { doorman })
     }
 
     /// Listens no more and ends the thread. Clients that are being answered get their answer.
     pub fn stop(self) {
-        self.stopping.store(true, SeqCst);
-        // Makes a waiting accept return.
-        if rustix::net::shutdown(&*self.listener, rustix::net::Shutdown::Both).is_ok() {
-            let _ = self.thread.join();
-        }
+        self.doorman.stop();
     }
 }
 
@@ -91,36 +75,22 @@ struct Desk {
     patience: Duration,
 }
 
-fn accept(listener: &TcpListener, stopping: &AtomicBool, desk: &Arc<Desk>) {
-    let busy = Arc::new(AtomicUsize::new(0));
-    loop {
-        let accepted = listener.accept();
-        if stopping.load(SeqCst) {
-            return;
-        }
-        let Ok((stream, _)) = accepted else {
-            // No file descriptors or no memory: others may give some back.
-            thread::sleep(Duration::from_millis(100));
-            continue;
-        };
-        let Some(seat) = Seat::take(&busy, CLIENTS) else {
-            // This thread serves everybody, so it does not wait for this client.
-            let _ = stream.set_nonblocking(true);
-            let _ = (&stream).write(&Refusal::Busy.answer());
-            continue;
-        };
-        let desk = Arc::clone(desk);
-        // If no thread can be had, the connection is closed, and the client tries again.
-        let _ = thread::Builder::new().name("metrics client".into()).spawn(move || {
-            let _seat = seat;
-            // A client that goes away in the middle is its own business.
-            let _ = desk.serve(stream);
-        });
+impl Host<TcpStream> for Desk {
+    const NAME: &str = "metrics";
+    const SEATS: usize = CLIENTS;
+
+    fn serve(&self, client: TcpStream) -> io::Result<()> {
+        self.answer(client)
+    }
+
+    fn turn_away(&self, client: TcpStream) {
+        let _ = client.set_nonblocking(true);
+        let _ = (&client).write(&Refusal::Busy.answer());
     }
 }
 
 impl Desk {
-    fn serve(&self, stream: TcpStream) -> io::Result<()> {
+    fn answer(&self, stream: TcpStream) -> io::Result<()> {
         let closing = stream.try_clone()?;
         let mut stream = Timed::new(stream, self.patience);
         let answer = match read(&mut stream)? {

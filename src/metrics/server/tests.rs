@@ -1,4 +1,5 @@
 use std::net::Ipv4Addr;
+use std::thread;
 
 use super::super::sample;
 use super::*;
@@ -10,7 +11,7 @@ fn start(patience: Duration) -> (Server, SocketAddr) {
     let recent = Arc::new(Recent::new(sample::facts));
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let server = Server::start_with(any, recent, patience).unwrap();
-    let address = server.listener.local_addr().unwrap();
+    let address = server.doorman.door().local_addr().unwrap();
     (server, address)
 }
 
