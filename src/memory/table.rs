@@ -133,13 +133,15 @@ impl Memory {
         (self.shards[index].lock().unwrap_or_else(PoisonError::into_inner), hash)
     }
 
-    /// A keyed hash of what makes an attempt one attempt.
+    /// A keyed hash of what makes an attempt one attempt: source, destination, both ports, sequence
+    /// number.
     #[inline]
-    pub fn attempt(&self, source: SourceKey, rest: (u128, u32, u32)) -> u64 {
-        self.hasher.hash_one((source.bits(), rest))
+    pub fn attempt(&self, source: SourceKey, dst: IpAddr, ports: (u16, u16), seq: u32) -> u64 {
+        let ports = u32::from(ports.0) << 16 | u32::from(ports.1);
+        self.hasher.hash_one((source.bits(), (bits(dst), ports, seq)))
     }
 
-    /// A keyed hash of a source.
+    /// A keyed hash of a source, to tell sources apart and to draw lots by.
     #[inline]
     pub fn source(&self, key: SourceKey) -> u64 {
         self.hasher.hash_one(key)
@@ -148,23 +150,13 @@ impl Memory {
     /// A target of connections, as a [`Walk`](super::Walk) knows it.
     #[inline]
     pub fn target(&self, dst: IpAddr, dport: u16) -> Target {
-        let bits = match dst {
-            IpAddr::V4(v4) => v4.to_bits().into(),
-            IpAddr::V6(v6) => v6.to_bits(),
-        };
-        Target::of(self.hasher.hash_one::<u128>(bits), dport)
+        Target::of(self.host(dst), dport)
     }
 
     /// A keyed hash of a destination, to tell hosts apart.
     #[inline]
-    pub fn host(&self, dst: u128) -> u64 {
-        self.hasher.hash_one(dst)
-    }
-
-    /// A keyed hash of a source, to draw lots by.
-    #[inline]
-    pub fn lot(&self, source: SourceKey) -> u64 {
-        self.hasher.hash_one(source.bits())
+    pub fn host(&self, dst: IpAddr) -> u64 {
+        self.hasher.hash_one(bits(dst))
     }
 
     /// Lets the detector learn what has waited long enough. Takes milliseconds: not for a thread
@@ -218,6 +210,13 @@ impl Memory {
             old.proven.resize(new.proven.cap());
             old.networks = new.networks;
         }
+    }
+}
+
+fn bits(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(v4) => v4.to_bits().into(),
+        IpAddr::V6(v6) => v6.to_bits(),
     }
 }
 

@@ -7,7 +7,6 @@ use super::{
 };
 use crate::memory::{Memory, Moment, Remembered, SharedBucket, Source, SourceKey, Target};
 use crate::packet::Syn;
-use std::net::IpAddr;
 use std::time::Duration;
 
 /// Points that make a suspect of a source that was only ever odd.
@@ -49,7 +48,6 @@ pub fn judge(policy: &Policy, memory: &Memory, syn: &Syn, now: Moment) -> Decisi
         source,
         network,
         total: &memory.total,
-        flood: &memory.flood,
         frozen,
         seen,
         shadow: if foreign { shadow.cast() } else { None },
@@ -66,9 +64,9 @@ pub fn judge(policy: &Policy, memory: &Memory, syn: &Syn, now: Moment) -> Decisi
     }
     match verdict.outcome {
         Outcome::Trusted => {}
-        Outcome::Passed => flood::note(memory, &case, None),
+        Outcome::Passed => flood::note(&case, None),
         Outcome::Denied(_) | Outcome::Condemned { .. } => {
-            flood::note(memory, &case, Some(verdict.check));
+            flood::note(&case, Some(verdict.check));
         }
     }
 
@@ -223,19 +221,12 @@ fn ask(case: &mut Case<'_>, mut witness: impl FnMut(CheckId, Finding)) -> Opinio
 
 /// What makes an attempt the same attempt: source, destination, both ports, sequence number.
 fn attempt(memory: &Memory, key: SourceKey, syn: &Syn) -> u64 {
-    memory.attempt(key, (bits(syn.dst), u32::from(syn.sport) << 16 | u32::from(syn.dport), syn.seq))
+    memory.attempt(key, syn.dst, (syn.sport, syn.dport), syn.seq)
 }
 
 /// What makes a target the same target: address and port.
 fn target(memory: &Memory, syn: &Syn) -> Target {
     memory.target(syn.dst, syn.dport)
-}
-
-pub(super) fn bits(address: IpAddr) -> u128 {
-    match address {
-        IpAddr::V4(v4) => v4.to_bits().into(),
-        IpAddr::V6(v6) => v6.to_bits(),
-    }
 }
 
 /// What a stack and its distance look like in a SYN: TTL, option layout, window scale.
@@ -280,7 +271,6 @@ pub fn explain(
         source: &mut source,
         network: shard.imagined(place, syn.proven),
         total: &total,
-        flood: &memory.flood,
         frozen: policy.flood.rule.is_some() && memory.flood.is_frozen(),
         seen,
         // An imagined SYN looks like the source's own.

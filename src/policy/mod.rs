@@ -10,7 +10,6 @@ mod settings;
 pub(crate) use checks::flood;
 pub use checks::{CHECKS, Case, Check, CheckId, tools};
 pub use decision::{Decision, Evidence, Finding, Ruling, Standing};
-use judge::bits;
 pub use judge::{Row, explain, judge};
 pub use ports::PortSet;
 pub use prefixes::PrefixSet;

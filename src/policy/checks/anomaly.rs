@@ -9,7 +9,7 @@
 use super::{Case, Check, ports};
 use crate::anomaly::{Attempt, Digest, Sample, Unusual, name};
 use crate::memory::Moment;
-use crate::policy::{Evidence, Finding, Rates, Reaction, bits};
+use crate::policy::{Evidence, Finding, Rates, Reaction};
 
 pub(super) const CHECK: Check =
     Check { name: "anomaly", about: "does it behave like no other", look };
@@ -49,7 +49,7 @@ fn study(case: &mut Case<'_>) -> u16 {
     }
     let attempt = Attempt {
         at,
-        host: memory.host(bits(syn.dst)),
+        host: memory.host(syn.dst),
         port: syn.dport,
         from: syn.sport,
         failed: ports::refusal(case).is_some(),
@@ -79,7 +79,7 @@ fn study(case: &mut Case<'_>) -> u16 {
         detector.offer(Sample {
             source: case.key.bits(),
             network: case.network_key.bits(),
-            lot: memory.lot(case.key),
+            lot: memory.source(case.key),
             began: habits.began(),
             digest,
         });

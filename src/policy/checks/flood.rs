@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{Case, Check, CheckId};
 
-use crate::memory::{Arrival, Fate, Flood, FloodKind, Memory, Moment, Seen, SourceKey};
+use crate::memory::{Arrival, Fate, Flood, FloodKind, Moment, Seen};
 use crate::policy::{Evidence, Finding, Policy};
 
 pub(super) const CHECK: Check = Check { name: "flood", about: "is a flood going on", look };
@@ -18,14 +18,15 @@ const HURRY: Duration = Duration::from_millis(200);
 
 #[inline]
 fn look(case: &mut Case<'_>) -> Finding {
-    let (Some(kind), Some(rule)) = (case.flood.kind(), case.policy.flood.rule) else {
+    let (Some(kind), Some(rule)) = (case.memory.flood.kind(), case.policy.flood.rule) else {
         return Finding::Pass;
     };
     let what = match kind {
         FloodKind::Forged => "flood of forged SYNs, in SYNs per second",
         FloodKind::Busy => "flood from few sources, in SYNs per second",
     };
-    let evidence = Evidence { what, seen: case.flood.surplus().round(), limit: rule.surplus() };
+    let evidence =
+        Evidence { what, seen: case.memory.flood.surplus().round(), limit: rule.surplus() };
     // It says nothing about this source.
     Finding::Suspect { score: 0, evidence }
 }
@@ -44,7 +45,7 @@ pub(in crate::policy) fn freezes(policy: &Policy, flood: &Flood, now: Moment) ->
 /// It counts if something is known here of its completion (see [`watches`]), and not at ports that
 /// were served until a moment ago.
 #[inline]
-pub(in crate::policy) fn note(memory: &Memory, case: &Case<'_>, denied: Option<CheckId>) {
+pub(in crate::policy) fn note(case: &Case<'_>, denied: Option<CheckId>) {
     let (policy, syn) = (case.policy, case.syn);
     let Some(rule) = policy.flood.rule else { return };
     let retransmitted = case.seen.is_some_and(|seen| !hurries(seen));
@@ -62,10 +63,10 @@ pub(in crate::policy) fn note(memory: &Memory, case: &Case<'_>, denied: Option<C
         // Nobody knows whether it is served; or it is on a list.
         None | Some(_) => return,
     };
-    let source = memory.source(SourceKey::of(syn.src));
+    let source = case.memory.source(case.key);
     let arrival =
         Arrival { source, target: case.target, port: syn.dport, proven: syn.proven, fate };
-    memory.flood.note(rule, &arrival, case.now);
+    case.memory.flood.note(rule, &arrival, case.now);
 }
 
 /// Does the watch look at this target? Not at hosts behind this one, of whose completions nothing is
@@ -88,7 +89,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::memory::Bounds;
+    use crate::memory::{Bounds, Memory};
     use crate::packet::{Flags, Syn};
     use crate::policy::{Ruling, Standing, explain, judge};
 

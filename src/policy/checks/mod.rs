@@ -17,7 +17,7 @@ pub use fingerprint::tools;
 
 use super::{Finding, Policy, Scope};
 use crate::memory::{
-    Flood, Memory, Moment, Neighbours, NetworkKey, Seen, SharedBucket, Source, SourceKey, Target,
+    Memory, Moment, Neighbours, NetworkKey, Seen, SharedBucket, Source, SourceKey, Target,
 };
 use crate::packet::Syn;
 
@@ -92,8 +92,6 @@ pub struct Case<'a> {
     pub network: Neighbours<'a>,
     /// Attempts of everybody.
     pub total: &'a SharedBucket,
-    /// The watch for floods; not to be changed here.
-    pub flood: &'a Flood,
     /// A forged flood lasts: what comes may say anything, so nothing is learnt from it.
     pub frozen: bool,
     /// The same attempt, if it was seen before.
