@@ -1,16 +1,14 @@
 //! What the anomaly detector has learnt, on disk: `anomaly.model` in the state folder.
 //!
-//! It is written beside its place and then moved there, so that at any moment either the old or
-//! the new one is whole. One that cannot be read is kept aside as `anomaly.model.bad-<time>`, and
+//! Either the old or the new one is whole at any moment. One that cannot be read is kept aside as `anomaly.model.bad-<time>`, and
 //! the detector begins with what is shipped.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::anomaly::{Budget, Detector};
+use crate::firewall::put_in_place;
 
 const NAME: &str = "anomaly.model";
 
@@ -50,13 +48,7 @@ pub(super) fn restore(
 /// # Errors
 /// What the system said; the old file is still there then.
 pub(super) fn save(folder: &Path, detector: &Detector) -> io::Result<()> {
-    let (path, new) = (folder.join(NAME), folder.join(format!("{NAME}.new")));
-    let mut file =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-    file.write_all(&detector.save())?;
-    file.sync_all()?;
-    std::fs::rename(&new, &path)?;
-    File::open(folder)?.sync_all()
+    put_in_place(folder, NAME, &detector.save())
 }
 
 #[cfg(test)]

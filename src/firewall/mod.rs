@@ -53,5 +53,6 @@ pub use orders::{Counters, Gone, Offence, Opened, Order, Orders, Told};
 pub use published::{Published, PublishedPorts, published_ports};
 pub use redirect::{RedirectError, iptables_commands};
 pub use ruleset::{Marks, Path, Ruleset, Spread, Stage, ruleset};
+pub(crate) use store::put_in_place;
 pub use store::{Line, Loaded, Peek, Store, StoreError, peek};
 pub use unload::unload;

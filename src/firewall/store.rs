@@ -213,9 +213,7 @@ impl Store {
         if good < bytes.len() {
             let aside = folder.join(format!("standings.bad-{}", millis(now) / 1000));
             write_whole(&aside, &bytes).map_err(fail("set aside"))?;
-            let kept = folder.join("standings.new");
-            write_whole(&kept, &bytes[..good]).map_err(fail("repair"))?;
-            replace(&kept, &path, folder).map_err(fail("repair"))?;
+            put_in_place(folder, "standings", &bytes[..good]).map_err(fail("repair"))?;
             set_aside = Some(aside);
         }
         let file = appending(&path).map_err(fail("open"))?;
@@ -283,10 +281,8 @@ impl Store {
             Line::Is(entry.clone()).encode(&mut bytes);
             lines += 1;
         }
-        let (path, new) = (self.folder.join("standings"), self.folder.join("standings.new"));
-        write_whole(&new, &bytes)
-            .and_then(|()| replace(&new, &path, &self.folder))
-            .and_then(|()| appending(&path))
+        put_in_place(&self.folder, "standings", &bytes)
+            .and_then(|()| appending(&self.folder.join("standings")))
             .map(|file| self.file = file)
             .map_err(|e| self.error("rewrite", e))?;
         (self.lines, self.unsynced, self.torn) = (lines, false, false);
@@ -309,8 +305,15 @@ fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-fn replace(new: &Path, old: &Path, folder: &Path) -> io::Result<()> {
-    std::fs::rename(new, old)?;
+/// Writes a file of the state folder anew: beside its place, as `NAME.new`, and then moved there, so
+/// that at any moment either the old or the new one is whole.
+///
+/// # Errors
+/// What the system said; the old file is still there then.
+pub(crate) fn put_in_place(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let new = folder.join(format!("{name}.new"));
+    write_whole(&new, bytes)?;
+    std::fs::rename(&new, folder.join(name))?;
     File::open(folder)?.sync_all()
 }
 
