@@ -1,9 +1,10 @@
 //! One refusal to test with.
 
+use std::net::SocketAddr;
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::Judged;
-use crate::packet::{Flags, Options, Syn};
+use crate::packet::Syn;
 use crate::policy::{CheckId, Decision, Evidence, Ruling, Scope, Standing};
 
 /// A check by its name, wherever it stands in the list.
@@ -13,28 +14,15 @@ pub(crate) fn check(name: &str) -> CheckId {
 
 /// A SYN of `source` to telnet, refused by the rate check.
 pub(crate) fn judged(source: &str) -> Judged {
+    let from = SocketAddr::new(source.parse().expect("an address"), 40312);
     Judged {
         at: UNIX_EPOCH + Duration::from_millis(1_790_000_000_250),
         interface: 2,
         syn: Syn {
-            src: source.parse().expect("an address"),
-            dst: [198, 51, 100, 2].into(),
-            sport: 40312,
-            dport: 23,
             seq: 77,
-            ack: 0,
-            flags: Flags(Flags::SYN),
-            window: 64240,
-            urgent: 0,
             ttl: 57,
             ip_id: 4242,
-            dont_fragment: true,
-            ip_options: false,
-            length: 60,
-            payload: 0,
-            options: Options::default(),
-            proven: false,
-            suspect: false,
+            ..Syn::linux(from, ([198, 51, 100, 2], 23).into())
         },
         decision: Decision {
             ruling: Ruling::Drop,

@@ -59,6 +59,25 @@ pub struct TcpSocket {
     pub v6_only: bool,
 }
 
+#[cfg(test)]
+impl TcpSocket {
+    /// One that was made up, on which nothing goes on.
+    pub(crate) fn idle(state: TcpState, local: &str, peer: &str) -> Self {
+        Self {
+            state,
+            local: local.parse().expect("an address and port"),
+            peer: peer.parse().expect("an address and port"),
+            timer: None,
+            repeated: 0,
+            quiet: None,
+            unread: 0,
+            unsent: 0,
+            inode: 0,
+            v6_only: false,
+        }
+    }
+}
+
 /// A timer of a socket, and when it goes off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timer {

@@ -9,7 +9,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -22,7 +22,7 @@ use portcullis::events::{
     Event, Judged, Level, Line, Notice, Record, StandingChange, Summary, json_line,
 };
 use portcullis::memory::SourceKey;
-use portcullis::packet::{Flags, Options, Syn};
+use portcullis::packet::Syn;
 use portcullis::policy::{CHECKS, CheckId, Decision, Evidence, Ruling, Scope, Standing};
 use portcullis::review::{Clock, Input, Step, Tally, Wanted, read};
 
@@ -241,24 +241,6 @@ fn check(name: &str) -> CheckId {
 }
 
 fn syn(src: IpAddr, sport: u16, dport: u16, seq: u32) -> Syn {
-    Syn {
-        src,
-        dst: Ipv4Addr::new(198, 51, 100, 2).into(),
-        sport,
-        dport,
-        seq,
-        ack: 0,
-        flags: Flags(Flags::SYN),
-        window: 64_240,
-        urgent: 0,
-        ttl: 57,
-        ip_id: 4242,
-        dont_fragment: true,
-        ip_options: false,
-        length: 60,
-        payload: 0,
-        options: Options::default(),
-        proven: false,
-        suspect: false,
-    }
+    let (from, to) = (SocketAddr::new(src, sport), SocketAddr::from(([198, 51, 100, 2], dport)));
+    Syn { seq, ttl: 57, ip_id: 4242, ..Syn::linux(from, to) }
 }

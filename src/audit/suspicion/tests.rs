@@ -2,23 +2,8 @@
 
 use super::*;
 
-fn socket(state: TcpState, local: &str, peer: &str) -> TcpSocket {
-    TcpSocket {
-        state,
-        local: local.parse().unwrap(),
-        peer: peer.parse().unwrap(),
-        timer: None,
-        repeated: 0,
-        quiet: None,
-        unread: 0,
-        unsent: 0,
-        inode: 0,
-        v6_only: false,
-    }
-}
-
 fn many(count: u16, state: TcpState, local: &str, peer: impl Fn(u16) -> String) -> Vec<TcpSocket> {
-    (0..count).map(|n| socket(state, local, &peer(n))).collect()
+    (0..count).map(|n| TcpSocket::idle(state, local, &peer(n))).collect()
 }
 
 /// `kind sockets`
@@ -44,7 +29,7 @@ fn told(sockets: &[TcpSocket], ports: &Ports) -> Vec<String> {
 #[test]
 fn what_is_suspicious() {
     use TcpState::*;
-    let web = || socket(Listen, "0.0.0.0:80", "0.0.0.0:0");
+    let web = || TcpSocket::idle(Listen, "0.0.0.0:80", "0.0.0.0:0");
     let at80 = "198.51.100.10:80";
     let one = |n: u16| format!("203.0.113.7:{}", 1000 + n);
     let each = |n: u16| format!("203.0.{}.{}:1000", n / 256, n % 256);
@@ -87,8 +72,8 @@ fn what_is_suspicious() {
         assert_eq!(told(&sockets, ports), expected, "{name}");
     }
     let backdoor = [
-        socket(Listen, "[::]:31337", "[::]:0"),
-        socket(Established, "[::ffff:198.51.100.10]:31337", "[::ffff:192.0.2.66]:9"),
+        TcpSocket::idle(Listen, "[::]:31337", "[::]:0"),
+        TcpSocket::idle(Established, "[::ffff:198.51.100.10]:31337", "[::ffff:192.0.2.66]:9"),
     ];
     assert_eq!(told(&backdoor, &listening), ["standing 1", "suspicious-port 1"]);
 }

@@ -9,28 +9,13 @@ use crate::audit::Peer;
 use crate::host::Timer;
 use crate::policy::Standing;
 
-fn socket(state: TcpState, local: &str, peer: &str) -> TcpSocket {
-    TcpSocket {
-        state,
-        local: local.parse().unwrap(),
-        peer: peer.parse().unwrap(),
-        timer: None,
-        repeated: 0,
-        quiet: None,
-        unread: 0,
-        unsent: 0,
-        inode: 0,
-        v6_only: false,
-    }
-}
-
 /// A web server with visitors, a half-open pile, calls of its own, and one that is over.
 fn sockets() -> Vec<TcpSocket> {
     let mut sockets = vec![
-        socket(TcpState::Listen, "[::]:80", "[::]:0"),
+        TcpSocket::idle(TcpState::Listen, "[::]:80", "[::]:0"),
         TcpSocket {
             quiet: Some(Duration::from_millis(303_456)),
-            ..socket(
+            ..TcpSocket::idle(
                 TcpState::Established,
                 "[::ffff:198.51.100.10]:80",
                 "[::ffff:203.0.113.7]:51234",
@@ -38,7 +23,7 @@ fn sockets() -> Vec<TcpSocket> {
         },
         TcpSocket {
             quiet: Some(Duration::from_millis(3)),
-            ..socket(
+            ..TcpSocket::idle(
                 TcpState::Established,
                 "[2001:db8:5::10]:80",
                 "[2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff]:65535",
@@ -46,12 +31,16 @@ fn sockets() -> Vec<TcpSocket> {
         },
         TcpSocket {
             timer: Some(Timer { kind: TimerKind::TimeWait, left: Duration::from_millis(43_210) }),
-            ..socket(TcpState::TimeWait, "198.51.100.10:40000", "192.0.2.5:443")
+            ..TcpSocket::idle(TcpState::TimeWait, "198.51.100.10:40000", "192.0.2.5:443")
         },
     ];
     sockets.extend((0..1204).map(|n| TcpSocket {
         repeated: 2,
-        ..socket(TcpState::SynRecv, "198.51.100.10:80", &format!("192.0.2.66:{}", 1000 + n))
+        ..TcpSocket::idle(
+            TcpState::SynRecv,
+            "198.51.100.10:80",
+            &format!("192.0.2.66:{}", 1000 + n),
+        )
     }));
     sockets
 }

@@ -34,6 +34,17 @@ enum What {
     Done { port: u16 },
 }
 
+/// A source of its own is let in to port 80.
+fn newcomer(n: u64) -> Arrival {
+    Arrival {
+        source: scattered(n),
+        target: Target::of(0, 80),
+        port: 80,
+        proven: false,
+        fate: Fate::LetIn,
+    }
+}
+
 /// A list of what happens.
 #[derive(Default)]
 struct Scene(Vec<Happening>);
@@ -358,15 +369,7 @@ fn the_clock_ends_it() {
         for n in 0..2000u64 {
             now = Moment(START + n * MS);
             flood.step(rule, now);
-            let source = scattered(n);
-            let arrival = Arrival {
-                source,
-                target: Target::of(0, 80),
-                port: 80,
-                proven: false,
-                fate: Fate::LetIn,
-            };
-            flood.note(rule, &arrival, now);
+            flood.note(rule, &newcomer(n), now);
         }
         assert!(flood.is_frozen());
         let [lasting] = &flood.lasting()[..] else { panic!() };
@@ -394,15 +397,7 @@ fn threads_share_it() {
                 for n in 0..5000u64 {
                     let now = Moment(START + n * MS / 5);
                     flood.step(rule, now);
-                    let source = scattered((thread << 32) | n);
-                    let arrival = Arrival {
-                        source,
-                        target: Target::of(0, 80),
-                        port: 80,
-                        proven: false,
-                        fate: Fate::LetIn,
-                    };
-                    flood.note(rule, &arrival, now);
+                    flood.note(rule, &newcomer((thread << 32) | n), now);
                 }
             });
         }
