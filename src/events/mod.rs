@@ -6,8 +6,9 @@
 //! # Lines
 //!
 //! One event is one line: a verb, then `name=value` pairs, in the style and with the names of
-//! netfilter's LOG target. A value that is more than a plain word is quoted and escaped; nothing
-//! that a sender controls can end a line or look like another field.
+//! netfilter's LOG target. A value that is more than a plain word is a JSON string of at most 600
+//! bytes; nothing that a sender controls can end a line or look like another field. So parsers of
+//! logfmt read the lines, too.
 //!
 //! | verb | level | what happened |
 //! |---|---|---|
@@ -63,6 +64,7 @@ pub(crate) mod sample;
 mod sink;
 mod summary;
 mod throttle;
+mod verb;
 mod worker;
 
 pub use alarms::{Alarm, Alarms};
@@ -78,4 +80,5 @@ pub use record::{Field, Record, Value};
 pub(crate) use sink::{Form, stderr_line};
 pub use summary::{StandingSummary, Summary};
 pub use throttle::Throttle;
+pub use verb::Verb;
 pub use worker::{Events, Teller};
