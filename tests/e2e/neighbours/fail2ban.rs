@@ -9,7 +9,7 @@ use portcullis::lab::Process;
 
 use super::catalogue::{BANNED, BANNED_AT_A_PORT, BANNED_BY_FAIL2BAN, REFUSED};
 use super::{LIMIT, said, shipped, with_programs};
-use crate::stage::{Gate, HASTE, MALLORY, World, eventually};
+use crate::stage::{Gate, HASTE, MALLORY, TRUDY, World, eventually};
 
 pub(super) const REGEX: (&str, &str) = ("fail2ban-regex", "fail2ban");
 
@@ -147,6 +147,29 @@ with_programs! {
         assert_eq!(gate.stop(), Some(0));
     }
 
+    /// The examples are taken by fail2ban as Debian sets it up, and so is each jail with our action.
+    [REGEX, ("fail2ban-client", "fail2ban"), ("/etc/fail2ban/jail.conf", "fail2ban")] =>
+    fn the_examples_are_taken() {
+        super::emptied("/run");
+        let home = Path::new("/run/fail2ban");
+        said(Command::new("cp").args(["-r", "/etc/fail2ban"]).arg(home));
+        for part in ["filter.d", "action.d", "jail.d"] {
+            let file = Path::new(part).join("portcullis.conf");
+            fs::copy(shipped("fail2ban").join(&file), home.join(&file)).expect("a shipped file");
+        }
+        fs::write(home.join("door.log"), "").expect("a file");
+        let ours = "[DEFAULT]\nbanaction = portcullis\nbanaction_allports = portcullis\n\
+                    [portcullis]\nenabled = true\nbackend = polling\nlogpath = /run/fail2ban/door.log\n\
+                    [sshd]\nenabled = true\nbackend = polling\nlogpath = /run/fail2ban/door.log\n";
+        fs::write(home.join("jail.local"), ours).expect("a file");
+        let dump = said(Command::new("fail2ban-client").arg("-c").arg(home).arg("-d"));
+        for jail in ["sshd", "portcullis"] {
+            assert!(dump.contains(&format!("['set', '{jail}', 'addaction', 'portcullis']")), "{dump}");
+            assert!(dump.contains(&format!("['start', '{jail}']")), "{dump}");
+        }
+        assert!(dump.contains("_SYSTEMD_UNIT=portcullis.service"), "{dump}");
+    }
+
     [REGEX, ("fail2ban-server", "fail2ban")] => fn its_bans_are_kept_by_the_gate() {
         let world = World::new();
         let gate = Gate::start(&world.server, "");
@@ -171,6 +194,18 @@ with_programs! {
             gate.standing(MALLORY).map_or(Ok(()), |standing| Err(standing + &server.log()))
         });
         assert!(world.visit(MALLORY, 80).connected().is_some());
+        // What the gate itself has banned for longer is neither shortened nor lifted.
+        let added = gate.ask(&["bans", "add", TRUDY, "--for", "2h", "--reason", "abuse"]);
+        assert!(added.status.success(), "{}", crate::stage::text(&added));
+        server.bad(TRUDY);
+        eventually(LIMIT, "Trudy's ban", || {
+            let log = server.log();
+            log.contains(&format!("Ban {TRUDY}")).then_some(()).ok_or(log)
+        });
+        assert!(server.ask(&["set", "door", "unbanip", TRUDY]).is_some());
+        let bans = gate.ask_json(&["bans", "list"]);
+        let row = bans.as_array().expect("a list").iter().find(|row| row["source"] == "192.0.2.77/32");
+        assert_eq!(row.expect("her row")["reason"], "abuse", "{bans}");
         // Also of the other family: its /64.
         server.bad("2001:db8:bad::66");
         gate.await_set("banned6", "2001:db8:bad::");
