@@ -44,6 +44,10 @@
 //! | `text` | notices, summaries | in a sentence |
 //! | `id` | all | the event's short name, the same in every output |
 //!
+//! The journal gets the line as `MESSAGE` and each field of it as a field of its own: `SRC` is
+//! `PORTCULLIS_SRC`, `reason` is `PORTCULLIS_REASON`, and the verb is `PORTCULLIS_EVENT`. Values are
+//! there as they are, without quotes and escapes: `journalctl PORTCULLIS_EVENT=BAN`.
+//!
 //! JSON objects have the same names in lower case, and besides `time` (RFC 3339), `event` (the
 //! verb in lower case), `level`, and of refusals `flags`, `seq`, `window`, `ttl`, `length` and
 //! `ip_id`. Spans are seconds there.

@@ -24,9 +24,20 @@ pub(super) const NASTY: &str = "said \"so\" = \\ ]\nBAN SRC=192.0.2.1 reason=x\u
 
 /// Writes the whole catalogue where the policy says.
 pub(super) fn write(policy: &config::Events) {
+    write_these(policy, &Verb::ALL.into_iter().flat_map(story).collect::<Vec<_>>());
+}
+
+/// One event of each kind that comes alone.
+pub(super) fn few() -> Vec<Event> {
+    let alone = [Verb::Start, Verb::Drop, Verb::Suspect, Verb::Ban, Verb::Clear, Verb::Stop];
+    alone.into_iter().filter_map(|verb| story(verb).into_iter().next()).collect()
+}
+
+/// Writes these events where the policy says.
+pub(super) fn write_these(policy: &config::Events, these: &[Event]) {
     let (teller, events) = Events::start(policy).expect("a thread");
-    for event in Verb::ALL.into_iter().flat_map(story) {
-        assert!(teller.tell_patiently(event));
+    for event in these {
+        assert!(teller.tell_patiently(event.clone()));
     }
     // The summaries that wait are told at the end.
     events.stop();

@@ -26,7 +26,7 @@ impl Journald {
         for folder in ["/run/systemd/journal", "/run/systemd/journald.conf.d", FILES] {
             fs::create_dir_all(folder).expect("a folder");
         }
-        let settings = "[Journal]\nStorage=volatile\nForwardToSyslog=no\nForwardToWall=no\n\
+        let settings = "[Journal]\nStorage=volatile\nForwardToSyslog=yes\nForwardToWall=no\n\
                         ReadKMsg=no\nAudit=no\nRateLimitIntervalSec=0\n";
         fs::write("/run/systemd/journald.conf.d/test.conf", settings).expect("a file");
         let mut command = Command::new(JOURNALD.0);
@@ -130,6 +130,35 @@ with_programs! {
             assert!(!strict, "these packages are not installed: python3-systemd");
             println!("SKIPPED: fail2ban with the journal: python3-systemd is not installed");
         }
+    }
+
+    /// As on Debian: rsyslog gets from the journal what its rules for us are about.
+    [JOURNALD, MACHINE, ("journalctl", "systemd"), ("rsyslogd", "rsyslog")] =>
+    fn rsyslog_gets_the_same_from_the_journal() {
+        let _journald = Journald::start();
+        let rules = fs::read_to_string(super::shipped("rsyslog/portcullis.conf")).expect("rules");
+        let source = "module(load=\"imuxsock\" sysSock.name=\"/run/systemd/journal/syslog\")\n";
+        fs::write("/run/rsyslog.conf", super::syslog::ownable(source.to_owned() + &rules)).expect("a file");
+        let mut command = Command::new("rsyslogd");
+        command.args(["-n", "-f", "/run/rsyslog.conf", "-i", "/run/rsyslog.pid"]);
+        let _rsyslog = Process::start(&mut command).expect("it starts");
+        eventually(LIMIT, "socket of rsyslog", || {
+            let there = Path::new("/run/systemd/journal/syslog").exists();
+            there.then_some(()).ok_or_else(|| "not there".to_owned())
+        });
+        let json = Path::new("/run/events.json");
+        // journald does not wait for rsyslog, and what finds no room is only in the journal: so
+        // there are few lines at a time.
+        let events = catalogue::few();
+        catalogue::write_these(&to(LogTarget::Journal, json), &events);
+        let lines = eventually(LIMIT, "all lines", || {
+            let text = fs::read_to_string(super::syslog::OURS).unwrap_or_default();
+            let all = text.lines().count() == events.len();
+            if all { Ok(text) } else { Err(text) }
+        });
+        let told = told(json);
+        assert!(lines.lines().all(|line| told.contains_key(id(line))), "{lines}");
+        is_read_by_review(Path::new(super::syslog::OURS), events.len());
     }
 
     /// Under systemd, where standard error is the journal, "auto" writes fields, and "stderr" lines

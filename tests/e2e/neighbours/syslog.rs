@@ -76,11 +76,8 @@ fn configuration() -> String {
         .fold(String::new(), |all, line| all + line + "\n");
     let parse = "action(type=\"mmpstrucdata\")";
     assert!(rules.contains(&format!("\"then {{\":    {parse}")), "{rules}");
-    let mut rules = rules.replacen("then {", &format!("then {{\n{parse}\ncall seen"), 1);
-    if !is_root() {
-        // In an ordinary user's namespace there is nobody else to own a file.
-        rules = rules.replace("fileGroup=\"adm\"", "fileGroup=\"root\"");
-    }
+    let rules = rules.replacen("then {", &format!("then {{\n{parse}\ncall seen"), 1);
+    let rules = ownable(rules);
     let names = ["src", "dpt", "reason", "id", "text"];
     let fields = names.map(|name| {
         format!(
@@ -112,6 +109,11 @@ fn configuration() -> String {
         known.concat(),
         fields.concat(),
     )
+}
+
+/// In an ordinary user's namespace there is nobody else to own a file.
+pub(super) fn ownable(rules: String) -> String {
+    if is_root() { rules } else { rules.replace("fileGroup=\"adm\"", "fileGroup=\"root\"") }
 }
 
 /// Are all users of this machine known here?

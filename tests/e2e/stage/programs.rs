@@ -2,8 +2,9 @@
 
 use std::io::Write;
 
+use portcullis::lab::search_path;
+
 use super::inside;
-use crate::range::is_there;
 
 /// Runs a test in a lab, if these programs are there, each named with its Debian package. Where one is
 /// missing, the test says so on the terminal and passes; with `PORTCULLIS_TEST_TOOLS=all` it fails.
@@ -19,4 +20,9 @@ pub(crate) fn inside_with(programs: &[(&str, &str)], path: &str, body: impl FnOn
         return;
     }
     inside(path, body);
+}
+
+/// Is there such a program on the path, or such a file?
+pub(crate) fn is_there(program: &str) -> bool {
+    std::env::split_paths(&search_path()).any(|dir| dir.join(program).is_file())
 }
