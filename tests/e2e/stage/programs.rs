@@ -1,6 +1,7 @@
 //! Programs that some tests need and a build does not.
 
 use std::io::Write;
+use std::path::Path;
 
 use portcullis::lab::search_path;
 
@@ -23,6 +24,6 @@ pub(crate) fn inside_with(programs: &[(&str, &str)], path: &str, body: impl FnOn
 }
 
 /// Is there such a program on the path, or such a file?
-pub(crate) fn is_there(program: &str) -> bool {
-    std::env::split_paths(&search_path()).any(|dir| dir.join(program).is_file())
+pub(crate) fn is_there(program: impl AsRef<Path>) -> bool {
+    std::env::split_paths(&search_path()).any(|dir| dir.join(&program).is_file())
 }
