@@ -170,9 +170,13 @@ pub struct Events {
 /// `[events] to`
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogTarget {
-    /// Standard error, with the priority prefix journald reads when it is the journal.
+    /// The journal if standard error is connected to it, as under systemd; else standard error.
     #[default]
+    Auto,
+    /// Standard error, with the priority prefix journald reads when it is the journal.
     Stderr,
+    /// The journal, with fields.
+    Journal,
     /// Syslog.
     Syslog,
     /// Nobody: only the JSON file, if there is one.
@@ -215,6 +219,25 @@ pub enum Facility {
     Local6,
     /// 23
     Local7,
+}
+
+impl Facility {
+    /// Its number in a syslog priority.
+    pub fn number(self) -> u8 {
+        match self {
+            Facility::Daemon => 3,
+            Facility::Auth => 4,
+            Facility::AuthPriv => 10,
+            Facility::Local0 => 16,
+            Facility::Local1 => 17,
+            Facility::Local2 => 18,
+            Facility::Local3 => 19,
+            Facility::Local4 => 20,
+            Facility::Local5 => 21,
+            Facility::Local6 => 22,
+            Facility::Local7 => 23,
+        }
+    }
 }
 
 /// `[metrics]`: numbers for Prometheus and its kin.
@@ -304,7 +327,7 @@ impl Default for Bans {
 impl Default for Events {
     fn default() -> Self {
         Self {
-            to: LogTarget::Stderr,
+            to: LogTarget::Auto,
             format: SyslogFormat::Rfc3164,
             facility: Facility::AuthPriv,
             syslog: "/dev/log".into(),

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use portcullis::lab::Visit;
 
-use crate::range::is_there;
-use crate::stage::{ANNA, BEN, CARLA, Gate, HASTE, PORTCULLIS, World, eventually, in_lab, text};
+use crate::stage::{
+    ANNA, BEN, CARLA, Gate, HASTE, PORTCULLIS, World, eventually, in_lab, is_there, text,
+};
 
 const DIR: &str = "/run/gate";
 const FILE: &str = "/run/gate/portcullis.pcapng";

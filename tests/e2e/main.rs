@@ -22,6 +22,7 @@ mod lab;
 mod life;
 mod looking;
 mod mending;
+mod neighbours;
 mod numbers;
 mod pausing;
 mod queues;

@@ -173,7 +173,7 @@ fn log(facts: &Facts, config: &Config, note: &mut impl FnMut(Finding)) {
             FindingKind::LogGone,
             format!("nobody takes log lines at {}: {why}", config.events.syslog),
             "start a syslog daemon: sudo apt-get install rsyslog. Or let lines go to the journal: \
-             [events] to = \"stderr\"",
+             [events] to = \"auto\"",
         ));
     }
     if let Some(folder) = &facts.log.json_folder_missing {
@@ -187,10 +187,19 @@ fn log(facts: &Facts, config: &Config, note: &mut impl FnMut(Finding)) {
         note(Finding::note(
             FindingKind::LogGone,
             "the policy writes no log at all",
-            "[events] to = \"stderr\", then: portcullis reload",
+            "[events] to = \"auto\", then: portcullis reload",
         ));
     }
-    if let (LogTarget::Stderr, Journal::Takes(limit)) = (config.events.to, facts.log.journal)
+    if config.events.to == LogTarget::Journal && facts.log.journal == Journal::None {
+        note(Finding::off(
+            FindingKind::LogGone,
+            "the policy writes to the journal, and no journal runs on this machine",
+            "[events] to = \"auto\" or \"syslog\", then: portcullis reload",
+        ));
+    }
+    let journal =
+        matches!(config.events.to, LogTarget::Auto | LogTarget::Stderr | LogTarget::Journal);
+    if let (true, Journal::Takes(limit)) = (journal, facts.log.journal)
         && limit.limits()
     {
         let writes = limit.every.as_secs().saturating_mul(LINES);

@@ -339,6 +339,15 @@ const TABLE: &[(Break, Kind, bool, &[&str])] = &[
         true,
         &["install -d -o portcullis /var/log/x"],
     ),
+    (
+        |f, c| {
+            c.events.to = LogTarget::Journal;
+            f.log.journal = Journal::None;
+        },
+        Kind::LogGone,
+        true,
+        &["no journal runs", "\"syslog\""],
+    ),
     (|_, c| c.events.to = LogTarget::Nowhere, Kind::LogGone, false, &["no log at all"]),
     (|f, _| f.clock.synchronised = Some(false), Kind::ClockLoose, false, &["set-ntp"]),
     (
