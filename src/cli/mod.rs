@@ -3,6 +3,7 @@
 mod asked;
 pub mod audit;
 pub mod bans;
+pub mod capture;
 pub mod check;
 pub mod connections;
 pub mod demo;
@@ -71,6 +72,8 @@ enum Verb {
     /// Hold listening programs and published ports against the port policy
     Audit(audit::Args),
     /// Is the gate well, and does it stand where it should? What is off, and how to mend it
+    /// Show connection attempts as they come, or write them to a file for Wireshark
+    Capture(Ask<capture::Args>),
     Doctor(doctor::Args),
     /// Judge the connections of captures as the gate would have
     Replay(replay::Args),
@@ -129,6 +132,7 @@ pub fn main() -> ExitCode {
         Verb::Audit(args) => audit::run(&args),
         Verb::Doctor(args) => doctor::run(&args),
         Verb::Replay(args) => replay::run(&args),
+        Verb::Capture(Ask { args, socket, json }) => capture::run(&args, &socket, json),
         Verb::Review(args) => review::run(&args),
         Verb::Reload(Ask { args, socket, json }) => reload::run(&args, &socket, json),
         Verb::Unload(policy) => unload::run(&policy.config),

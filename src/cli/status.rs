@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use super::asked::{self, local};
 use super::layout::{Align, Table, wrap};
 use crate::anomaly::{CALIBRATORS, sources_needed};
-use crate::control::protocol::{AnomalyFacts, FloodFacts, StatusReport};
+use crate::control::protocol::{AnomalyFacts, CaptureRow, FloodFacts, StatusReport};
 use crate::control::{Request, Response};
 use crate::events::{Grouped, Measured, Snapshot, Span, ports};
 
@@ -148,6 +148,7 @@ fn state(report: &StatusReport) -> String {
             ("anomaly", report.anomaly.map(anomaly).unwrap_or_default()),
             ("lost", losses(report)),
         ],
+            ("captures", captures(report)),
     )
 }
 
@@ -169,6 +170,18 @@ fn floods(report: &StatusReport) -> String {
 
 /// How far the anomaly detector is.
 fn anomaly(facts: AnomalyFacts) -> String {
+/// The captures that last, or nothing.
+fn captures(report: &StatusReport) -> String {
+    let capture = |row: &CaptureRow| {
+        let missing = match row.missing {
+            0 => String::new(),
+            count => format!(", {} missing", Grouped(count)),
+        };
+        format!("{}: {} packets{missing}", row.what, Grouped(row.packets))
+    };
+    report.captures.iter().map(capture).collect::<Vec<_>>().join("; ")
+}
+
     let AnomalyFacts { ready, learnt, learnt_needed, measures, measures_needed, .. } = facts;
     let mut text = if facts.paused > 0 {
         format!(
@@ -336,6 +349,7 @@ mod tests {
             served: "22, 80, 443".into(),
             alarms: vec![],
             floods: vec![],
+            captures: vec![],
         }
     }
 

@@ -17,6 +17,7 @@ mod settings;
 mod source;
 mod tables;
 mod tree;
+pub(crate) mod typed;
 mod units;
 mod unknown;
 

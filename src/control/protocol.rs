@@ -13,8 +13,11 @@ use serde::{Deserialize, Serialize};
 use crate::events::{Alarm, PerSecond, Snapshot};
 use crate::policy::Standing;
 
+mod capture;
 mod seconds;
 mod word;
+
+pub use capture::{CaptureRow, CaptureWish};
 
 /// A question or an order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -68,6 +71,9 @@ pub enum Request {
 /// So many addresses fit into one request, however long they are.
 pub const MOST_PEERS: usize = 1500;
 
+    /// Show what comes. → [`Response::Done`], and behind its line the conversation is a pcapng
+    /// stream until one side ends it.
+    Capture(CaptureWish),
 impl Request {
     /// Reads one line. Never panics, whatever the bytes are.
     ///
@@ -205,6 +211,9 @@ pub struct StatusReport {
     /// The floods that last.
     #[serde(default)]
     pub floods: Vec<FloodFacts>,
+    /// The captures that last.
+    #[serde(default)]
+    pub captures: Vec<CaptureRow>,
 }
 
 /// A flood of SYNs that lasts.
@@ -506,6 +515,17 @@ mod tests {
         for text in [
             "",
             "{}",
+            (
+                Request::Capture(CaptureWish {
+                    all: true,
+                    from: vec!["192.0.2.0/24".parse().unwrap()],
+                    ports: vec![(22, 22), (80, 90)],
+                    lasts: Duration::from_secs(600),
+                    count: None,
+                    rate: 1000,
+                }),
+                r#"{"ask":"capture","all":true,"from":["192.0.2.0/24"],"ports":[[22,22],[80,90]],"lasts":600.0,"count":null,"rate":1000}"#,
+            ),
             "[]",
             "null",
             "{\"ask\":\"status\"}{}",
@@ -525,6 +545,8 @@ mod tests {
     proptest! {
         #[test]
         fn bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            "{\"ask\":\"capture\",\"lasts\":1e300,\"rate\":1}",
+            "{\"ask\":\"capture\",\"lasts\":1,\"rate\":1,\"file\":\"/etc/passwd\"}",
             let _ = Request::read(&bytes);
         }
 

@@ -52,7 +52,7 @@ use self::manager::notify;
 use self::measures::Measures;
 use self::reload::Reloaded;
 use self::shared::Shared;
-use crate::capture::{Capture, Taker, Tally};
+use crate::capture::{Capture, Tally, Taps};
 use crate::config::{Config, ConfigErrors, FailMode, Loaded, Mode};
 use crate::control;
 use crate::events::{Event, Events, Level, Notice, Rates, Teller};
@@ -124,6 +124,10 @@ struct Daemon {
     reloading: Mutex<()>,
     reloads: Reloaded,
     captured: Arc<Tally>,
+    /// The policy's capture, and those that were asked for.
+    taps: Arc<Taps>,
+    /// The policy's capture.
+    capture: Mutex<Option<Capture>>,
     orders: Orders,
     teller: Teller,
     events: Mutex<Option<Events>>,
@@ -199,7 +203,6 @@ struct Running {
     ticker: ticker::Ticker,
     learner: learner::Learner,
     measures: Measures,
-    capture: Option<Capture>,
 }
 
 impl Start<'_> {
@@ -245,7 +248,8 @@ impl Start<'_> {
             })?;
 
         let captured = Arc::default();
-        let capture = capturing::start(&self.config.capture, self.teller, &captured)?;
+        let taps: Arc<Taps> = Arc::default();
+        let capture = capturing::start(&taps, &self.config.capture, self.teller, &captured)?;
         let (report, broken) = channel();
         let mut gates = Vec::new();
         for (index, queue) in queues.into_iter().enumerate() {
@@ -255,7 +259,7 @@ impl Start<'_> {
                 shared: Arc::clone(&shared),
                 teller: self.teller.clone(),
                 orders: firewall.orders(),
-                taker: capture.as_ref().map(|(taker, _)| Taker::clone(taker)),
+                taps: Arc::clone(&taps),
             };
             gates.push(self.queue_thread(gate, report.clone())?);
         }
@@ -275,6 +279,8 @@ impl Start<'_> {
             reloading: Mutex::new(()),
             reloads: Reloaded::default(),
             captured,
+            taps,
+            capture: Mutex::new(capture),
             orders: firewall.orders(),
             teller: self.teller.clone(),
             events: Mutex::new(None),
@@ -287,7 +293,6 @@ impl Start<'_> {
         match attendants(&daemon, &config) {
             Ok((control, ticker, learner)) => {
                 let measures = Measures::start(&daemon, &config);
-                let capture = capture.map(|(_, capture)| capture);
                 let running = Running {
                     firewall,
                     gates,
@@ -296,7 +301,6 @@ impl Start<'_> {
                     ticker,
                     learner,
                     measures,
-                    capture,
                 };
                 Ok((daemon, running))
             }
@@ -345,7 +349,7 @@ fn attendants(
 impl Running {
     /// Ends everything in order: no more packets, empty queues, then the rest.
     fn stop(self, daemon: &Daemon) -> Result<(), Failure> {
-        let Running { firewall, gates, broken, control, ticker, learner, measures, capture } = self;
+        let Running { firewall, gates, broken, control, ticker, learner, measures } = self;
         control.stop();
         measures.stop();
         ticker.stop();
@@ -356,9 +360,7 @@ impl Running {
             let _ = gate.join();
         }
         learner.stop();
-        if let Some(capture) = capture {
-            capture.stop();
-        }
+        daemon.end_capture();
         firewall.stop();
         let outcome = broken.try_recv().map_or(Ok(()), Err).and(closed.map_err(Failure::from));
         match &outcome {
@@ -370,6 +372,7 @@ impl Running {
             Err(failure) => daemon.say(Level::Error, "stop", failure.to_string()),
         }
         daemon.last_words();
+        daemon.taps.close();
         outcome
     }
 }

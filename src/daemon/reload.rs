@@ -77,6 +77,11 @@ impl Daemon {
             self.shared.memory.resize(bounds(&config));
         }
         if let Some(events) = lock(&self.events).as_ref() {
+        if config.capture != state.config.capture
+            && let Err(failure) = self.recapture(&config.capture)
+        {
+            warnings.push(format!("refused packets are not captured: {failure}"));
+        }
             events.reconfigure(&config.events);
         }
         state.config = config;
@@ -95,14 +100,12 @@ fn only_at_start(new: Config, old: &Config, warnings: &mut Vec<String>) -> Confi
     kept.queue = old.queue.clone();
     kept.control = old.control.clone();
     kept.metrics = old.metrics.clone();
-    kept.capture = old.capture.clone();
     kept.bans.state_dir = old.bans.state_dir.clone();
     kept.guard.redirect = old.guard.redirect;
     kept.guard.mark_bit = old.guard.mark_bit;
     let changed = [
         ("[queue]", kept.queue != new.queue),
         ("[metrics]", kept.metrics != new.metrics),
-        ("[capture]", kept.capture != new.capture),
         ("[control]", kept.control != new.control),
         ("[bans] state_dir", kept.bans.state_dir != new.bans.state_dir),
         ("[guard] redirect", kept.guard.redirect != new.guard.redirect),

@@ -3,6 +3,7 @@
 
 mod nets;
 mod ports;
+mod size;
 mod time;
 
 use std::ops::Range;
@@ -10,6 +11,7 @@ use std::ops::Range;
 pub(super) use nets::{net, nets};
 pub(super) use ports::{OpenPorts, open_ports, ports};
 pub(super) use time::{duration, rate, spell};
+pub(super) use size::size;
 
 /// What is wrong with a value, and what to write instead.
 #[derive(Debug, PartialEq, Eq)]
