@@ -113,6 +113,7 @@ impl Daemon {
             alarms,
             floods: self.floods(now),
             captures: self.capture_rows(),
+            names: self.name_rows(),
         })
     }
 

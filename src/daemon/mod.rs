@@ -5,6 +5,7 @@
 //!  queue-N   one per queue: packet → judge → verdict
 //!  firewall  standings → ledger → kernel sets
 //!  events    lines and JSON
+//!  names     looks up the allow list's names
 //!  learner   lets the anomaly detector learn, keeps its model
 //!  ticker    which ports listen, the watchdog, rates, floods
 //!  control   the socket that the command line talks to
@@ -26,6 +27,7 @@ mod listening;
 mod manager;
 mod measures;
 mod model;
+mod names;
 mod reload;
 mod shared;
 mod ticker;
@@ -59,6 +61,7 @@ use crate::events::{Event, Events, Level, Notice, Rates, Teller};
 use crate::firewall::{self, Firewall, Orders};
 use crate::host;
 use crate::memory::Moment;
+use crate::names::Book;
 use crate::queue::{Queue, QueueError, Settings};
 
 /// How long a queue thread waits for a packet before it looks whether the daemon stops.
@@ -128,6 +131,8 @@ struct Daemon {
     taps: Arc<Taps>,
     /// The policy's capture.
     capture: Mutex<Option<Capture>>,
+    /// The allow list's names. Locked after the state where both are.
+    names: Mutex<Book>,
     orders: Orders,
     teller: Teller,
     events: Mutex<Option<Events>>,
@@ -202,6 +207,7 @@ struct Running {
     control: control::Server,
     ticker: ticker::Ticker,
     learner: learner::Learner,
+    resolver: names::Resolver,
     measures: Measures,
 }
 
@@ -213,6 +219,10 @@ impl Start<'_> {
         listening.note(ports, self.config.policy.ports.closed_grace, Moment::default());
         let mut config = Config::clone(self.config);
         config.policy.ports.serve(listening.listening(), &listening.closing());
+        // A start before the network is up must not lock out who was trusted until now.
+        let (book, names_unread) =
+            names::restore(&config.bans.state_dir, &config, SystemTime::now());
+        names::fill(&mut config, &book);
         let config = Arc::new(config);
         let shared = Shared::new(&config);
 
@@ -281,6 +291,7 @@ impl Start<'_> {
             captured,
             taps,
             capture: Mutex::new(capture),
+            names: Mutex::new(book),
             orders: firewall.orders(),
             teller: self.teller.clone(),
             events: Mutex::new(None),
@@ -290,8 +301,11 @@ impl Start<'_> {
         if let Err(text) = unread {
             daemon.say(Level::Warning, "anomaly", text);
         }
+        if let Some(text) = names_unread {
+            daemon.say(Level::Warning, "names", text);
+        }
         match attendants(&daemon, &config) {
-            Ok((control, ticker, learner)) => {
+            Ok((control, ticker, learner, resolver)) => {
                 let measures = Measures::start(&daemon, &config);
                 let running = Running {
                     firewall,
@@ -300,6 +314,7 @@ impl Start<'_> {
                     control,
                     ticker,
                     learner,
+                    resolver,
                     measures,
                 };
                 Ok((daemon, running))
@@ -333,7 +348,7 @@ impl Start<'_> {
 fn attendants(
     daemon: &Arc<Daemon>,
     config: &Config,
-) -> Result<(control::Server, ticker::Ticker, learner::Learner), Failure> {
+) -> Result<(control::Server, ticker::Ticker, learner::Learner, names::Resolver), Failure> {
     let answering = Arc::clone(daemon);
     let control = control::Server::start(
         &config.control.socket,
@@ -343,16 +358,20 @@ fn attendants(
     let failed = |error| Failure::System { step: "start a thread", error };
     let ticker = ticker::Ticker::start(daemon).map_err(failed)?;
     let learner = learner::Learner::start(daemon).map_err(failed)?;
-    Ok((control, ticker, learner))
+    let resolver = names::Resolver::start(daemon).map_err(failed)?;
+    Ok((control, ticker, learner, resolver))
 }
 
 impl Running {
     /// Ends everything in order: no more packets, empty queues, then the rest.
     fn stop(self, daemon: &Daemon) -> Result<(), Failure> {
-        let Running { firewall, gates, broken, control, ticker, learner, measures } = self;
+        let Running { firewall, gates, broken, control, ticker, learner, resolver, measures } =
+            self;
         control.stop();
+        daemon.taps.close();
         measures.stop();
         ticker.stop();
+        resolver.stop();
         let closed = firewall.close();
         daemon.shared.draining.store(true, Relaxed);
         for gate in gates {
@@ -372,7 +391,6 @@ impl Running {
             Err(failure) => daemon.say(Level::Error, "stop", failure.to_string()),
         }
         daemon.last_words();
-        daemon.taps.close();
         outcome
     }
 }

@@ -7,7 +7,7 @@ use sd_notify::NotifyState;
 
 use super::manager::notify;
 use super::shared::{Rules, bounds};
-use super::{Daemon, lock};
+use super::{Daemon, lock, names};
 use crate::config::{Config, Loaded};
 use crate::control::{Done, Refusal, Trouble};
 use crate::events::{Count, Level};
@@ -61,6 +61,7 @@ impl Daemon {
         let mut state = lock(&self.state);
         let mut config = only_at_start(config, &state.config, &mut warnings);
         config.policy.ports.serve(state.listening.listening(), &state.listening.closing());
+        names::fill(&mut config, &lock(&self.names));
         let config = Arc::new(config);
 
         state.indispensable = host::indispensable(&state.sessions);
@@ -76,12 +77,12 @@ impl Daemon {
         if config.memory != state.config.memory {
             self.shared.memory.resize(bounds(&config));
         }
-        if let Some(events) = lock(&self.events).as_ref() {
         if config.capture != state.config.capture
             && let Err(failure) = self.recapture(&config.capture)
         {
             warnings.push(format!("refused packets are not captured: {failure}"));
         }
+        if let Some(events) = lock(&self.events).as_ref() {
             events.reconfigure(&config.events);
         }
         state.config = config;
