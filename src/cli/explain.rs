@@ -58,10 +58,12 @@ fn screen(report: &ExplainReport) -> String {
     }
     text += &table.text();
     text.push('\n');
-    let by = if report.settled_by.is_empty() {
-        String::new()
-    } else {
-        format!(" (settled by: {})", report.settled_by)
+    let trusted = report.checks.iter().find(|row| row.finding == FindingWord::Allow);
+    let by = match (report.settled_by.as_str(), trusted) {
+        ("", Some(row)) if row.what != "trusted" => format!(" (allowed: {})", clean(&row.what)),
+        ("", Some(_)) => " (allowed by the policy)".to_owned(),
+        ("", None) => String::new(),
+        (check, _) => format!(" (settled by: {check})"),
     };
     let outcome = match (*accepted, report.enforced) {
         (true, _) => "would be LET IN now",

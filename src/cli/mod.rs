@@ -3,6 +3,7 @@
 mod asked;
 pub mod audit;
 pub mod bans;
+pub mod capture;
 pub mod check;
 pub mod connections;
 pub mod demo;
@@ -51,6 +52,9 @@ enum Verb {
         /// Say nothing of a policy that is good
         #[arg(long)]
         quiet: bool,
+        /// Look up the names in the allow list, too
+        #[arg(long)]
+        resolve: bool,
     },
     /// Print the kernel rules that a policy leads to, without touching anything
     Rules {
@@ -68,6 +72,8 @@ enum Verb {
     Explain(Ask<explain::Args>),
     /// List TCP sockets by state, with what the gate thinks of the peers
     Connections(Ask<connections::Args>),
+    /// Show connection attempts as they come, or write them to a file for Wireshark
+    Capture(Ask<capture::Args>),
     /// Hold listening programs and published ports against the port policy
     Audit(audit::Args),
     /// Is the gate well, and does it stand where it should? What is off, and how to mend it
@@ -120,12 +126,13 @@ pub fn main() -> ExitCode {
     match typed.verb {
         Verb::Demo(args) => demo::run(args),
         Verb::Run(policy) => run::run(&policy.config),
-        Verb::Check { policy, quiet } => check::run(&policy.config, quiet),
+        Verb::Check { policy, quiet, resolve } => check::run(&policy.config, quiet, resolve),
         Verb::Rules { policy, json } => rules::run(&policy.config, json),
         Verb::Status(Ask { args, socket, json }) => status::run(&args, &socket, json),
         Verb::Bans(Ask { args, socket, json }) => bans::run(&args, &socket, json),
         Verb::Explain(Ask { args, socket, json }) => explain::run(&args, &socket, json),
         Verb::Connections(Ask { args, socket, json }) => connections::run(&args, &socket, json),
+        Verb::Capture(Ask { args, socket, json }) => capture::run(&args, &socket, json),
         Verb::Audit(args) => audit::run(&args),
         Verb::Doctor(args) => doctor::run(&args),
         Verb::Replay(args) => replay::run(&args),

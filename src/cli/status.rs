@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use super::asked::{self, local};
 use super::layout::{Align, Table, wrap};
 use crate::anomaly::{CALIBRATORS, sources_needed};
-use crate::control::protocol::{AnomalyFacts, FloodFacts, StatusReport};
+use crate::control::protocol::{AnomalyFacts, CaptureRow, FloodFacts, StatusReport};
 use crate::control::{Request, Response};
 use crate::events::{Grouped, Measured, Snapshot, Span, ports};
 
@@ -31,8 +31,10 @@ pub fn run(_args: &Args, socket: &Path, json: bool) -> ExitCode {
 
 /// The whole screen. `top` shows it again and again.
 pub(super) fn screen(report: &StatusReport, zone: &TimeZone) -> String {
-    [head(report, zone), traffic(report), state(report), queues(report), alarms(report, zone)]
-        .join("\n")
+    let mut parts = vec![head(report, zone), traffic(report), state(report), queues(report)];
+    parts.extend((!report.names.is_empty()).then(|| names(report)));
+    parts.push(alarms(report, zone));
+    parts.join("\n")
 }
 
 fn head(report: &StatusReport, zone: &TimeZone) -> String {
@@ -146,6 +148,7 @@ fn state(report: &StatusReport) -> String {
             ("sources", of(memory.sources, memory.sources_bound)),
             ("networks", networks),
             ("anomaly", report.anomaly.map(anomaly).unwrap_or_default()),
+            ("captures", captures(report)),
             ("lost", losses(report)),
         ],
     )
@@ -165,6 +168,18 @@ fn floods(report: &StatusReport) -> String {
         )
     };
     report.floods.iter().map(flood).collect::<Vec<_>>().join("; ")
+}
+
+/// The captures that last, or nothing.
+fn captures(report: &StatusReport) -> String {
+    let capture = |row: &CaptureRow| {
+        let missing = match row.missing {
+            0 => String::new(),
+            count => format!(", {} missing", Grouped(count)),
+        };
+        format!("{}: {} packets{missing}", row.what, Grouped(row.packets))
+    };
+    report.captures.iter().map(capture).collect::<Vec<_>>().join("; ")
 }
 
 /// How far the anomaly detector is.
@@ -240,6 +255,29 @@ fn queues(report: &StatusReport) -> String {
     table.text()
 }
 
+/// The allow list's names, with what they stand for.
+fn names(report: &StatusReport) -> String {
+    let mut text = "Names in the allow list\n".to_owned();
+    let width = report.names.iter().map(|row| row.name.len()).max().unwrap_or_default().min(30);
+    for row in &report.names {
+        let addresses: Vec<String> = row.addresses.iter().map(ToString::to_string).collect();
+        let age = row.age.map(|age| format!(" ({} ago)", Span(whole_seconds(age))));
+        let known = format!("{}{}", addresses.join(", "), age.unwrap_or_default());
+        let value = match (row.state.as_str(), addresses.is_empty()) {
+            ("good", _) => known,
+            ("gone", true) => "PROBLEM: there is no such name; nobody is trusted for it".to_owned(),
+            ("gone", false) => format!("PROBLEM: there is no such name any more; was {known}"),
+            ("failing", true) => {
+                "PROBLEM: cannot be looked up; nobody is trusted for it".to_owned()
+            }
+            ("failing", false) => format!("PROBLEM: cannot be looked up; was {known}"),
+            _ => "not answered yet".to_owned(),
+        };
+        text += &wrap(&format!("  {:<width$}  ", row.name), &value);
+    }
+    text
+}
+
 fn alarms(report: &StatusReport, zone: &TimeZone) -> String {
     if report.alarms.is_empty() {
         return "No alarms.\n".to_owned();
@@ -270,7 +308,9 @@ fn whole_seconds(span: Duration) -> Duration {
 mod tests {
 
     use super::*;
-    use crate::control::protocol::{FirewallFacts, Latency, MemoryFacts, QueueRow, StandingCounts};
+    use crate::control::protocol::{
+        FirewallFacts, Latency, MemoryFacts, NameRow, QueueRow, StandingCounts,
+    };
     use crate::events::{Alarm, PerSecond};
 
     fn report() -> StatusReport {
@@ -336,6 +376,8 @@ mod tests {
             served: "22, 80, 443".into(),
             alarms: vec![],
             floods: vec![],
+            captures: vec![],
+            names: vec![],
         }
     }
 
@@ -374,6 +416,43 @@ Queue  WAITING  LENGTH  BUFFER HOLDS   RECEIVED  LOST
 No alarms.
 "
         );
+    }
+
+    #[test]
+    fn names_and_captures_are_shown() {
+        let mut report = report();
+        let row = |name: &str, state: &str, address: Option<&str>| NameRow {
+            name: name.into(),
+            addresses: address.map(|text| text.parse().unwrap()).into_iter().collect(),
+            confirmed: None,
+            age: address.map(|_| Duration::from_millis(125_900)),
+            state: state.into(),
+        };
+        report.names = vec![
+            row("office.example.org", "good", Some("203.0.113.9")),
+            row("a.example", "failing", Some("2001:db8::9")),
+            row("typo.example", "gone", None),
+            row("new.example", "unknown", None),
+        ];
+        report.captures = vec![CaptureRow {
+            what: "refused to port 22".into(),
+            since: "2026-09-21T14:13:20Z".parse().unwrap(),
+            packets: 1234,
+            missing: 5,
+        }];
+        let text = screen(&report, &TimeZone::UTC);
+        let names = "\
+Names in the allow list
+  office.example.org  203.0.113.9 (2m 5s ago)
+  a.example           PROBLEM: cannot be looked up; was 2001:db8::9 (2m 5s ago)
+  typo.example        PROBLEM: there is no such name; nobody is trusted for it
+  new.example         not answered yet
+
+No alarms.
+";
+        assert!(text.ends_with(names), "{text}");
+        assert!(text.contains("  captures      refused to port 22: 1,234 packets, 5 missing\n"));
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     }
 
     #[test]

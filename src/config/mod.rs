@@ -17,6 +17,7 @@ mod settings;
 mod source;
 mod tables;
 mod tree;
+pub(crate) mod typed;
 mod units;
 mod unknown;
 
@@ -27,5 +28,5 @@ pub use load::{Loaded, load, parse};
 pub use problem::{ConfigErrors, Problem};
 pub use settings::{
     Bans, Capture, Config, Control, Events, Facility, FailMode, Guard, LogTarget, Metrics, Mode,
-    Queue, Redirect, SyslogFormat, Table,
+    Names, Queue, Redirect, SyslogFormat, Table,
 };

@@ -22,6 +22,8 @@ pub struct Config {
     pub memory: Table,
     /// `[allowlist]`, `[denylist]`, `[quirks]`, `[ports]`, `[rate]` and half of `[bans]`.
     pub policy: Policy,
+    /// `[allowlist]`, how its names are looked up.
+    pub names: Names,
     /// The other half of `[bans]`: what follows an offence.
     pub bans: Bans,
     /// `[events]`
@@ -125,6 +127,13 @@ pub struct Table {
     pub sources: usize,
     /// The most networks (`networks`).
     pub networks: usize,
+}
+
+/// `[allowlist]`, how its names are looked up.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Names {
+    /// How often (`look_up_every`).
+    pub every: Duration,
 }
 
 /// `[bans]`, the half that the firewall needs: what follows an offence.
@@ -306,6 +315,12 @@ impl Default for Queue {
 impl Default for Table {
     fn default() -> Self {
         Self { sources: 131_072, networks: 32_768 }
+    }
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        Self { every: Duration::from_secs(300) }
     }
 }
 

@@ -13,8 +13,13 @@ use serde::{Deserialize, Serialize};
 use crate::events::{Alarm, PerSecond, Snapshot};
 use crate::policy::Standing;
 
+mod capture;
+mod names;
 mod seconds;
 mod word;
+
+pub use capture::{CaptureRow, CaptureWish};
+pub use names::NameRow;
 
 /// A question or an order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -63,6 +68,9 @@ pub enum Request {
     },
     /// Read the policy anew. → [`Response::Done`]
     Reload,
+    /// Show what comes. → [`Response::Done`], and behind its line the conversation is a pcapng
+    /// stream until one side ends it.
+    Capture(CaptureWish),
 }
 
 /// So many addresses fit into one request, however long they are.
@@ -205,6 +213,12 @@ pub struct StatusReport {
     /// The floods that last.
     #[serde(default)]
     pub floods: Vec<FloodFacts>,
+    /// The captures that last.
+    #[serde(default)]
+    pub captures: Vec<CaptureRow>,
+    /// The allow list's names.
+    #[serde(default)]
+    pub names: Vec<NameRow>,
 }
 
 /// A flood of SYNs that lasts.
@@ -495,6 +509,17 @@ mod tests {
                 r#"{"ask":"standings","addresses":["2001:db8::1"]}"#,
             ),
             (Request::Reload, r#"{"ask":"reload"}"#),
+            (
+                Request::Capture(CaptureWish {
+                    all: true,
+                    from: vec!["192.0.2.0/24".parse().unwrap()],
+                    ports: vec![(22, 22), (80, 90)],
+                    lasts: Duration::from_secs(600),
+                    count: None,
+                    rate: 1000,
+                }),
+                r#"{"ask":"capture","all":true,"from":["192.0.2.0/24"],"ports":[[22,22],[80,90]],"lasts":600.0,"count":null,"rate":1000}"#,
+            ),
         ] {
             assert_eq!(serde_json::to_string(&request).unwrap(), text);
             assert_eq!(Request::read(text.as_bytes()).unwrap(), request);
@@ -514,6 +539,8 @@ mod tests {
             "{\"ask\":\"explain\",\"address\":\"1.2.3.4\",\"port\":70000}",
             "{\"ask\":\"explain\",\"address\":\"1.2.3.4\",\"port\":1,\"x\":1}",
             "{\"ask\":\"bans_add\",\"net\":\"::/0\",\"standing\":\"king\"}",
+            "{\"ask\":\"capture\",\"lasts\":1e300,\"rate\":1}",
+            "{\"ask\":\"capture\",\"lasts\":1,\"rate\":1,\"file\":\"/etc/passwd\"}",
             "{\"ask\":\"bans_add\",\"net\":\"::/0\",\"standing\":\"banned\",\"lasts\":-1}",
             "{\"ask\":\"bans_add\",\"net\":\"::/0\",\"standing\":\"banned\",\"lasts\":1e300}",
         ] {

@@ -13,8 +13,8 @@ use crate::anomaly::{self, Detector};
 use crate::config::{Config, FailMode, Mode};
 use crate::control::{
     AnomalyFacts, BanRow, CheckRow, Done, ExplainReport, FindingWord, FirewallFacts, FloodFacts,
-    HabitFacts, Latency, MOST_PEERS, MemoryFacts, PeerRow, QueueRow, Refusal, Request, Response,
-    SourceFacts, StandingCounts, StatusReport, Trouble,
+    HabitFacts, Latency, MOST_PEERS, MemoryFacts, PeerRow, QueueRow, Refusal, Reply, Request,
+    Response, SourceFacts, StandingCounts, StatusReport, Trouble,
 };
 use crate::firewall::{By, Entry, Gone, Order, Told, Whom};
 use crate::memory::{FloodKind, Moment, Source, SourceKey};
@@ -23,8 +23,9 @@ use crate::policy::{Anomaly, Evidence, Finding, Policy, Reaction, Row, Ruling, S
 
 impl Daemon {
     /// Answers one request. Called from the threads of the control socket.
-    pub(super) fn answer(&self, request: Request) -> Response {
+    pub(super) fn answer(&self, request: Request) -> Reply {
         let answer = match request {
+            Request::Capture(wish) => return self.capture(&wish),
             Request::Status => self.status().map(|report| Response::Status(Box::new(report))),
             Request::Bans => self.bans().map(Response::Bans),
             Request::BansAdd { net, port, standing, lasts, reason } => {
@@ -37,7 +38,7 @@ impl Daemon {
             Request::Standings { addresses } => self.standings(addresses).map(Response::Standings),
             Request::Reload => self.reload().map(Response::Done),
         };
-        answer.unwrap_or_else(Response::Error)
+        answer.unwrap_or_else(Response::Error).into()
     }
 
     fn status(&self) -> Result<StatusReport, Refusal> {
@@ -111,6 +112,8 @@ impl Daemon {
             counters,
             alarms,
             floods: self.floods(now),
+            captures: self.capture_rows(),
+            names: self.name_rows(),
         })
     }
 
@@ -350,7 +353,7 @@ fn gone(gone: Gone) -> Refusal {
     Refusal::new(Trouble::Software, format!("{gone}; systemctl restart portcullis"))
 }
 
-fn timestamp(time: SystemTime) -> Timestamp {
+pub(super) fn timestamp(time: SystemTime) -> Timestamp {
     Timestamp::try_from(time).unwrap_or(Timestamp::MAX)
 }
 

@@ -5,6 +5,7 @@
 //!  queue-N   one per queue: packet → judge → verdict
 //!  firewall  standings → ledger → kernel sets
 //!  events    lines and JSON
+//!  names     looks up the allow list's names
 //!  learner   lets the anomaly detector learn, keeps its model
 //!  ticker    which ports listen, the watchdog, rates, floods
 //!  control   the socket that the command line talks to
@@ -26,6 +27,7 @@ mod listening;
 mod manager;
 mod measures;
 mod model;
+mod names;
 mod reload;
 mod shared;
 mod ticker;
@@ -52,13 +54,14 @@ use self::manager::notify;
 use self::measures::Measures;
 use self::reload::Reloaded;
 use self::shared::Shared;
-use crate::capture::{Capture, Taker, Tally};
+use crate::capture::{Capture, Tally, Taps};
 use crate::config::{Config, ConfigErrors, FailMode, Loaded, Mode};
 use crate::control;
 use crate::events::{Event, Events, Level, Notice, Rates, Teller};
 use crate::firewall::{self, Firewall, Orders};
 use crate::host;
 use crate::memory::Moment;
+use crate::names::Book;
 use crate::queue::{Queue, QueueError, Settings};
 
 /// How long a queue thread waits for a packet before it looks whether the daemon stops.
@@ -124,6 +127,12 @@ struct Daemon {
     reloading: Mutex<()>,
     reloads: Reloaded,
     captured: Arc<Tally>,
+    /// The policy's capture, and those that were asked for.
+    taps: Arc<Taps>,
+    /// The policy's capture.
+    capture: Mutex<Option<Capture>>,
+    /// The allow list's names. Locked after the state where both are.
+    names: Mutex<Book>,
     orders: Orders,
     teller: Teller,
     events: Mutex<Option<Events>>,
@@ -198,8 +207,8 @@ struct Running {
     control: control::Server,
     ticker: ticker::Ticker,
     learner: learner::Learner,
+    resolver: names::Resolver,
     measures: Measures,
-    capture: Option<Capture>,
 }
 
 impl Start<'_> {
@@ -210,6 +219,10 @@ impl Start<'_> {
         listening.note(ports, self.config.policy.ports.closed_grace, Moment::default());
         let mut config = Config::clone(self.config);
         config.policy.ports.serve(listening.listening(), &listening.closing());
+        // A start before the network is up must not lock out who was trusted until now.
+        let (book, names_unread) =
+            names::restore(&config.bans.state_dir, &config, SystemTime::now());
+        names::fill(&mut config, &book);
         let config = Arc::new(config);
         let shared = Shared::new(&config);
 
@@ -245,7 +258,8 @@ impl Start<'_> {
             })?;
 
         let captured = Arc::default();
-        let capture = capturing::start(&self.config.capture, self.teller, &captured)?;
+        let taps: Arc<Taps> = Arc::default();
+        let capture = capturing::start(&taps, &self.config.capture, self.teller, &captured)?;
         let (report, broken) = channel();
         let mut gates = Vec::new();
         for (index, queue) in queues.into_iter().enumerate() {
@@ -255,7 +269,7 @@ impl Start<'_> {
                 shared: Arc::clone(&shared),
                 teller: self.teller.clone(),
                 orders: firewall.orders(),
-                taker: capture.as_ref().map(|(taker, _)| Taker::clone(taker)),
+                taps: Arc::clone(&taps),
             };
             gates.push(self.queue_thread(gate, report.clone())?);
         }
@@ -275,6 +289,9 @@ impl Start<'_> {
             reloading: Mutex::new(()),
             reloads: Reloaded::default(),
             captured,
+            taps,
+            capture: Mutex::new(capture),
+            names: Mutex::new(book),
             orders: firewall.orders(),
             teller: self.teller.clone(),
             events: Mutex::new(None),
@@ -284,10 +301,12 @@ impl Start<'_> {
         if let Err(text) = unread {
             daemon.say(Level::Warning, "anomaly", text);
         }
+        if let Some(text) = names_unread {
+            daemon.say(Level::Warning, "names", text);
+        }
         match attendants(&daemon, &config) {
-            Ok((control, ticker, learner)) => {
+            Ok((control, ticker, learner, resolver)) => {
                 let measures = Measures::start(&daemon, &config);
-                let capture = capture.map(|(_, capture)| capture);
                 let running = Running {
                     firewall,
                     gates,
@@ -295,8 +314,8 @@ impl Start<'_> {
                     control,
                     ticker,
                     learner,
+                    resolver,
                     measures,
-                    capture,
                 };
                 Ok((daemon, running))
             }
@@ -329,7 +348,7 @@ impl Start<'_> {
 fn attendants(
     daemon: &Arc<Daemon>,
     config: &Config,
-) -> Result<(control::Server, ticker::Ticker, learner::Learner), Failure> {
+) -> Result<(control::Server, ticker::Ticker, learner::Learner, names::Resolver), Failure> {
     let answering = Arc::clone(daemon);
     let control = control::Server::start(
         &config.control.socket,
@@ -339,16 +358,20 @@ fn attendants(
     let failed = |error| Failure::System { step: "start a thread", error };
     let ticker = ticker::Ticker::start(daemon).map_err(failed)?;
     let learner = learner::Learner::start(daemon).map_err(failed)?;
-    Ok((control, ticker, learner))
+    let resolver = names::Resolver::start(daemon).map_err(failed)?;
+    Ok((control, ticker, learner, resolver))
 }
 
 impl Running {
     /// Ends everything in order: no more packets, empty queues, then the rest.
     fn stop(self, daemon: &Daemon) -> Result<(), Failure> {
-        let Running { firewall, gates, broken, control, ticker, learner, measures, capture } = self;
+        let Running { firewall, gates, broken, control, ticker, learner, resolver, measures } =
+            self;
         control.stop();
+        daemon.taps.close();
         measures.stop();
         ticker.stop();
+        resolver.stop();
         let closed = firewall.close();
         daemon.shared.draining.store(true, Relaxed);
         for gate in gates {
@@ -356,9 +379,7 @@ impl Running {
             let _ = gate.join();
         }
         learner.stop();
-        if let Some(capture) = capture {
-            capture.stop();
-        }
+        daemon.end_capture();
         firewall.stop();
         let outcome = broken.try_recv().map_or(Ok(()), Err).and(closed.map_err(Failure::from));
         match &outcome {

@@ -7,7 +7,7 @@ use sd_notify::NotifyState;
 
 use super::manager::notify;
 use super::shared::{Rules, bounds};
-use super::{Daemon, lock};
+use super::{Daemon, lock, names};
 use crate::config::{Config, Loaded};
 use crate::control::{Done, Refusal, Trouble};
 use crate::events::{Count, Level};
@@ -61,6 +61,7 @@ impl Daemon {
         let mut state = lock(&self.state);
         let mut config = only_at_start(config, &state.config, &mut warnings);
         config.policy.ports.serve(state.listening.listening(), &state.listening.closing());
+        names::fill(&mut config, &lock(&self.names));
         let config = Arc::new(config);
 
         state.indispensable = host::indispensable(&state.sessions);
@@ -75,6 +76,11 @@ impl Daemon {
         self.shared.rules.store(Arc::new(Rules::new(&config)));
         if config.memory != state.config.memory {
             self.shared.memory.resize(bounds(&config));
+        }
+        if config.capture != state.config.capture
+            && let Err(failure) = self.recapture(&config.capture)
+        {
+            warnings.push(format!("refused packets are not captured: {failure}"));
         }
         if let Some(events) = lock(&self.events).as_ref() {
             events.reconfigure(&config.events);
@@ -95,14 +101,12 @@ fn only_at_start(new: Config, old: &Config, warnings: &mut Vec<String>) -> Confi
     kept.queue = old.queue.clone();
     kept.control = old.control.clone();
     kept.metrics = old.metrics.clone();
-    kept.capture = old.capture.clone();
     kept.bans.state_dir = old.bans.state_dir.clone();
     kept.guard.redirect = old.guard.redirect;
     kept.guard.mark_bit = old.guard.mark_bit;
     let changed = [
         ("[queue]", kept.queue != new.queue),
         ("[metrics]", kept.metrics != new.metrics),
-        ("[capture]", kept.capture != new.capture),
         ("[control]", kept.control != new.control),
         ("[bans] state_dir", kept.bans.state_dir != new.bans.state_dir),
         ("[guard] redirect", kept.guard.redirect != new.guard.redirect),

@@ -15,6 +15,7 @@
 //! | `DROP` | warning | a packet was refused |
 //! | `WOULD-DROP` | notice | it would have been, but the gate only observes |
 //! | `DROP-MORE`, `WOULD-DROP-MORE` | as above | refusals that were not written one by one |
+//! | `ACCEPT` | info | a packet was let in; told by `portcullis capture --all` only |
 //! | `SUSPECT`, `BAN` | warning | a source's standing rose |
 //! | `WOULD-SUSPECT`, `WOULD-BAN` | notice | it would have, but the gate only observes |
 //! | `CLEAR` | notice | a source is clean again |

@@ -143,6 +143,11 @@ fn hex_v6(digits: &str) -> Option<IpAddr> {
     Some(Ipv6Addr::from_bits(u128::from_str_radix(digits, 16).ok()?).into())
 }
 
+/// The DNS servers that /etc/resolv.conf names. What cannot be read is left out.
+pub fn name_servers() -> Vec<IpAddr> {
+    resolvers(&fs::read_to_string("/etc/resolv.conf").unwrap_or_default()).collect()
+}
+
 /// The `nameserver` lines of resolv.conf(5); a zone behind `%` is left off.
 fn resolvers(file: &str) -> impl Iterator<Item = IpAddr> {
     file.lines().filter_map(|line| {

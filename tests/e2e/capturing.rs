@@ -64,6 +64,26 @@ in_lab! {
         }
     }
 
+    fn a_reload_begins_and_ends_it() {
+        let world = World::new();
+        let gate = Gate::start(&world.server, "");
+        let reload = |policy: &str| {
+            gate.write_policy(policy);
+            let said = gate.ask(&["reload"]);
+            assert!(said.status.success() && !text(&said).contains("[capture]"), "{}", text(&said));
+        };
+        assert_eq!(world.visit_within(BEN, 81, HASTE), Visit::TimedOut);
+        assert!(!Path::new(FILE).exists());
+        reload(POLICY);
+        assert_eq!(world.visit_within(BEN, 82, HASTE), Visit::TimedOut);
+        await_packets(&world, 1);
+        reload("mode = \"enforce\"\n");
+        let size = fs::metadata(FILE).expect("a file").len();
+        assert_eq!(world.visit_within(BEN, 83, HASTE), Visit::TimedOut);
+        gate.await_event("drop", BEN);
+        assert_eq!(fs::metadata(FILE).expect("a file").len(), size);
+    }
+
     fn a_file_is_bounded_and_so_is_the_rate() {
         let world = World::new();
         let policy = "[capture]\ndir = \"/run/gate\"\nmax_size = \"10kB\"\nfiles = 2\nrate = \"100/d\"\n\

@@ -42,7 +42,7 @@ pub(super) fn read(top: &mut Section<'_, '_>) -> Reading {
     let guard = top.table("guard", guard::guard);
     let queue = top.table("queue", guard::queue);
     let memory = top.table("memory", guard::memory);
-    let (allowlist, trusted) = top.table("allowlist", lists::allowlist);
+    let (allowlist, names, trusted) = top.table("allowlist", lists::allowlist);
     let denied = top.table("denylist", |table| lists::denylist(table, &trusted));
     let quirks = top.table("quirks", quirks);
     let fingerprint = top.table("fingerprint", science::fingerprint);
@@ -68,8 +68,19 @@ pub(super) fn read(top: &mut Section<'_, '_>) -> Reading {
         rate,
         offences,
     };
-    let config =
-        Config { mode, guard, queue, memory, policy, bans, events, metrics, capture, control };
+    let config = Config {
+        mode,
+        guard,
+        queue,
+        memory,
+        policy,
+        names,
+        bans,
+        events,
+        metrics,
+        capture,
+        control,
+    };
     Reading { config, files: denied.files, bad_lines: denied.bad_lines }
 }
 

@@ -1,11 +1,13 @@
 //! What the tests stand on: the way into the namespaces, the hosts, the daemon under test.
 
+mod dns;
 mod enter;
 mod gate;
 mod kernel;
 mod programs;
 mod world;
 
+pub(crate) use dns::{Dns, put};
 pub(crate) use enter::inside;
 pub(crate) use gate::{Gate, PORTCULLIS};
 pub(crate) use kernel::{eventually, nft, nft_load, text};
