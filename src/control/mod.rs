@@ -16,9 +16,9 @@ mod timed;
 pub use client::{AskError, ask, ask_within};
 pub(crate) use doorman::{Doorman, Host};
 pub use protocol::{
-    AnomalyFacts, BanRow, CheckRow, Done, ExplainReport, FindingWord, FirewallFacts, FloodFacts,
-    HabitFacts, Latency, MOST_PEERS, MemoryFacts, PeerRow, QueueRow, Refusal, Request, Response,
-    SourceFacts, StandingCounts, StatusReport, Trouble,
+    AnomalyFacts, BanRow, BusiestFacts, BusyPort, BusySource, CheckRow, Done, ExplainReport,
+    FindingWord, FirewallFacts, FloodFacts, HabitFacts, Latency, MOST_PEERS, MemoryFacts, PeerRow,
+    QueueRow, Refusal, Request, Response, SourceFacts, StandingCounts, StatusReport, Trouble,
 };
 pub use server::{Handler, Server, StartError};
 pub(crate) use timed::Timed;

@@ -13,8 +13,11 @@ use serde::{Deserialize, Serialize};
 use crate::events::{Alarm, PerSecond, Snapshot};
 use crate::policy::Standing;
 
+mod busiest;
 mod seconds;
 mod word;
+
+pub use busiest::{BusiestFacts, BusyPort, BusySource};
 
 /// A question or an order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -61,6 +64,11 @@ pub enum Request {
         /// At most [`MOST_PEERS`].
         addresses: Vec<IpAddr>,
     },
+    /// Who and what was busiest lately? → [`Response::Busiest`]
+    Busiest {
+        /// So many sources and ports, at most [`MOST_PEERS`].
+        most: usize,
+    },
     /// Read the policy anew. → [`Response::Done`]
     Reload,
 }
@@ -90,6 +98,8 @@ pub enum Response {
     Explain(Box<ExplainReport>),
     /// To [`Request::Standings`]: those of whom something is known, each source once.
     Standings(Vec<PeerRow>),
+    /// To [`Request::Busiest`].
+    Busiest(BusiestFacts),
     /// An order was carried out.
     Done(Done),
     /// It was not.
@@ -494,6 +504,7 @@ mod tests {
                 Request::Standings { addresses: vec![address] },
                 r#"{"ask":"standings","addresses":["2001:db8::1"]}"#,
             ),
+            (Request::Busiest { most: 100 }, r#"{"ask":"busiest","most":100}"#),
             (Request::Reload, r#"{"ask":"reload"}"#),
         ] {
             assert_eq!(serde_json::to_string(&request).unwrap(), text);

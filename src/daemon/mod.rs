@@ -18,6 +18,7 @@
 //! sets, so that bans outlive the daemon.
 
 mod answers;
+mod busiest;
 mod capturing;
 mod floods;
 mod gate;
