@@ -21,9 +21,9 @@ mod sketch;
 
 /// Nobody has asked for so long: the counting ends.
 const UNWATCHED: Duration = Duration::from_secs(30);
-/// Sources that each thread has room for, as a power of two: 48 KiB.
+/// Sources that each thread has room for, as a power of two: 40 KiB.
 const SOURCES: u32 = 10;
-/// Ports, likewise: 24 KiB.
+/// Ports, likewise: 20 KiB.
 const PORTS: u32 = 9;
 
 /// What all queue threads count for whoever watches.

@@ -28,3 +28,4 @@ mod queues;
 mod refusing;
 mod standing;
 mod tools;
+mod top;

@@ -5,7 +5,8 @@
 //! that way. So a newcomer has to be lucky: it gets the row of one who weighs `w` once in `w + 1`
 //! times (RAP: Ben Basat, Einziger, Friedman, Kassner, INFOCOM 2017). Those who come again and again
 //! get in soon, strangers that come once hardly ever do. A key may only be in the few rows that its
-//! hash names (the paper's d-way variant), so looking it up touches four cache lines and no pointer.
+//! hash names (the paper's d-way variant), so that looking it up touches five cache lines side by
+//! side and follows no pointer.
 
 use std::time::Duration;
 
@@ -205,6 +206,12 @@ mod tests {
             assert!(tally.refused > 300, "{key}: {tally:?} of 600");
         }
         assert!(sketch.rows().count() <= 1024);
+    }
+
+    /// The rows that the documentation of [`Busiest`](super::super::Busiest) reckons with.
+    #[test]
+    fn rows_are_small() {
+        assert_eq!(size_of::<Row>(), 40);
     }
 
     #[test]

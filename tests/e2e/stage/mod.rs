@@ -3,11 +3,13 @@
 mod enter;
 mod gate;
 mod kernel;
+mod terminal;
 mod world;
 
 pub(crate) use enter::inside;
 pub(crate) use gate::{Gate, PORTCULLIS};
 pub(crate) use kernel::{eventually, nft, nft_load, text};
+pub(crate) use terminal::Terminal;
 pub(crate) use world::{
     ANNA, BEN, CARLA, CARLAS_PHONE, DORA, HASTE, MALLORY, MALLORY6, PATIENCE, TRUDY, World, address,
 };
