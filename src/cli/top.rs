@@ -63,17 +63,16 @@ pub fn run(args: &Args, socket: &Path, json: bool) -> ExitCode {
         );
         return ExitCode::from(USAGE);
     }
-    // What is wrong from the start is said as other verbs say it, not on a screen.
-    let first = match asked::answer(socket, &Request::Status) {
-        Ok(status) => status,
-        Err(code) => return code,
-    };
+    // What is wrong from the start is said as other verbs say it, not on a screen. These questions
+    // begin the counting.
+    let clock = Clock::start();
+    let mut model = Model::new(args.every);
+    if let Err(code) = ask(&mut model, socket, &clock) {
+        return code;
+    }
     if json {
         return lines(args, socket);
     }
-    let clock = Clock::start();
-    let mut model = Model::new(args.every);
-    model.update(Came::Answer(Request::Status, Ok(first)), clock.now());
     if args.once {
         return once(args.every, socket, model, &clock);
     }
@@ -86,19 +85,21 @@ pub fn run(args: &Args, socket: &Path, json: bool) -> ExitCode {
     }
 }
 
+/// Asks once, without a screen.
+fn ask(model: &mut Model, socket: &Path, clock: &Clock) -> Result<(), ExitCode> {
+    for request in model.questions() {
+        let answer = asked::answer(socket, &request)?;
+        model.update(Came::Answer(request, Ok(answer)), clock.now());
+    }
+    Ok(())
+}
+
 /// One screen as plain text.
 fn once(every: Duration, socket: &Path, mut model: Model, clock: &Clock) -> ExitCode {
-    for turn in 0..2 {
-        if turn > 0 {
-            // Rates are what two answers differ by.
-            std::thread::sleep(every);
-        }
-        for request in model.questions() {
-            match asked::answer(socket, &request) {
-                Ok(answer) => drop(model.update(Came::Answer(request, Ok(answer)), clock.now())),
-                Err(code) => return code,
-            }
-        }
+    // Rates are what two answers differ by.
+    std::thread::sleep(every);
+    if let Err(code) = ask(&mut model, socket, clock) {
+        return code;
     }
     let look = Look { zone: TimeZone::system(), colours: false };
     asked::print(&draw::plain(&model, &look, clock.now()));
@@ -116,10 +117,6 @@ struct Line<'a> {
 /// One JSON object per interval, as the daemon tells it: totals, not rates.
 fn lines(args: &Args, socket: &Path) -> ExitCode {
     let mut next = Instant::now();
-    // The first answer begins the counting, and is empty.
-    if let Err(code) = asked::answer(socket, &Request::Busiest { most: model::MOST }) {
-        return code;
-    }
     loop {
         next += args.every;
         std::thread::sleep(next.saturating_duration_since(Instant::now()));

@@ -153,8 +153,9 @@ impl Screen<'_> {
     fn suspend(&mut self) -> io::Result<()> {
         ratatui::try_restore()?;
         kill_process(getpid(), Signal::TSTP)?;
+        // A new one knows of an empty screen, and draws everything.
         self.terminal = ratatui::try_init()?;
-        self.terminal.clear()
+        Ok(())
     }
 }
 

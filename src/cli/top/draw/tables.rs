@@ -24,6 +24,8 @@ use crate::policy::Standing;
 const SHOWN: Duration = Duration::from_secs(60);
 /// Bars narrower than this say nothing.
 const LEAST_BARS: usize = 6;
+/// Words narrower than this say nothing.
+const NARROW: usize = 8;
 /// Wider than this they say nothing more.
 const MOST_BARS: usize = 60;
 
@@ -32,8 +34,8 @@ struct Column {
     title: &'static str,
     width: usize,
     right: bool,
-    /// Columns with higher numbers go first where there is little room. 1 goes only if it does not
-    /// fit itself, and not to make room for the bars; 0 stays.
+    /// Columns with higher numbers go first where there is little room. 1 gets narrow, and goes only
+    /// if it does not fit even so, not to make room for the bars; 0 stays.
     dear: u8,
 }
 
@@ -186,8 +188,8 @@ fn lay(frame: &mut Frame<'_>, model: &Model, area: Rect, columns: Vec<Column>, r
     let (kept, bar) = fitting(&columns, width);
     let step = model.readings(SHOWN).div_ceil(bar.max(1));
     let mut head = " ".to_owned();
-    for n in &kept {
-        let Column { title, width, right, .. } = columns[*n];
+    for &(n, width) in &kept {
+        let Column { title, right, .. } = columns[n];
         head += &if right { format!(" {title:>width$} ") } else { format!(" {title:<width$} ") };
     }
     if bar > 0 {
@@ -204,9 +206,9 @@ fn lay(frame: &mut Frame<'_>, model: &Model, area: Rect, columns: Vec<Column>, r
     for (n, row) in rows.iter().enumerate().skip(first).take(room) {
         let chosen = selected == Some(n);
         let mut spans = vec![Span::raw(if chosen { ">" } else { " " })];
-        for n in &kept {
-            let Column { width, right, .. } = columns[*n];
-            let (text, style) = &row.cells[*n];
+        for &(n, width) in &kept {
+            let right = columns[n].right;
+            let (text, style) = &row.cells[n];
             let text = cut(text, width);
             let cell =
                 if right { format!(" {text:>width$} ") } else { format!(" {text:<width$} ") };
@@ -236,20 +238,61 @@ fn nobody(model: &Model) -> &'static str {
     }
 }
 
-/// Which columns fit into `width`, and how wide the bars behind them can be; 0 if there is no room.
-fn fitting(columns: &[Column], width: usize) -> (Vec<usize>, usize) {
-    let mut kept: Vec<usize> = (0..columns.len()).collect();
+/// Which columns fit into `width`, how wide each is, and how wide the bars behind them can be; 0 if
+/// there is no room.
+fn fitting(columns: &[Column], width: usize) -> (Vec<(usize, usize)>, usize) {
+    let mut kept: Vec<(usize, usize)> =
+        columns.iter().enumerate().map(|(n, column)| (n, column.width)).collect();
+    let dear = |n: usize| columns[n].dear;
     loop {
         // Each has a space before and behind it; before all stands the mark.
-        let used = 1 + kept.iter().map(|n| columns[*n].width + 2).sum::<usize>();
+        let used = 1 + kept.iter().map(|(_, width)| width + 2).sum::<usize>();
         let bars = width.saturating_sub(used + 1);
-        // The space behind the last one may be missing.
-        let spared = if used > width + 1 { 0 } else { 1 };
-        let goes = kept.iter().copied().filter(|n| columns[*n].dear > spared);
-        match goes.max_by_key(|n| columns[*n].dear) {
-            Some(dearest) if bars < LEAST_BARS => kept.retain(|n| *n != dearest),
-            _ if bars < LEAST_BARS => return (kept, 0),
-            _ => return (kept, bars.min(MOST_BARS)),
+        if bars >= LEAST_BARS {
+            return (kept, bars.min(MOST_BARS));
         }
+        // The space behind the last one may be missing.
+        let over = used.saturating_sub(width + 1);
+        let dearest = kept.iter_mut().filter(|(n, _)| dear(*n) > 0).max_by_key(|(n, _)| dear(*n));
+        match dearest {
+            Some((n, _)) if dear(*n) > 1 => {
+                let n = *n;
+                kept.retain(|(other, _)| *other != n);
+            }
+            Some((_, width)) if over > 0 && *width >= NARROW + over => *width -= over,
+            Some((n, _)) if over > 0 => {
+                let n = *n;
+                kept.retain(|(other, _)| *other != n);
+            }
+            _ => return (kept, 0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fits() {
+        let columns = [
+            column("A", 10, false, 0),
+            column("B", 10, true, 2),
+            column("C", 10, true, 3),
+            column("WHY", 20, false, 1),
+        ];
+        let fits = |width| {
+            let (kept, bars) = fitting(&columns, width);
+            (kept.into_iter().map(|(n, width)| (columns[n].title, width)).collect::<Vec<_>>(), bars)
+        };
+        let all = vec![("A", 10), ("B", 10), ("C", 10), ("WHY", 20)];
+        assert_eq!(fits(200), (all.clone(), MOST_BARS));
+        assert_eq!(fits(66), (all, 6));
+        assert_eq!(fits(65), (vec![("A", 10), ("B", 10), ("WHY", 20)], 17));
+        assert_eq!(fits(53), (vec![("A", 10), ("WHY", 20)], 17));
+        // Why is better than when.
+        assert_eq!(fits(40), (vec![("A", 10), ("WHY", 20)], 0));
+        assert_eq!(fits(30), (vec![("A", 10), ("WHY", 16)], 0));
+        assert_eq!(fits(21), (vec![("A", 10)], 7));
     }
 }
