@@ -215,7 +215,7 @@ fn screen(rows: &[BanRow], now: Timestamp) -> String {
 }
 
 /// `rate (login)`; with `by admin:` before an admin's words.
-fn why(row: &BanRow) -> String {
+pub(super) fn why(row: &BanRow) -> String {
     let mut text = clean(&row.reason);
     if !row.evidence.is_empty() {
         text = format!("{text} ({})", clean(&row.evidence));
@@ -228,13 +228,13 @@ fn why(row: &BanRow) -> String {
 }
 
 /// `banned`, or `banned: 22` at one port only.
-fn standing(row: &BanRow) -> String {
+pub(super) fn standing(row: &BanRow) -> String {
     let word = row.standing.word();
     row.port.map_or_else(|| word.to_owned(), |port| format!("{word}: {port}"))
 }
 
 /// A single address without its `/32`.
-fn name(net: IpNet) -> String {
+pub(super) fn name(net: IpNet) -> String {
     if net.prefix_len() == net.max_prefix_len() { net.addr().to_string() } else { net.to_string() }
 }
 
@@ -258,7 +258,7 @@ fn who(text: &str) -> Result<Who, String> {
 }
 
 /// At most ten years: longer is a denylist entry.
-fn span(text: &str) -> Result<Duration, String> {
+pub(super) fn span(text: &str) -> Result<Duration, String> {
     let Span(span) = text.parse::<Span>().map_err(|error| error.to_string())?;
     match span.as_secs() {
         0 => Err("must be at least a second".to_owned()),

@@ -31,7 +31,8 @@ pub fn run(args: &Args, socket: &Path, json: bool) -> ExitCode {
     }
 }
 
-fn screen(report: &ExplainReport) -> String {
+/// The report as text. `top` shows it too.
+pub(super) fn screen(report: &ExplainReport) -> String {
     let ExplainReport { address, port, standing, standing_left, accepted, .. } = report;
     let mut text = format!("A connection from {address} to port {port}\n\n");
     let mut table = Table::new(

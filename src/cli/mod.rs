@@ -18,6 +18,7 @@ pub mod review;
 pub mod rules;
 pub mod run;
 pub mod status;
+pub mod top;
 pub mod unload;
 
 use std::path::PathBuf;
@@ -66,6 +67,8 @@ enum Verb {
     },
     /// Say how the gate is doing
     Status(Ask<status::Args>),
+    /// Watch the gate at work: rates, the busiest sources and ports, who is banned; ban and unban
+    Top(Ask<top::Args>),
     /// List, add or remove standings: who is suspect or banned, since when and why
     Bans(Ask<bans::Args>),
     /// Say what the gate thinks of an address, check by check
@@ -129,6 +132,7 @@ pub fn main() -> ExitCode {
         Verb::Check { policy, quiet, resolve } => check::run(&policy.config, quiet, resolve),
         Verb::Rules { policy, json } => rules::run(&policy.config, json),
         Verb::Status(Ask { args, socket, json }) => status::run(&args, &socket, json),
+        Verb::Top(Ask { args, socket, json }) => top::run(&args, &socket, json),
         Verb::Bans(Ask { args, socket, json }) => bans::run(&args, &socket, json),
         Verb::Explain(Ask { args, socket, json }) => explain::run(&args, &socket, json),
         Verb::Connections(Ask { args, socket, json }) => connections::run(&args, &socket, json),

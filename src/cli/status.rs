@@ -29,8 +29,8 @@ pub fn run(_args: &Args, socket: &Path, json: bool) -> ExitCode {
     }
 }
 
-/// The whole screen. `top` shows it again and again.
-pub(super) fn screen(report: &StatusReport, zone: &TimeZone) -> String {
+/// The whole screen.
+fn screen(report: &StatusReport, zone: &TimeZone) -> String {
     let mut parts = vec![head(report, zone), traffic(report), state(report), queues(report)];
     parts.extend((!report.names.is_empty()).then(|| names(report)));
     parts.push(alarms(report, zone));
@@ -155,7 +155,7 @@ fn state(report: &StatusReport) -> String {
 }
 
 /// The floods that last, or nothing.
-fn floods(report: &StatusReport) -> String {
+pub(super) fn floods(report: &StatusReport) -> String {
     let flood = |facts: &FloodFacts| {
         let FloodFacts { lasts, per_second, frozen, .. } = facts;
         let what = if *frozen { "FORGED SYNS" } else { "FEW SOURCES" };
@@ -220,7 +220,7 @@ fn sources_needed_for(per_day: f64) -> u64 {
 }
 
 /// What did not get where it should, or `nothing`.
-fn losses(report: &StatusReport) -> String {
+pub(super) fn losses(report: &StatusReport) -> String {
     let Snapshot { events_lost, orders_lost, lost, .. } = report.counters;
     let losses: Vec<String> = [
         (lost, "packets on their way to the gate"),
@@ -278,7 +278,7 @@ fn names(report: &StatusReport) -> String {
     text
 }
 
-fn alarms(report: &StatusReport, zone: &TimeZone) -> String {
+pub(super) fn alarms(report: &StatusReport, zone: &TimeZone) -> String {
     if report.alarms.is_empty() {
         return "No alarms.\n".to_owned();
     }
@@ -300,12 +300,12 @@ fn lines<const N: usize>(title: &str, facts: [(&str, String); N]) -> String {
 }
 
 /// Nobody wants milliseconds of a time that is told while it passes.
-fn whole_seconds(span: Duration) -> Duration {
+pub(super) fn whole_seconds(span: Duration) -> Duration {
     Duration::from_secs(span.as_secs())
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
 
     use super::*;
     use crate::control::protocol::{
@@ -313,7 +313,8 @@ mod tests {
     };
     use crate::events::{Alarm, PerSecond};
 
-    fn report() -> StatusReport {
+    /// A gate that does well.
+    pub(in crate::cli) fn report() -> StatusReport {
         StatusReport {
             version: "0.1.0".into(),
             pid: 812,

@@ -16,8 +16,9 @@ mod timed;
 pub use client::{AskError, Streamed, ask, ask_within, follow};
 pub(crate) use doorman::{Doorman, Host};
 pub use protocol::{
-    AnomalyFacts, BanRow, CaptureRow, CaptureWish, CheckRow, Done, ExplainReport, FindingWord,
-    FirewallFacts, FloodFacts, HabitFacts, Latency, MOST_PEERS, MemoryFacts, NameRow, PeerRow,
+    AnomalyFacts, BanRow, BusiestFacts, BusyPort, BusySource, CaptureRow, CaptureWish, CheckRow,
+    Done, ExplainReport, FindingWord, FirewallFacts, FloodFacts, HabitFacts, Latency, MOST_PEERS,
+    MemoryFacts, NameRow, PeerRow,
     QueueRow, Refusal, Request, Response, SourceFacts, StandingCounts, StatusReport, Trouble,
 };
 pub use server::{Handler, Reply, Rest, Server, StartError};

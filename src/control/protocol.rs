@@ -13,11 +13,13 @@ use serde::{Deserialize, Serialize};
 use crate::events::{Alarm, PerSecond, Snapshot};
 use crate::policy::Standing;
 
+mod busiest;
 mod capture;
 mod names;
 mod seconds;
 mod word;
 
+pub use busiest::{BusiestFacts, BusyPort, BusySource};
 pub use capture::{CaptureRow, CaptureWish};
 pub use names::NameRow;
 
@@ -66,6 +68,11 @@ pub enum Request {
         /// At most [`MOST_PEERS`].
         addresses: Vec<IpAddr>,
     },
+    /// Who and what was busiest lately? → [`Response::Busiest`]
+    Busiest {
+        /// So many sources and ports, at most [`MOST_PEERS`].
+        most: usize,
+    },
     /// Read the policy anew. → [`Response::Done`]
     Reload,
     /// Show what comes. → [`Response::Done`], and behind its line the conversation is a pcapng
@@ -98,6 +105,8 @@ pub enum Response {
     Explain(Box<ExplainReport>),
     /// To [`Request::Standings`]: those of whom something is known, each source once.
     Standings(Vec<PeerRow>),
+    /// To [`Request::Busiest`].
+    Busiest(BusiestFacts),
     /// An order was carried out.
     Done(Done),
     /// It was not.
@@ -508,6 +517,7 @@ mod tests {
                 Request::Standings { addresses: vec![address] },
                 r#"{"ask":"standings","addresses":["2001:db8::1"]}"#,
             ),
+            (Request::Busiest { most: 100 }, r#"{"ask":"busiest","most":100}"#),
             (Request::Reload, r#"{"ask":"reload"}"#),
             (
                 Request::Capture(CaptureWish {

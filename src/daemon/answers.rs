@@ -36,6 +36,7 @@ impl Daemon {
                 self.explain(address, port).map(|report| Response::Explain(Box::new(report)))
             }
             Request::Standings { addresses } => self.standings(addresses).map(Response::Standings),
+            Request::Busiest { most } => Ok(Response::Busiest(self.busiest(most))),
             Request::Reload => self.reload().map(Response::Done),
         };
         answer.unwrap_or_else(Response::Error).into()
@@ -240,8 +241,8 @@ impl Daemon {
         }
         addresses.sort_by_key(|address| SourceKey::of(*address));
         addresses.dedup_by_key(|address| SourceKey::of(*address));
-        let asked = addresses.clone();
-        let get = |reply| Order::GetMany { addresses: asked, reply };
+        let peers = addresses.iter().map(|address| (*address, None)).collect();
+        let get = |reply| Order::GetMany { peers, reply };
         let entries = self.orders.ask_within(PATIENCE, get).map_err(gone)?.ok_or_else(busy)?;
         let now = SystemTime::now();
         let rules = self.shared.rules.load();

@@ -95,6 +95,10 @@ impl Gate {
         // The kernel has its answer. Nothing from here on may wait.
         match opinion {
             Ok((syn, decision)) => {
+                if self.shared.busiest.watched(now) {
+                    let refused = (ruling == Ruling::Drop).then_some(decision.check);
+                    self.shared.busiest.note(self.index, syn.src, syn.dport, refused);
+                }
                 self.tell(syn, decision, interface, rules, counters, wanted);
             }
             Err(kind) => {

@@ -19,6 +19,7 @@
 //! sets, so that bans outlive the daemon.
 
 mod answers;
+mod busiest;
 mod capturing;
 mod floods;
 mod gate;

@@ -54,6 +54,7 @@
 //! `ip_id`. Spans are seconds there.
 
 mod alarms;
+mod busiest;
 mod counters;
 mod distinct;
 mod event;
@@ -73,6 +74,7 @@ mod verb;
 mod worker;
 
 pub use alarms::{Alarm, Alarms};
+pub use busiest::{Busiest, Busy, Report as BusiestReport};
 pub use counters::{Block, Count, Counters, Snapshot};
 pub use event::{Event, Judged, Level, Notice, StandingChange};
 pub(crate) use interfaces::Interfaces;

@@ -60,8 +60,8 @@ pub enum Order {
     },
     /// The same of many addresses at once.
     GetMany {
-        /// Whose.
-        addresses: Vec<IpAddr>,
+        /// Whose, and where each wants to; without a port, bans at one port do not count.
+        peers: Vec<(IpAddr, Option<u16>)>,
         /// In the same order.
         reply: Sender<Vec<Option<Entry>>>,
     },

@@ -196,9 +196,12 @@ impl Worker {
             Order::Get { address, port, reply } => {
                 drop(reply.send(self.ledger.get_at(address, port, now).cloned()))
             }
-            Order::GetMany { addresses, reply } => {
-                let get = |address: &IpAddr| self.ledger.get(*address, now).cloned();
-                drop(reply.send(addresses.iter().map(get).collect()));
+            Order::GetMany { peers, reply } => {
+                let get = |(address, port): &(IpAddr, Option<u16>)| match port {
+                    Some(port) => self.ledger.get_at(*address, *port, now).cloned(),
+                    None => self.ledger.get(*address, now).cloned(),
+                };
+                drop(reply.send(peers.iter().map(get).collect()));
             }
             Order::Served { ports } => batch.served = Some(ports),
             Order::Configure { config, protected, reply } => {

@@ -31,3 +31,4 @@ mod refusing;
 mod standing;
 mod tapping;
 mod tools;
+mod top;

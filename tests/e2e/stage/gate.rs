@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
-use std::process::{Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -94,13 +94,14 @@ impl<'a> Gate<'a> {
 
     /// Runs the program with this gate's control socket.
     pub(crate) fn ask(&self, args: &[&str]) -> Output {
+        self.command(args).output().expect("it runs")
+    }
+
+    /// The program with this gate's control socket, still to be started.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = self.host.command(PORTCULLIS);
+        command.args(args).arg("--socket").arg(self.home.join("control.sock"));
         command
-            .args(args)
-            .arg("--socket")
-            .arg(self.home.join("control.sock"))
-            .output()
-            .expect("it runs")
     }
 
     /// The same, for an answer in JSON.
