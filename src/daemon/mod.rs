@@ -17,6 +17,7 @@
 //! reverse: the redirect is removed, the queues are emptied, and what stays are the table and its
 //! sets, so that bans outlive the daemon.
 
+mod advice;
 mod answers;
 mod capturing;
 mod floods;
