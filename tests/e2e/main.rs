@@ -26,5 +26,6 @@ mod numbers;
 mod pausing;
 mod queues;
 mod refusing;
+mod situations;
 mod standing;
 mod tools;
