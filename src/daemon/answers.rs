@@ -219,7 +219,9 @@ impl Daemon {
                     .find(|told| told.entry.port.is_none() && told.entry.net.contains(&net));
                 let more = around.map_or_else(String::new, |told| {
                     let wide = told.entry.net;
-                    format!(" of its own, but {wide} around it: portcullis bans remove {wide}")
+                    format!(
+                        " of its own, but {wide} around it has.\nLift that one: portcullis bans remove {wide}"
+                    )
                 });
                 let text = format!("{net} has no standing{}{more}", at_port(port));
                 return Err(Refusal::new(Trouble::Usage, text));
