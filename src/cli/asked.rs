@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::{Timestamp, tz::TimeZone};
 use serde::Serialize;
 
-use super::layout::{clean, wrap};
+use super::layout::{WIDTH, clean, wrap};
 use crate::control::protocol::{Done, Refusal};
 use crate::control::{self, AskError, Request, Response, Streamed, ask};
 
@@ -86,8 +86,17 @@ pub(super) fn done(done: &Done) -> String {
 
 /// Says what is wrong, on standard error.
 pub(super) fn complain(text: &str) {
-    let text: String = text.lines().map(|line| format!("{}\n", clean(line))).collect();
-    say(io::stderr(), &format!("portcullis: {text}"));
+    let mut all = String::new();
+    for (n, line) in text.lines().enumerate() {
+        let line = if n == 0 { format!("portcullis: {line}") } else { line.to_owned() };
+        // What is indented is an excerpt, and its columns mean something.
+        if line.chars().count() > WIDTH && !line.starts_with(' ') {
+            all += &wrap("", &line);
+        } else {
+            all += &format!("{}\n", clean(&line));
+        }
+    }
+    say(io::stderr(), &all);
 }
 
 /// Writes; a reader that has gone away (`| head`) is no error.

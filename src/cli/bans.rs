@@ -18,6 +18,14 @@ use crate::policy::Standing;
 
 /// Who is suspect or banned
 #[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    portcullis bans                                   who is banned, and why\n  \
+    portcullis bans add 203.0.113.7 --for 1d          no new connection for a day\n  \
+    portcullis bans add 203.0.113.0/24 --reason spam  a network, with a word why\n  \
+    portcullis bans remove 203.0.113.7                it may come in again\n  \
+    portcullis bans remove all                        everybody may\n\n\
+A standing is what follows from offences: a suspect finds unserved ports closed and has to knock \
+twice at the others; from a banned source the kernel takes no new connection.")]
 pub struct Args {
     #[command(subcommand)]
     action: Option<Action>,

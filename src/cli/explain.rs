@@ -13,6 +13,11 @@ use crate::policy::Standing;
 
 /// What would become of a connection, and why
 #[derive(Clone, Copy, Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    portcullis explain 203.0.113.7        may it come to port 22?\n  \
+    portcullis explain 2001:db8::7 443    and that one to port 443?\n\n\
+Nothing is changed by asking. The checks are asked in order, and the first that refuses settles \
+it. SEEN is what a check measured, LIMIT what it would still have let pass.")]
 pub struct Args {
     /// Where it comes from
     address: IpAddr,
@@ -85,7 +90,11 @@ pub(super) fn screen(report: &ExplainReport) -> String {
         Standing::Banned => ": the kernel drops every new connection from it",
     };
     text += "What is known of the source\n";
-    text += &wrap("  standing  ", &format!("{}{left}{meaning}", standing.word()));
+    let around = report.standing_of.map(|net| format!(", as all of {net}")).unwrap_or_default();
+    text += &wrap("  standing  ", &format!("{}{around}{left}{meaning}", standing.word()));
+    if !report.standing_why.is_empty() {
+        text += &wrap("  because   ", &report.standing_why);
+    }
     match &report.memory {
         None => text += "  memory    nothing: it has not been seen lately\n",
         Some(facts) => memory(&mut text, facts),
@@ -168,6 +177,8 @@ mod tests {
             standing: Standing::Suspect,
             standing_port: None,
             standing_left: Some(Duration::from_secs(200)),
+            standing_why: "scan (different closed targets: 5, limit 4)".into(),
+            standing_of: Some("203.0.113.0/24".parse().unwrap()),
             accepted: false,
             enforced: true,
             settled_by: "rate".into(),
@@ -210,8 +221,9 @@ A connection from 203.0.113.7 to port 22
 Outcome: it would be REFUSED now (settled by: rate)
 
 What is known of the source
-  standing  suspect, for another 3m 20s: unserved ports are closed to it, served
-            ones want a second try
+  standing  suspect, as all of 203.0.113.0/24, for another 3m 20s: unserved
+            ports are closed to it, served ones want a second try
+  because   scan (different closed targets: 5, limit 4)
   refused   1,204 lately; 7 of them surely its own
   proven    no: it has not completed a connection, so its address may be forged
   score     20 of the 100 points that make a suspect
@@ -238,6 +250,8 @@ What would change it
             standing: Standing::Clean,
             standing_port: None,
             standing_left: None,
+            standing_why: String::new(),
+            standing_of: None,
             accepted: false,
             enforced: false,
             settled_by: "ports".into(),
@@ -258,6 +272,8 @@ What would change it
             standing: Standing::Clean,
             standing_port: None,
             standing_left: None,
+            standing_why: String::new(),
+            standing_of: None,
             accepted: true,
             enforced: true,
             settled_by: String::new(),

@@ -11,6 +11,7 @@ pub mod doctor;
 pub mod explain;
 mod found;
 mod given;
+mod help;
 mod layout;
 pub mod reload;
 pub mod replay;
@@ -24,16 +25,17 @@ pub mod unload;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 /// A gate for new TCP connections: every SYN is judged before the connection exists
 #[derive(Parser)]
 #[command(
     name = "portcullis",
     version,
-    max_term_width = 100,
+    max_term_width = 80,
     after_help = "Start with `portcullis demo`: it shows the gate at work in a private network, \
-                  and needs no root."
+                  and needs no root.\nWhen something is wrong: portcullis doctor, and man \
+                  portcullis-troubleshooting."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -122,7 +124,8 @@ const USAGE: u8 = 64;
 
 /// The whole program: reads the arguments, runs the verb, says how it went (sysexits).
 pub fn main() -> ExitCode {
-    let typed = match Cli::try_parse() {
+    let typed = help::grouped(Cli::command()).try_get_matches();
+    let typed = match typed.and_then(|typed| Cli::from_arg_matches(&typed)) {
         Ok(typed) => typed,
         Err(error) => return misused(&error),
     };

@@ -16,6 +16,10 @@ use crate::events::{Grouped, Measured, Snapshot, Span, ports};
 
 /// How the gate is: traffic, standings, health
 #[derive(Clone, Copy, Debug, clap::Args)]
+#[command(after_help = "Standings: a suspect finds unserved ports closed and has to knock twice \
+at the others; from a banned source the kernel takes no new connection. The kernel table is what \
+the gate puts into the kernel: nft list table inet portcullis. Lost is what got no verdict, or \
+was not written. What is wrong, and how to mend it: portcullis doctor")]
 pub struct Args {}
 
 /// Asks the daemon how it is.
@@ -107,8 +111,11 @@ fn state(report: &StatusReport) -> String {
         format!("PROBLEM: {}", firewall.text)
     };
     if firewall.repaired > 0 {
-        health +=
-            &format!("; rebuilt {} times, because it was removed", Grouped(firewall.repaired));
+        let often = match firewall.repaired {
+            1 => "once".to_owned(),
+            more => format!("{} times", Grouped(more)),
+        };
+        health += &format!("; rebuilt {often}, because somebody removed or changed it");
     }
     let sets = match report.kernel_sets {
         Some(latency) => format!(
@@ -492,7 +499,7 @@ No alarms.
             "    by ports                           70",
             "    by rate                             5",
             "  kernel table  PROBLEM: nft is missing; install it with: apt install nftables;",
-            "                rebuilt 2 times, because it was removed",
+            "                rebuilt 2 times, because somebody removed or changed it",
             "  kernel sets   nothing to tell them yet",
             "  networks      9 of 32,768 (0 %)",
             "    7        ?   8,192        10,922  1,234,567     0",

@@ -406,6 +406,12 @@ pub struct ExplainReport {
     /// How much longer the standing lasts.
     #[serde(default, with = "seconds::optional")]
     pub standing_left: Option<Duration>,
+    /// Why it has that standing, in words; empty if it has none.
+    #[serde(default)]
+    pub standing_why: String,
+    /// The wider prefix whose ban covers it; `None` if the standing is its own.
+    #[serde(default)]
+    pub standing_of: Option<IpNet>,
     /// Does the gate find nothing against letting it in at this moment?
     pub accepted: bool,
     /// Does the gate act on that? False in observe mode: everything is let in.

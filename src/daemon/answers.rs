@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use ipnet::IpNet;
 use jiff::Timestamp;
 
+use super::advice::{Case, advice, is_wide, why};
 use super::{Daemon, lock};
 use crate::anomaly::{self, Detector};
 use crate::config::{Config, FailMode, Mode};
@@ -16,7 +17,7 @@ use crate::control::{
     HabitFacts, Latency, MOST_PEERS, MemoryFacts, PeerRow, QueueRow, Refusal, Reply, Request,
     Response, SourceFacts, StandingCounts, StatusReport, Trouble,
 };
-use crate::firewall::{By, Entry, Gone, Order, Told, Whom};
+use crate::firewall::{By, Gone, Order, Told, Whom};
 use crate::memory::{FloodKind, Moment, Source, SourceKey};
 use crate::packet::Syn;
 use crate::policy::{Anomaly, Evidence, Finding, Policy, Reaction, Row, Ruling, Standing, explain};
@@ -222,7 +223,9 @@ impl Daemon {
                     .find(|told| told.entry.port.is_none() && told.entry.net.contains(&net));
                 let more = around.map_or_else(String::new, |told| {
                     let wide = told.entry.net;
-                    format!(" of its own, but {wide} around it: portcullis bans remove {wide}")
+                    format!(
+                        " of its own, but {wide} around it has.\nLift that one: portcullis bans remove {wide}"
+                    )
                 });
                 let text = format!("{net} has no standing{}{more}", at_port(port));
                 return Err(Refusal::new(Trouble::Usage, text));
@@ -300,7 +303,16 @@ impl Daemon {
             checks: rows.iter().map(|row| check_row(row, banned)).collect(),
             memory: source.map(|source| source_facts(&source, known)),
             habits: source.and_then(|source| self.habit_facts(&source, &rules.policy)),
-            advice: advice(address, entry.as_ref().map(Entry::whom), banned, denied),
+            standing_why: entry
+                .as_ref()
+                .filter(|entry| entry.is_live(now))
+                .map(why)
+                .unwrap_or_default(),
+            standing_of: entry.as_ref().map(|entry| entry.net).filter(|net| is_wide(*net)),
+            advice: advice(
+                address,
+                &Case { entry: entry.as_ref(), banned, denied, enforced: rules.enforce },
+            ),
         })
     }
 
@@ -419,62 +431,6 @@ fn source_facts(source: &Source, proven: bool) -> SourceFacts {
         refused_own: source.offences.own.into(),
         proven,
         score: source.offences.score.into(),
-    }
-}
-
-/// What would have to happen for the connection to be let in.
-fn advice(
-    address: IpAddr,
-    standing: Option<Whom>,
-    banned: bool,
-    denied: Option<&Row>,
-) -> Vec<String> {
-    let trust = format!("To trust it whatever it does, add it to [allowlist] from: \"{address}\"");
-    // The ban may be of a wider prefix.
-    let whom = match standing {
-        Some(Whom { port: Some(port), .. }) => format!("{address} --port {port}"),
-        Some(Whom { net, .. }) if net.prefix_len() < net.max_prefix_len() => net.to_string(),
-        _ => address.to_string(),
-    };
-    let pardon = format!("To lift it now: portcullis bans remove {whom}");
-    if banned {
-        return vec!["It is let in when the ban ends.".to_owned(), pardon, trust];
-    }
-    let Some(row) = denied else { return Vec::new() };
-    let Some(Finding::Deny { evidence, .. } | Finding::Condemn { evidence, .. }) = row.finding
-    else {
-        return Vec::new();
-    };
-    let first = match row.check.name() {
-        "denylist" => {
-            format!("Take it out of the deny list ({}), then: portcullis reload", evidence.what)
-        }
-        "ports" if evidence.what == "not for this source" => {
-            "Name its prefix under [ports.only_from] for this port.".to_owned()
-        }
-        "ports" | "scan" => {
-            "The port is not served: start the service, or name the port in [ports] open."
-                .to_owned()
-        }
-        "rate" if evidence.what.ends_with("network") => format!(
-            "Its whole network tries too often (limit: {}). A connection that is tried again after \
-             a second has a quarter of that limit to itself.",
-            evidence.what
-        ),
-        "rate" => {
-            format!("It is let in again when it tries less often (limit: {}).", evidence.what)
-        }
-        "anomaly" => "It is let in when it retransmits its SYN, unless it is proven; and when it \
-                      behaves otherwise in an hour."
-            .to_owned(),
-        "standing" => "It is let in when it retransmits its SYN, about a second later, as every \
-                       honest system does."
-            .to_owned(),
-        _ => "Such a packet is never let in.".to_owned(),
-    };
-    match row.check.name() {
-        "standing" if standing.is_some() => vec![first, pardon, trust],
-        _ => vec![first, trust],
     }
 }
 

@@ -18,6 +18,7 @@
 //! reverse: the redirect is removed, the queues are emptied, and what stays are the table and its
 //! sets, so that bans outlive the daemon.
 
+mod advice;
 mod answers;
 mod busiest;
 mod capturing;
@@ -82,7 +83,22 @@ pub enum Failure {
     Redirect(#[from] firewall::OrderError),
     /// A queue could not be bound.
     #[error(transparent)]
-    Queue(#[from] QueueError),
+    Queue(QueueError),
+    /// Another program has the queue.
+    #[error(
+        "queue {number} belongs to {who}.\n\
+         Stop that program, or give the gate another number: [queue] number = {free}{how}"
+    )]
+    QueueTaken {
+        /// Its number.
+        number: u16,
+        /// The program, as far as this user may know.
+        who: String,
+        /// A number that is free, as far as this user may know.
+        free: u16,
+        /// How to see more.
+        how: &'static str,
+    },
     /// The control socket could not be opened.
     #[error(transparent)]
     Control(#[from] control::StartError),
@@ -113,7 +129,7 @@ impl Failure {
             Failure::Firewall(error) => error.code(),
             Failure::Redirect(_) => 77,
             Failure::Queue(QueueError::Forbidden) => 77,
-            Failure::Queue(_) | Failure::Control(_) => 69,
+            Failure::Queue(_) | Failure::QueueTaken { .. } | Failure::Control(_) => 69,
             Failure::System { .. } | Failure::Broken { .. } => 71,
         })
     }
@@ -244,8 +260,10 @@ impl Start<'_> {
             patience: PATIENCE,
         };
         let numbers = (0..config.queue.threads).map(|n| config.queue.number + n);
-        let queues: Vec<Queue> =
-            numbers.map(|number| Queue::open(settings(number))).collect::<Result<_, _>>()?;
+        let queues: Vec<Queue> = numbers
+            .map(|number| Queue::open(settings(number)))
+            .collect::<Result<_, _>>()
+            .map_err(|error| queue_failure(error, self.config.queue.threads))?;
         let facts = queues.iter().map(|queue| (queue.number(), queue.holds())).collect();
 
         let sessions = host::ssh_sessions();
@@ -342,6 +360,24 @@ impl Start<'_> {
                 }
             })
             .map_err(|error| Failure::System { step: "start a thread", error })
+    }
+}
+
+/// A queue that belongs to another program is told with that program's name.
+fn queue_failure(error: QueueError, threads: u16) -> Failure {
+    let QueueError::Taken { number } = error else { return Failure::Queue(error) };
+    let holders = host::queue_holders();
+    let holder = holders.iter().flatten().find(|holder| holder.number == number);
+    let free = host::free_queues(holders.as_deref().unwrap_or_default(), threads);
+    match holder {
+        Some(holder) => Failure::QueueTaken { number, who: holder.who(), free, how: "" },
+        // The service's user sees neither the kernel's table nor other users' programs.
+        None => Failure::QueueTaken {
+            number,
+            who: "another program".to_owned(),
+            free,
+            how: ".\nWho it is: sudo portcullis doctor",
+        },
     }
 }
 

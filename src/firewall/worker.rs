@@ -73,8 +73,11 @@ pub(super) struct State {
     unsaved: bool,
     /// Elements whose standing has ended, but which the kernel may hold for a moment longer.
     lingering: HashMap<(&'static str, Whom), Instant>,
-    /// Both clocks at the last tick: when the wall clock jumps, ends move.
-    clocks: Option<(Instant, SystemTime)>,
+    /// When this run began, by the clock as it is set now.
+    began: Option<SystemTime>,
+    /// Both clocks at the last look, the time since boot and that of the day: when the latter is
+    /// set, standings move.
+    clocks: Option<(Duration, SystemTime)>,
 }
 
 struct Failing {
@@ -109,6 +112,8 @@ impl Worker {
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return self.save(),
             };
+            // First: what ends only because the clock was set has not ended.
+            self.watch_clock();
             let mut batch = Batch::default();
             let more = messages.try_iter().take(TOGETHER);
             let mut stop = None;
@@ -221,7 +226,7 @@ impl Worker {
         let Evidence { what, seen, limit } = offence.evidence;
         let evidence = match (seen, limit) {
             (0.0, 0.0) => what.to_owned(),
-            _ => format!("{what}: {} of {}", Measured(seen), Measured(limit)),
+            _ => format!("{what}: {}, limit {}", Measured(seen), Measured(limit)),
         };
         let Offence { source, port, earned, check, .. } = *offence;
         let outcome = self.ledger.offence(source, port, earned, check, evidence, now);
@@ -362,6 +367,7 @@ impl Worker {
 
     /// The first time: as [`Self::rebuild`], with what an earlier run left.
     pub(super) fn begin(&mut self) -> Result<(), RedirectError> {
+        self.watch_clock();
         self.kernel.adopt()?;
         let now = SystemTime::now();
         self.kernel.resync(&self.live(now)).map_err(RedirectError::Table)?;

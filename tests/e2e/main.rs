@@ -28,6 +28,7 @@ mod numbers;
 mod pausing;
 mod queues;
 mod refusing;
+mod situations;
 mod standing;
 mod tapping;
 mod tools;

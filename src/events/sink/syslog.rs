@@ -176,7 +176,14 @@ fn severity(level: Level) -> Severity {
 fn io_error(error: syslog::Error) -> io::Error {
     match error {
         syslog::Error::Io(error) | syslog::Error::Write(error) => error,
-        syslog::Error::Initialization(error) => io::Error::other(error.to_string()),
+        // The crate wraps its own errors, and the system's in those.
+        syslog::Error::Initialization(error) => match error.downcast::<syslog::Error>() {
+            Ok(inner) => io_error(*inner),
+            Err(error) => match error.downcast::<io::Error>() {
+                Ok(inner) => *inner,
+                Err(error) => io::Error::other(error.to_string()),
+            },
+        },
     }
 }
 

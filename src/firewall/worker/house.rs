@@ -13,6 +13,8 @@ use super::{Batch, REPAIR_PAUSE, TICK, Worker};
 const COUNT_EVERY: Duration = Duration::from_secs(60);
 /// The kernel is told whole seconds, so an element may outlast its standing by one.
 const LINGER: Duration = Duration::from_secs(3);
+/// A time server corrects less than this at a time without anybody noticing.
+const JUMP: Duration = Duration::from_secs(2);
 
 impl Worker {
     /// Has the elements' counters read, on a thread of its own: large sets take their time.
@@ -114,7 +116,6 @@ impl Worker {
         }
         self.state.ticked = Some(now);
         self.state.lingering.retain(|_, since| now.duration_since(*since) < LINGER);
-        self.watch_clock(now);
         if !self.watched && !matches!(self.kernel.is_whole(), Ok(true)) {
             self.state.repair = Some(Some("changed by somebody".into()));
         }
@@ -130,17 +131,34 @@ impl Worker {
         self.store.sync_aside();
     }
 
-    /// After a jump of the wall clock the kernel's elements end at other times than the ledger's.
-    pub(super) fn watch_clock(&mut self, now: Instant) {
-        let wall = SystemTime::now();
-        if let Some((then, wall_then)) = self.state.clocks.replace((now, wall)) {
-            let expected = wall_then + now.duration_since(then);
-            let off = wall.duration_since(expected).unwrap_or_else(|ahead| ahead.duration());
-            if off > Duration::from_secs(2) {
-                self.state
-                    .repair
-                    .get_or_insert(Some("out of step after a jump of the clock".into()));
-            }
+    /// When the clock was set, standings of this run move along, and the kernel, which counts down
+    /// by itself, is brought in step with those that do not.
+    pub(super) fn watch_clock(&mut self) {
+        let (boot, wall) = (since_boot(), SystemTime::now());
+        let before = self.state.clocks.replace((boot, wall));
+        let began = *self.state.began.get_or_insert(wall);
+        let Some((boot_before, wall_before)) = before else { return };
+        let expected = wall_before + boot.saturating_sub(boot_before);
+        let (by, ahead) = match wall.duration_since(expected) {
+            Ok(by) => (by, true),
+            Err(behind) => (behind.duration(), false),
+        };
+        if by <= JUMP {
+            return;
+        }
+        let moved = self.ledger.clock_was_set(began, expected, wall);
+        self.state.began = Some(if ahead { began + by } else { began - by });
+        self.teller.clock_was_set(by, ahead, moved);
+        // All of it is written anew at the next tick.
+        self.state.unsaved |= moved > 0;
+        if moved < self.ledger.live() {
+            self.state.repair.get_or_insert(Some("out of step after a jump of the clock".into()));
         }
     }
+}
+
+/// The time since boot, a sleeping machine's sleep included, as the clock goes on then, too.
+fn since_boot() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
