@@ -37,7 +37,7 @@ in_lab! {
         let doctor = types(&world.server, "doctor");
         let told = doctor.ends_with(1).finding("nobody takes log lines at /run/log");
         assert!(told.contains("sudo apt-get install rsyslog"), "{told}");
-        assert!(told.contains("[events] to = \"stderr\", then: portcullis reload"), "{told}");
+        assert!(told.contains("[events] to = \"auto\", then: portcullis reload"), "{told}");
         doctor
             .is_silent_of("look for what is slow")
             .shown(&["nobody takes log lines at", "No such file or directory"])
