@@ -23,10 +23,13 @@ fn capture(world: &World, gate: &Gate<'_>, args: &[&str]) -> Process {
     command.stdin(Stdio::null());
     command.stdout(fs::File::create("/run/stdout").expect("a file"));
     command.stderr(fs::File::create("/run/stderr").expect("a file"));
-    let before = captures(gate).len();
+    // The gate notices at the next pulse that an earlier one was interrupted.
+    eventually(SOON, "no capture", || {
+        if captures(gate).is_empty() { Ok(()) } else { Err(format!("{:?}", captures(gate))) }
+    });
     let process = Process::start(&mut command).expect("it starts");
     eventually(SOON, "a capture", || {
-        if captures(gate).len() > before { Ok(()) } else { Err(outcome().to_string()) }
+        if captures(gate).is_empty() { Err(outcome().to_string()) } else { Ok(()) }
     });
     process
 }
