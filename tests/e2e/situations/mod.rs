@@ -31,7 +31,7 @@ const POLICY: &str = "/run/portcullis/policy.toml";
 const QUEUE: &str = "[queue]\nlength = 64\n";
 /// A command that takes longer than this is no help. Most take less than a second, but tests share
 /// the machine, and the program under test is not optimised.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Starts the gate at the places where it is installed.
 fn start<'a>(host: &'a Host, policy: &str) -> Gate<'a> {
