@@ -94,10 +94,10 @@ pub(super) struct View {
 
 impl View {
     pub(super) fn status(&mut self, report: StatusReport, now: Now) {
-        let before = self.status.as_ref().map(|before| (before.pid, before.started));
-        // The start is told as now minus the uptime, which wavers by some microseconds.
-        let same = before.is_none_or(|(pid, _)| pid == report.pid);
-        if !same {
+        // In a container every daemon may have the same number.
+        let another =
+            |before: &StatusReport| before.pid != report.pid || report.uptime < before.uptime;
+        if self.status.as_ref().is_some_and(another) {
             self.traffic.begin_anew();
             (self.busiest_at, self.standings_at) = (None, None);
         }
