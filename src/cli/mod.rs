@@ -11,6 +11,7 @@ pub mod explain;
 mod found;
 mod given;
 mod layout;
+pub mod panic;
 pub mod reload;
 pub mod replay;
 pub mod review;
@@ -78,7 +79,12 @@ enum Verb {
     Review(review::Args),
     /// Read the policy again; if it has a mistake, nothing changes
     Reload(Ask<reload::Args>),
-    /// Remove everything that Portcullis put into the kernel
+    /// Take the gate out of the way at once, even if its daemon hangs
+    Panic(panic::Args),
+    /// Remove everything that Portcullis put into the kernel, after a clean stop
+    ///
+    /// The next start puts it back. If the gate is in your way now, or its daemon still runs, take
+    /// `portcullis panic`: that lasts until you say otherwise.
     Unload(Policy),
 }
 
@@ -131,6 +137,7 @@ pub fn main() -> ExitCode {
         Verb::Replay(args) => replay::run(&args),
         Verb::Review(args) => review::run(&args),
         Verb::Reload(Ask { args, socket, json }) => reload::run(&args, &socket, json),
+        Verb::Panic(args) => panic::run(&args),
         Verb::Unload(policy) => unload::run(&policy.config),
     }
 }

@@ -31,7 +31,7 @@ pub fn run(_args: &Args, socket: &Path, json: bool) -> ExitCode {
 
 /// The whole screen. `top` shows it again and again.
 pub(super) fn screen(report: &StatusReport, zone: &TimeZone) -> String {
-    [head(report, zone), traffic(report), state(report), queues(report), alarms(report, zone)]
+    [head(report, zone), traffic(report), state(report, zone), queues(report), alarms(report, zone)]
         .join("\n")
 }
 
@@ -96,10 +96,16 @@ fn largest_first(counts: &BTreeMap<String, u64>) -> Vec<(&str, u64)> {
     counts
 }
 
-fn state(report: &StatusReport) -> String {
+/// What it means that the gate stands aside.
+const ASIDE: &str = "somebody typed portcullis panic; nothing is judged and no ban acts until \
+                     portcullis panic --over";
+
+fn state(report: &StatusReport, zone: &TimeZone) -> String {
     let standings = report.standings;
     let firewall = &report.firewall;
-    let mut health = if firewall.healthy {
+    let mut health = if let Some(since) = firewall.aside {
+        format!("STANDS ASIDE since {}: {}", local(since, zone), ASIDE)
+    } else if firewall.healthy {
         "in place".to_owned()
     } else {
         format!("PROBLEM: {}", firewall.text)
@@ -389,6 +395,11 @@ No alarms.
         report.firewall.healthy = false;
         report.firewall.text = "nft is missing; install it with: apt install nftables".into();
         report.firewall.repaired = 2;
+        let aside = "2026-09-21T14:13:20Z".parse().ok();
+        let firewall = FirewallFacts { aside, ..report.firewall.clone() };
+        let aside = screen(&StatusReport { firewall, ..report.clone() }, &TimeZone::UTC);
+        let line = "  kernel table  STANDS ASIDE since 2026-09-21 14:13:20: somebody typed";
+        assert!(aside.contains(line), "{aside}");
         report.floods = vec![FloodFacts {
             kind: "forged".into(),
             lasts: Duration::from_millis(12_345),

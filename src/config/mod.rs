@@ -12,6 +12,7 @@ mod findings;
 mod lists;
 mod load;
 mod problem;
+mod salvage;
 mod section;
 mod settings;
 mod source;
@@ -25,6 +26,7 @@ mod tests;
 
 pub use load::{Loaded, load, parse};
 pub use problem::{ConfigErrors, Problem};
+pub use salvage::state_dir;
 pub use settings::{
     Bans, Capture, Config, Control, Events, Facility, FailMode, Guard, LogTarget, Metrics, Mode,
     Queue, Redirect, SyslogFormat, Table,

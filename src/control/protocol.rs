@@ -314,6 +314,10 @@ pub struct FirewallFacts {
     pub healthy: bool,
     /// In a sentence: what is wrong and what is being done; empty if healthy.
     pub text: String,
+    /// Since when the gate stands aside, with nothing of it in the kernel, because somebody typed
+    /// `portcullis panic`.
+    #[serde(default)]
+    pub aside: Option<Timestamp>,
     /// How often it had to be rebuilt because somebody removed it.
     pub repaired: u64,
     /// Packets that the kernel dropped by itself: banned, suspect, or over the ceiling.

@@ -89,8 +89,14 @@ impl Daemon {
                 count: firewall.told,
             }),
             firewall: FirewallFacts {
-                healthy: firewall.in_step && firewall.path.is_some(),
+                healthy: firewall.in_step && firewall.path.is_some() && firewall.aside.is_none(),
+                aside: firewall.aside.map(timestamp),
                 text: match (firewall.in_step, firewall.path.is_some()) {
+                    _ if firewall.aside.is_some() => {
+                        "the gate stands aside: nothing is judged and no ban acts until \
+                         portcullis panic --over"
+                            .into()
+                    }
                     _ if busy => {
                         "unknown: nft keeps the firewall thread waiting; standings wait too".into()
                     }

@@ -161,6 +161,8 @@ pub struct Counters {
     pub in_step: bool,
     /// How SYNs are handed over; `None` while they are not.
     pub path: Option<Path>,
+    /// Since when the gate stands aside, because an admin said so (`portcullis panic`).
+    pub aside: Option<SystemTime>,
     /// How often somebody else's change was repaired.
     pub repairs: u64,
     /// How many have which standing for which reason: a check's name, `admin`, or `other`.

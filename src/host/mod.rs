@@ -5,6 +5,7 @@
 mod diag;
 pub(crate) mod netlink;
 mod programs;
+mod ssh;
 mod tcp_state;
 
 use std::io::Read;
@@ -14,6 +15,7 @@ use std::{fs, io};
 use ipnet::IpNet;
 
 pub use self::diag::{TcpSocket, Timer, TimerKind};
+pub use self::ssh::{Sshd, own_session, sshd};
 pub use self::programs::{Program, programs};
 pub use self::tcp_state::{NotAState, TcpState, TcpStates};
 use crate::policy::PortSet;

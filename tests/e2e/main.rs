@@ -23,6 +23,7 @@ mod life;
 mod looking;
 mod mending;
 mod numbers;
+mod panicking;
 mod pausing;
 mod queues;
 mod refusing;

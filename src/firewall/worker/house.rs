@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
+use super::super::aside::aside_since;
 use super::super::entry::Whom;
 use super::super::kernel;
 use super::super::ledger::as_counted;
@@ -57,7 +58,7 @@ impl Worker {
             return;
         }
         let now = SystemTime::now();
-        let in_kernel = self.state.failing.is_none();
+        let in_kernel = self.state.failing.is_none() && !self.kernel.is_aside();
         let live = self.ledger.entries().filter(|entry| entry.is_live(now));
         let mut all: Vec<Told> = live
             .map(|entry| Told {
@@ -69,6 +70,31 @@ impl Worker {
         all.sort_by_key(|told| (told.entry.until, told.entry.whom()));
         for reply in asking {
             drop(reply.send(all.clone()));
+        }
+    }
+
+    /// Has an admin told the gate to stand aside, or to come back? To be asked before anything is
+    /// put into the kernel.
+    pub(super) fn look_aside(&mut self) {
+        let since = aside_since(&self.config.bans.state_dir);
+        match (std::mem::replace(&mut self.state.aside, since), since) {
+            (None, Some(since)) => {
+                // Most of it is gone already; what an unlucky moment put back goes now.
+                let done = self.kernel.step_aside();
+                (self.state.failing, self.state.repair) = (None, None);
+                self.teller.steps_aside(since, done.err());
+            }
+            (Some(_), None) => {
+                self.kernel.step_back();
+                match self.rebuild() {
+                    Ok(_) => self.teller.steps_back(self.ledger.live()),
+                    Err(error) => self.failed(&error.to_string()),
+                }
+            }
+            (None, None) | (Some(_), Some(_)) => {}
+        }
+        if since.is_some() {
+            self.state.repair = None;
         }
     }
 
