@@ -1,9 +1,12 @@
 //! `portcullis check`: is this policy good?
 
+mod live;
+
 use std::fmt::{self, Display};
 use std::path::Path;
 use std::process::ExitCode;
 
+pub use self::live::Live;
 use crate::config::{self, Config, ConfigErrors, Loaded, Mode, Redirect};
 
 /// EX_NOINPUT of sysexits: the policy file is missing.
@@ -14,8 +17,12 @@ const BAD_CONFIG: u8 = 78;
 /// Checks the policy at `path`. A good one is summed up on standard output, unless that is to be
 /// `quiet`; the exit code is 0.
 /// All mistakes of a bad one go to standard error; the exit code is 78, or 66 if there is no file.
-pub fn run(path: &Path, quiet: bool) -> ExitCode {
+///
+/// With `--live`, a good one is held against the sessions that are open now; the exit code is 1 if
+/// it would cut one off.
+pub fn run(path: &Path, quiet: bool, live: &Live) -> ExitCode {
     match config::load(path) {
+        Ok(loaded) if live.is_wanted() => live.look(path, &loaded, quiet),
         Ok(_) if quiet => ExitCode::SUCCESS,
         Ok(loaded) => {
             print!("{}", Summary { path, loaded: &loaded });

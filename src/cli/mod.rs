@@ -4,6 +4,7 @@ mod asked;
 pub mod audit;
 pub mod bans;
 pub mod check;
+pub mod confirm;
 pub mod connections;
 pub mod demo;
 pub mod doctor;
@@ -22,6 +23,7 @@ pub mod unload;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -44,7 +46,14 @@ enum Verb {
     /// Show the gate at work in a private network on this machine (about 20 s, no root needed)
     Demo(demo::DemoArgs),
     /// Run the gate in the foreground, as the systemd unit does
-    Run(Policy),
+    Run {
+        #[command(flatten)]
+        policy: Policy,
+        /// Take everything out again and end (exit code 79) after so long (60s, 5m), unless you
+        /// type portcullis confirm
+        #[arg(long, value_name = "TIME", value_parser = confirm::span)]
+        confirm: Option<Duration>,
+    },
     /// Check a policy: all mistakes at once, with line and column
     Check {
         #[command(flatten)]
@@ -52,6 +61,8 @@ enum Verb {
         /// Say nothing of a policy that is good
         #[arg(long)]
         quiet: bool,
+        #[command(flatten)]
+        live: check::Live,
     },
     /// Print the kernel rules that a policy leads to, without touching anything
     Rules {
@@ -79,6 +90,8 @@ enum Verb {
     Review(review::Args),
     /// Read the policy again; if it has a mistake, nothing changes
     Reload(Ask<reload::Args>),
+    /// Say that all is well after a reload or run with --confirm
+    Confirm(Ask<confirm::Args>),
     /// Take the gate out of the way at once, even if its daemon hangs
     Panic(panic::Args),
     /// Remove everything that Portcullis put into the kernel, after a clean stop
@@ -125,8 +138,8 @@ pub fn main() -> ExitCode {
     };
     match typed.verb {
         Verb::Demo(args) => demo::run(args),
-        Verb::Run(policy) => run::run(&policy.config),
-        Verb::Check { policy, quiet } => check::run(&policy.config, quiet),
+        Verb::Run { policy, confirm } => run::run(&policy.config, confirm),
+        Verb::Check { policy, quiet, live } => check::run(&policy.config, quiet, &live),
         Verb::Rules { policy, json } => rules::run(&policy.config, json),
         Verb::Status(Ask { args, socket, json }) => status::run(&args, &socket, json),
         Verb::Bans(Ask { args, socket, json }) => bans::run(&args, &socket, json),
@@ -137,6 +150,7 @@ pub fn main() -> ExitCode {
         Verb::Replay(args) => replay::run(&args),
         Verb::Review(args) => review::run(&args),
         Verb::Reload(Ask { args, socket, json }) => reload::run(&args, &socket, json),
+        Verb::Confirm(Ask { args, socket, json }) => confirm::run(&args, &socket, json),
         Verb::Panic(args) => panic::run(&args),
         Verb::Unload(policy) => unload::run(&policy.config),
     }

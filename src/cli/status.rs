@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use super::asked::{self, local};
 use super::layout::{Align, Table, wrap};
 use crate::anomaly::{CALIBRATORS, sources_needed};
-use crate::control::protocol::{AnomalyFacts, FloodFacts, StatusReport};
+use crate::control::protocol::{AnomalyFacts, FloodFacts, SparedRow, StatusReport, TrialFacts};
 use crate::control::{Request, Response};
 use crate::events::{Grouped, Measured, Snapshot, Span, ports};
 
@@ -47,8 +47,37 @@ fn head(report: &StatusReport, zone: &TimeZone) -> String {
         ("policy", format!("{}, read {}", report.config, local(report.config_loaded, zone))),
         ("redirect", redirect.clone()),
         ("served", report.served.clone()),
+        ("on trial", trial(report.trial)),
+        ("spared", spared(&report.spared)),
     ];
     lines(&format!("Portcullis {version} is running, pid {pid}"), facts)
+}
+
+/// What is in force until somebody confirms it, or nothing.
+fn trial(facts: TrialFacts) -> String {
+    let Some(left) = facts.left else { return String::new() };
+    let left = Span(whole_seconds(left));
+    if facts.start {
+        format!("THE GATE ITSELF: it goes in {left}, unless you type portcullis confirm")
+    } else {
+        format!("THIS POLICY: the old one comes back in {left}, unless you type portcullis confirm")
+    }
+}
+
+/// So many are named.
+const NAMED: usize = 5;
+
+/// Who cannot be locked out, or nothing.
+fn spared(rows: &[SparedRow]) -> String {
+    let words = |row: &SparedRow| {
+        let is = if row.open { "is" } else { "was" };
+        format!("{}, whose SSH session (port {}) {is} open", row.address, row.port)
+    };
+    let mut named: Vec<String> = rows.iter().take(NAMED).map(words).collect();
+    if rows.len() > NAMED {
+        named.push(format!("and {} more", rows.len() - NAMED));
+    }
+    named.join("; ")
 }
 
 fn traffic(report: &StatusReport) -> String {
@@ -342,6 +371,25 @@ mod tests {
             served: "22, 80, 443".into(),
             alarms: vec![],
             floods: vec![],
+            trial: TrialFacts::default(),
+            spared: vec![],
+        }
+    }
+
+    #[test]
+    fn trials_and_the_spared_are_told() {
+        let mut report = report();
+        let state = crate::control::TrialState::Waiting;
+        report.trial = TrialFacts { state, left: Some(Duration::from_millis(43_900)), start: false };
+        let row = |n: u8, open| SparedRow { address: [203, 0, 113, n].into(), port: 22, open };
+        report.spared = vec![row(7, true), row(8, false)];
+        let screen = screen(&report, &TimeZone::UTC);
+        for line in [
+            "  on trial      THIS POLICY: the old one comes back in 43s, unless you type",
+            "  spared        203.0.113.7, whose SSH session (port 22) is open; 203.0.113.8,",
+            "                whose SSH session (port 22) was open",
+        ] {
+            assert!(screen.contains(line), "{screen}");
         }
     }
 

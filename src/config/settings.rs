@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::policy::{Policy, Rate};
+use crate::policy::{Policy, PortSet, Rate};
 
 /// A whole policy file with its overlays.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -22,6 +22,8 @@ pub struct Config {
     pub memory: Table,
     /// `[allowlist]`, `[denylist]`, `[quirks]`, `[ports]`, `[rate]` and half of `[bans]`.
     pub policy: Policy,
+    /// `[lifeline]`
+    pub lifeline: Lifeline,
     /// The other half of `[bans]`: what follows an offence.
     pub bans: Bans,
     /// `[events]`
@@ -125,6 +127,15 @@ pub struct Table {
     pub sources: usize,
     /// The most networks (`networks`).
     pub networks: usize,
+}
+
+/// `[lifeline]`: what keeps an admin who has an SSH session open from locking himself out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lifeline {
+    /// SSH's ports (`ports`), besides those in sshd's own configuration.
+    pub ports: PortSet,
+    /// So long after the session has ended, its peer is still spared (`grace`).
+    pub grace: Duration,
 }
 
 /// `[bans]`, the half that the firewall needs: what follows an offence.
@@ -283,6 +294,12 @@ impl Default for Queue {
 impl Default for Table {
     fn default() -> Self {
         Self { sources: 131_072, networks: 32_768 }
+    }
+}
+
+impl Default for Lifeline {
+    fn default() -> Self {
+        Self { ports: [22].into_iter().collect(), grace: Duration::from_secs(600) }
     }
 }
 

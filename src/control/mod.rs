@@ -18,7 +18,7 @@ pub(crate) use doorman::{Doorman, Host};
 pub use protocol::{
     AnomalyFacts, BanRow, CheckRow, Done, ExplainReport, FindingWord, FirewallFacts, FloodFacts,
     HabitFacts, Latency, MOST_PEERS, MemoryFacts, PeerRow, QueueRow, Refusal, Request, Response,
-    SourceFacts, StandingCounts, StatusReport, Trouble,
+    SourceFacts, SparedRow, StandingCounts, StatusReport, TrialFacts, TrialState, Trouble,
 };
 pub use server::{Handler, Server, StartError};
 pub(crate) use timed::Timed;

@@ -35,7 +35,12 @@ impl Daemon {
                 self.explain(address, port).map(|report| Response::Explain(Box::new(report)))
             }
             Request::Standings { addresses } => self.standings(addresses).map(Response::Standings),
-            Request::Reload => self.reload().map(Response::Done),
+            Request::Reload { confirm, session } => {
+                self.reload(confirm, session).map(Response::Done)
+            }
+            Request::Confirm { undo: false } => self.confirm().map(Response::Done),
+            Request::Confirm { undo: true } => self.undo().map(Response::Done),
+            Request::Trial => Ok(Response::Trial(self.trial_facts())),
         };
         answer.unwrap_or_else(Response::Error)
     }
@@ -117,6 +122,8 @@ impl Daemon {
             counters,
             alarms,
             floods: self.floods(now),
+            trial: self.trial_facts(),
+            spared: self.spared_rows(&state),
         })
     }
 
@@ -302,6 +309,11 @@ impl Daemon {
             checks: rows.iter().map(|row| check_row(row, banned)).collect(),
             memory: source.map(|source| source_facts(&source, known)),
             habits: source.and_then(|source| self.habit_facts(&source, &rules.policy)),
+            spared: self
+                .spared_rows(&lock(&self.state))
+                .into_iter()
+                .filter(|row| SourceKey::of(row.address) == key)
+                .min_by_key(|row| (row.port != port, row.address != address, !row.open)),
             advice: advice(address, entry.as_ref().map(Entry::whom), banned, denied),
         })
     }

@@ -276,7 +276,7 @@ impl Kernel {
 
     /// The named counters, in packets.
     pub(super) fn counters(&self) -> Result<Vec<(&'static str, u64)>, ToolError> {
-        let objects = self.nft.list(&["counters", "table", "inet", TABLE])?;
+        let objects = self.nft.table()?;
         let packets = |name: &str| {
             let counter = objects.iter().map(|o| &o["counter"]).find(|c| c["name"] == name);
             counter.and_then(|c| c["packets"].as_u64()).unwrap_or(0)

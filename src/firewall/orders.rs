@@ -79,6 +79,11 @@ pub enum Order {
         /// Whether the kernel took it; if not, it is tried again.
         reply: Sender<Result<(), RedirectError>>,
     },
+    /// The host needs other prefixes than before: they get no standing, and lose what they have.
+    Protect {
+        /// All of them.
+        nets: Vec<IpNet>,
+    },
     /// How it is going.
     Counters {
         /// The numbers.

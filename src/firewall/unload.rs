@@ -58,12 +58,14 @@ pub fn remove_all(folder: &Path) -> Removal {
     removal
 }
 
-/// Was it there?
+/// Was it there? It is not asked for first: to list anything, nft reads every element of every set.
 fn remove_table(own: &OwnTools) -> Result<bool, ToolError> {
-    let nft = Nft::find(own.clone())?;
-    let there = nft.has_table()?;
-    if there {
-        nft.apply(&transaction::remove())?;
+    match Nft::find(own.clone())?.apply(&transaction::delete()) {
+        Ok(()) => Ok(true),
+        // ENOENT, in the words of nft.
+        Err(ToolError::Refused { complaint, .. }) if complaint.contains("No such file") => {
+            Ok(false)
+        }
+        Err(error) => Err(error),
     }
-    Ok(there)
 }

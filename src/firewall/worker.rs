@@ -207,6 +207,12 @@ impl Worker {
             Order::Configure { config, protected, reply } => {
                 drop(reply.send(self.configure(config, protected, batch)));
             }
+            Order::Protect { nets } => {
+                self.protected = nets;
+                for change in self.ledger.follow(Rules::new(&self.config, &self.protected)) {
+                    self.note(change, batch, false);
+                }
+            }
             Order::Counters { reply } => drop(reply.send(self.counters())),
             Order::Open { reply } => {
                 let opened = self.kernel.open();

@@ -3,6 +3,7 @@
 mod checks;
 mod decision;
 mod judge;
+mod lifeline;
 mod ports;
 mod prefixes;
 mod settings;
@@ -10,6 +11,7 @@ mod settings;
 pub(crate) use checks::flood;
 pub use checks::{CHECKS, Case, Check, CheckId, tools};
 pub use decision::{Decision, Evidence, Finding, Ruling, Standing};
+pub use lifeline::Lifelines;
 pub use judge::{Row, explain, judge};
 pub use ports::PortSet;
 pub use prefixes::PrefixSet;

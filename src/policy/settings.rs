@@ -7,7 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::prefixes::canonical;
-use super::{PortSet, PrefixSet};
+use super::{Lifelines, PortSet, PrefixSet};
 use crate::anomaly::Budget;
 use crate::memory::{FloodRule, Steps};
 
@@ -34,6 +34,9 @@ pub struct Policy {
     pub rate: Rates,
     /// The part of `[bans]` that the judge needs.
     pub offences: Offences,
+    /// Who is to reach SSH whatever the lists and ports say. Kept in step by the daemon; not a
+    /// setting.
+    pub lifelines: Arc<Lifelines>,
 }
 
 /// `[allowlist]`: sources that are trusted whatever they do.
