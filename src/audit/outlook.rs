@@ -184,9 +184,8 @@ mod tests {
         config.policy.ports.served = [80].into_iter().collect();
         let ssh = BTreeSet::from([22]);
         let look = |reason: Option<&str>| {
-            let cuts = cut_off(&config, ends, &ssh, &PortSet::default(), |_| {
-                reason.map(str::to_owned)
-            });
+            let cuts =
+                cut_off(&config, ends, &ssh, &PortSet::default(), |_| reason.map(str::to_owned));
             (cuts[0].check.clone(), cuts[0].spared, cuts[0].words())
         };
         let (check, spared, words) = look(None);

@@ -114,7 +114,7 @@ fn over(folder: &Path, policy: &Path) -> ExitCode {
     let deadline = Instant::now() + RETURN;
     loop {
         match ask_within(&loaded.control.socket, &Request::Status, Duration::from_secs(1)) {
-            Ok(Response::Status(status)) if status.firewall.aside.is_none() => {
+            Ok(Response::Status(status)) if status.firewall.healthy => {
                 let back = "The gate is back in its place: new connections are judged, bans act.";
                 print(&wrap("", back));
                 return ExitCode::SUCCESS;

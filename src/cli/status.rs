@@ -380,7 +380,8 @@ mod tests {
     fn trials_and_the_spared_are_told() {
         let mut report = report();
         let state = crate::control::TrialState::Waiting;
-        report.trial = TrialFacts { state, left: Some(Duration::from_millis(43_900)), start: false };
+        report.trial =
+            TrialFacts { state, left: Some(Duration::from_millis(43_900)), start: false };
         let row = |n: u8, open| SparedRow { address: [203, 0, 113, n].into(), port: 22, open };
         report.spared = vec![row(7, true), row(8, false)];
         let screen = screen(&report, &TimeZone::UTC);

@@ -28,6 +28,6 @@ pub use load::{Loaded, load, parse};
 pub use problem::{ConfigErrors, Problem};
 pub use salvage::state_dir;
 pub use settings::{
-    Bans, Capture, Config, Control, Events, Facility, FailMode, Guard, Lifeline, LogTarget, Metrics, Mode,
-    Queue, Redirect, SyslogFormat, Table,
+    Bans, Capture, Config, Control, Events, Facility, FailMode, Guard, Lifeline, LogTarget,
+    Metrics, Mode, Queue, Redirect, SyslogFormat, Table,
 };

@@ -16,7 +16,7 @@ use crate::control::{
     HabitFacts, Latency, MOST_PEERS, MemoryFacts, PeerRow, QueueRow, Refusal, Request, Response,
     SourceFacts, StandingCounts, StatusReport, Trouble,
 };
-use crate::firewall::{By, Entry, Gone, Order, Told, Whom};
+use crate::firewall::{By, Entry, Gone, Order, Told, Whom, aside_since};
 use crate::memory::{FloodKind, Moment, Source, SourceKey};
 use crate::packet::Syn;
 use crate::policy::{Anomaly, Evidence, Finding, Policy, Reaction, Row, Ruling, Standing, explain};
@@ -59,6 +59,9 @@ impl Daemon {
             .map(|events| (events.lines_lost(), events.alarms().recent()))
             .unwrap_or_default();
         let uptime = self.shared.birth().elapsed();
+        // The marker itself counts: the firewall's thread may be too busy to say that it saw it.
+        let aside = aside_since(&state.config.bans.state_dir);
+        let aside = firewall.aside.or(aside).map(timestamp);
         let kernel = |name: &str| {
             firewall.kernel.iter().find(|(known, _)| *known == name).map_or(0, |(_, count)| *count)
         };
@@ -94,10 +97,10 @@ impl Daemon {
                 count: firewall.told,
             }),
             firewall: FirewallFacts {
-                healthy: firewall.in_step && firewall.path.is_some() && firewall.aside.is_none(),
-                aside: firewall.aside.map(timestamp),
+                healthy: firewall.in_step && firewall.path.is_some() && aside.is_none(),
+                aside,
                 text: match (firewall.in_step, firewall.path.is_some()) {
-                    _ if firewall.aside.is_some() => {
+                    _ if aside.is_some() => {
                         "the gate stands aside: nothing is judged and no ban acts until \
                          portcullis panic --over"
                             .into()
@@ -169,7 +172,7 @@ impl Daemon {
         facts.collect()
     }
 
-    fn list(&self) -> Result<Vec<Told>, Refusal> {
+    pub(super) fn list(&self) -> Result<Vec<Told>, Refusal> {
         let order = |reply| Order::List { reply };
         self.orders.ask_within(LIST_PATIENCE, order).map_err(gone)?.ok_or_else(busy)
     }

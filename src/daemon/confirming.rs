@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::trial::{self, Subject, Trial};
 use super::{Daemon, lock};
 use crate::config::Config;
 use crate::control::{Done, Refusal, TrialFacts, Trouble};
 use crate::events::{Level, Span};
+use crate::firewall::{By, Order};
 
 /// Between two attempts to take back a policy, while the kernel does not take it.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -119,7 +120,7 @@ impl Daemon {
                 self.end.close();
                 format!("the gate ends, and is taken out of the kernel: {why}")
             }
-            Subject::Policy { before, loaded } => {
+            Subject::Policy { before, loaded, began } => {
                 let mut told = false;
                 loop {
                     let mut state = lock(&self.state);
@@ -143,8 +144,15 @@ impl Daemon {
                     std::thread::sleep(AGAIN);
                 }
                 lock(&self.trials).end(false);
+                let pardoned = match self.pardon_since(began) {
+                    0 => String::new(),
+                    1 => " The standing that a source earned by the new one is lifted.".to_owned(),
+                    n => {
+                        format!(" The standings that {n} sources earned by the new one are lifted.")
+                    }
+                };
                 format!(
-                    "the old policy is back: {why}. The files on disk are still those of the new \
+                    "the old policy is back: {why}.{pardoned} The files on disk are still those of the new \
                      one ({}): correct them before the gate is started again, or it will only \
                      observe",
                     self.path.display()
@@ -153,6 +161,23 @@ impl Daemon {
         };
         self.say(Level::Error, "trial", text.clone());
         Some(Done { changed: 1, text, warnings: Vec::new() })
+    }
+}
+
+impl Daemon {
+    /// Lifts the standings that the gate has given since then to those who had none before. Whoever
+    /// is known for longer has earned his by other policies, too. Returns how many those were.
+    fn pardon_since(&self, began: SystemTime) -> usize {
+        let listed = self.list().unwrap_or_default();
+        let given = listed
+            .iter()
+            .map(|told| &told.entry)
+            .filter(|entry| entry.by == By::Gate && entry.offences <= 1 && entry.since >= began);
+        let removed = given.filter(|entry| {
+            let whom = entry.whom();
+            matches!(self.orders.ask(|reply| Order::Remove { whom, reply }), Ok(Some(_)))
+        });
+        removed.count()
     }
 }
 

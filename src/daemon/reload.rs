@@ -76,7 +76,8 @@ impl Daemon {
         let mut state = lock(&self.state);
         let config = only_at_start(config, &state.config, &mut warnings);
         self.spare(&mut state, &config, typed_in);
-        let before = (Arc::clone(&state.config), state.loaded);
+        let (before, loaded) = (Arc::clone(&state.config), state.loaded);
+        let began = SystemTime::now();
         self.put_in_force(&mut state, config)?;
         (state.loaded, state.files) = (SystemTime::now(), files);
         warnings.extend(cut_off(&state));
@@ -92,8 +93,7 @@ impl Daemon {
                     ", on trial: the old one comes back in {} unless you type portcullis confirm",
                     Span(lasts)
                 );
-                let (before, loaded) = before;
-                let subject = Subject::Policy { before, loaded };
+                let subject = Subject::Policy { before, loaded, began };
                 lock(&self.trials).begin(subject, lasts, self.shared.now());
                 if let Err(error) = trial::mark(&state.config.bans.state_dir, &state.files) {
                     warnings.push(format!(
@@ -108,7 +108,11 @@ impl Daemon {
 
     /// From now on the kernel, the judge and everybody else go by this policy; or all by the old
     /// one, if the kernel does not take it.
-    pub(super) fn put_in_force(&self, state: &mut State, mut config: Config) -> Result<(), Refusal> {
+    pub(super) fn put_in_force(
+        &self,
+        state: &mut State,
+        mut config: Config,
+    ) -> Result<(), Refusal> {
         config.policy.ports.serve(state.listening.listening(), &state.listening.closing());
         config.policy.lifelines = state.lifeline.lifelines();
         let config = Arc::new(config);

@@ -26,6 +26,8 @@ pub(super) enum Subject {
         before: Arc<Config>,
         /// When that was read.
         loaded: SystemTime,
+        /// When the first trial began.
+        began: SystemTime,
     },
 }
 
@@ -81,9 +83,10 @@ impl Trials {
 
     /// How it stands, for people.
     pub(super) fn facts(&self, now: Moment) -> TrialFacts {
-        let left = self.current.as_ref().map(|trial| {
-            Duration::from_nanos(trial.until.0.saturating_sub(now.0))
-        });
+        let left = self
+            .current
+            .as_ref()
+            .map(|trial| Duration::from_nanos(trial.until.0.saturating_sub(now.0)));
         let start = self.current.as_ref().is_some_and(|t| matches!(t.subject, Subject::Start));
         TrialFacts { state: self.last, left, start }
     }
@@ -134,7 +137,7 @@ mod tests {
     fn policy(budget: u32) -> Subject {
         let mut config = Config::default();
         config.bans.budget = budget;
-        Subject::Policy { before: Arc::new(config), loaded: UNIX_EPOCH }
+        Subject::Policy { before: Arc::new(config), loaded: UNIX_EPOCH, began: UNIX_EPOCH }
     }
 
     fn budget(trial: &Trial) -> u32 {

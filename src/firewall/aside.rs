@@ -34,8 +34,7 @@ pub fn aside_since(folder: &Path) -> Option<SystemTime> {
 pub fn step_aside(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     // The folder belongs to the daemon's user and this may be root: no link is followed.
-    let made =
-        OpenOptions::new().write(true).create_new(true).mode(0o644).open(marker(folder));
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o644).open(marker(folder));
     match made {
         // On a full disk the name alone does it.
         Ok(mut file) => file.write_all(WORDS.as_bytes()).or(Ok(())),

@@ -33,7 +33,15 @@ pub(super) struct Kernel {
 impl Kernel {
     pub(super) fn new(config: Arc<Config>, own: OwnTools) -> Result<Self, ToolError> {
         let nft = Nft::find(own.clone())?;
-        Ok(Self { nft, own, config, stage: Stage::Closed, iptables: None, legacy: false, aside: false })
+        Ok(Self {
+            nft,
+            own,
+            config,
+            stage: Stage::Closed,
+            iptables: None,
+            legacy: false,
+            aside: false,
+        })
     }
 
     pub(super) fn path(&self) -> Option<Path> {

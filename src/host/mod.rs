@@ -16,8 +16,8 @@ use std::{fs, io};
 use ipnet::IpNet;
 
 pub use self::diag::{TcpSocket, Timer, TimerKind};
-pub use self::ssh::{Sshd, own_session, sshd};
 pub use self::programs::{Program, programs};
+pub use self::ssh::{Sshd, own_session, sshd};
 pub use self::tcp_state::{NotAState, TcpState, TcpStates};
 use crate::policy::PortSet;
 

@@ -220,7 +220,10 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| fs::write(place.path().join(name), text).unwrap();
         fs::create_dir(place.path().join("d")).unwrap();
-        write("config", "Include d/*.conf\n#Port 1\nport=2222 # ours\nListenAddress [::1]:24\nListenAddress ::1\nLoginGraceTime 30\nMatch User x\nPort 99\n");
+        write(
+            "config",
+            "Include d/*.conf\n#Port 1\nport=2222 # ours\nListenAddress [::1]:24\nListenAddress ::1\nLoginGraceTime 30\nMatch User x\nPort 99\n",
+        );
         write("d/a.conf", "Port \"2022\"\nListenAddress host:25\nInclude loop.conf config\n");
         write("d/b.conf", "  LoginGraceTime\t3m\n");
         write("d/c.txt", "Port 98\n");

@@ -11,8 +11,8 @@ mod settings;
 pub(crate) use checks::flood;
 pub use checks::{CHECKS, Case, Check, CheckId, tools};
 pub use decision::{Decision, Evidence, Finding, Ruling, Standing};
-pub use lifeline::Lifelines;
 pub use judge::{Row, explain, judge};
+pub use lifeline::Lifelines;
 pub use ports::PortSet;
 pub use prefixes::PrefixSet;
 pub use settings::{

@@ -106,7 +106,7 @@ in_lab! {
         let _session = established(&world, BEN, 22);
         let (code, _, said) = check_live(&world, &[]);
         assert_eq!(code, Some(0), "{said}");
-        assert!(said.contains("cuts off nobody who is connected (1 peer has a connection open"), "{said}");
+        assert!(said.contains("cuts off nobody who is connected (1 peer has"), "{said}");
         let (code, _, said) = check_live(&world, &["--quiet"]);
         assert_eq!((code, said.as_str()), (Some(0), ""));
     }

@@ -33,13 +33,17 @@ in_lab! {
         gate.await_set("banned4", MALLORY);
         let before = rules(&world);
         gate.write_policy(SHUT);
-        let reload = gate.ask(&["reload", "--confirm", "5s"]);
+        let reload = gate.ask(&["reload", "--confirm", "8s"]);
         let said = text(&reload);
         assert!(reload.status.success() && said.contains("portcullis confirm"), "{said}");
         assert!(!world.visit_within(ANNA, 80, HASTE).is_served(), "it is in force: {said}");
         assert_ne!(rules(&world), before);
         let status = gate.status();
         assert_eq!(status["trial"]["state"], "waiting", "{status}");
+        // Whoever was shut out by mistake has earned a standing by it, and tries again and again.
+        for _ in 0..5 {
+            assert!(!world.visit_within(BEN, 80, HASTE).is_served());
+        }
         // A plain reload would leave nobody knowing what comes back.
         let second = gate.ask(&["reload"]);
         assert_eq!(second.status.code(), Some(69), "{}", text(&second));
@@ -53,6 +57,8 @@ in_lab! {
             if now == before { Ok(()) } else { Err(now) }
         });
         assert_eq!(gate.set("banned4"), [MALLORY], "standings are as they were");
+        assert!(gate.standing(BEN).is_none() && gate.standing(ANNA).is_none(), "{}", gate.said());
+        assert!(world.visit_within(BEN, 80, HASTE).is_served());
         let status = gate.status();
         assert_eq!(status["trial"]["state"], "undone");
         assert!(status["alarms"].to_string().contains("the old policy is back: nobody confirmed it"), "{status}");

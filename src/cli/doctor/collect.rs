@@ -9,7 +9,8 @@ use crate::cli::given::{self, Given};
 use crate::control::{AskError, Request, Response, ask_within};
 use crate::doctor::{Clock, Daemon, Facts, Holder, Seen, Tools, holders, moment, port_sockets};
 use crate::firewall::{
-    ToolError, aside_since, kernel_takes_queue, list_ruleset, live_sets, save_iptables, tool_version,
+    ToolError, aside_since, kernel_takes_queue, list_ruleset, live_sets, save_iptables,
+    tool_version,
 };
 use crate::host::{self, Program};
 

@@ -9,7 +9,9 @@ use super::*;
 /// Answers every reload with "reloaded", everything else with a refusal.
 fn handler() -> Handler {
     Arc::new(|request| match request {
-        Request::Reload { .. } => Response::Done(Done { text: "reloaded".into(), ..Done::default() }),
+        Request::Reload { .. } => {
+            Response::Done(Done { text: "reloaded".into(), ..Done::default() })
+        }
         _ => refuse(Trouble::Unavailable, "not in this test"),
     })
 }
