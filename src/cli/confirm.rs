@@ -8,10 +8,7 @@ use super::asked;
 use crate::control::{Request, Response};
 use crate::events::Span;
 
-/// Say that all is well: the new policy, or the gate, stays
-///
-/// After `portcullis reload --confirm TIME` or `portcullis run --confirm TIME`: open a second
-/// connection to this host, and if that works, type this there.
+/// What can be said with it.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub struct Args {
     /// Say that it is not: the old policy comes back, or the gate goes, at once

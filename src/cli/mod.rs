@@ -89,10 +89,25 @@ enum Verb {
     /// Read the log: who was refused, why, when, how often, at which ports
     Review(review::Args),
     /// Read the policy again; if it has a mistake, nothing changes
+    ///
+    /// With --confirm the old policy comes back by itself, unless you say in time that you can
+    /// still get in: open a second connection to this host, and if that works, type there:
+    /// portcullis confirm. In a terminal this waits: Enter confirms, Ctrl-C takes the new policy
+    /// back at once. Exit code 79 if the old policy is back.
     Reload(Ask<reload::Args>),
     /// Say that all is well after a reload or run with --confirm
+    ///
+    /// Open a second connection to this host first, and if that works, type this there: the new
+    /// policy, or the gate, stays.
     Confirm(Ask<confirm::Args>),
     /// Take the gate out of the way at once, even if its daemon hangs
+    ///
+    /// Removes the redirect and all sets from the kernel in one step. It needs no daemon and no
+    /// policy that can be read: it also works while the daemon hangs, is stopped, or cannot start.
+    /// A running daemon puts nothing back, nor does one that is started later, until you type:
+    /// portcullis panic --over. Bans stay on record and act again then.
+    ///
+    /// (`portcullis unload` removes the same after a clean stop, and the next start puts it back.)
     Panic(panic::Args),
     /// Remove everything that Portcullis put into the kernel, after a clean stop
     ///

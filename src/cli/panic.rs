@@ -22,13 +22,7 @@ const UNAVAILABLE: u8 = 69;
 const CANNOT_CREATE: u8 = 73;
 const NO_PERMISSION: u8 = 77;
 
-/// Take the gate out of the way at once: nothing is judged and no ban acts until `--over`
-///
-/// Removes the redirect and all sets from the kernel in one step. It needs no daemon and no policy
-/// that can be read: it also works while the daemon hangs, is stopped, or cannot start. A running
-/// daemon puts nothing back, nor does one that is started later, until you type: portcullis panic
-/// --over. Bans stay on record and act again then. (`portcullis unload` removes the same things
-/// after a clean stop, and the next start puts them back.)
+/// What can be said with it.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// Put the gate back in its place

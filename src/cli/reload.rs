@@ -11,12 +11,7 @@ use super::asked;
 use crate::control::{Request, Response};
 use crate::host;
 
-/// Read the policy file again; if it has mistakes, they are printed and the old policy stays
-///
-/// With --confirm the old policy comes back by itself, unless you say in time that you can still get
-/// in: open a second connection to this host, and if that works, type there: portcullis confirm. In
-/// a terminal this waits: Enter confirms, Ctrl-C takes the new policy back at once. Exit code 79 if
-/// the old policy is back.
+/// What can be said with it.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub struct Args {
     /// Take the old policy back after so long (60s, 5m), unless you confirm the new one

@@ -27,8 +27,8 @@ pub(super) fn wait(socket: &Path) -> ExitCode {
     // If Ctrl-C cannot be caught, it ends this program, and the time runs out by itself.
     let _ = signal_hook::flag::register(SIGINT, Arc::clone(&stop));
     print(
-        "\nOpen a second connection to this host now. If that works, press Enter here, or type \
-         there:\n  portcullis confirm\nCtrl-C takes the new policy back at once.\n",
+        "\nOpen a second connection to this host now. If that works, press Enter here,\nor type \
+         there: portcullis confirm\nCtrl-C takes the new policy back at once.\n",
     );
     let mut asked = None;
     let mut until = Instant::now();

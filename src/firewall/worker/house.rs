@@ -93,9 +93,6 @@ impl Worker {
             }
             (None, None) | (Some(_), Some(_)) => {}
         }
-        if since.is_some() {
-            self.state.repair = None;
-        }
     }
 
     pub(super) fn check_iptables(&mut self, who: &str) {
@@ -111,6 +108,10 @@ impl Worker {
 
     pub(super) fn keep_house(&mut self) {
         let now = Instant::now();
+        if self.kernel.is_aside() {
+            // It is meant to be gone.
+            (self.state.failing, self.state.repair) = (None, None);
+        }
         let since = |at: Option<Instant>| at.map_or(Duration::MAX, |at| now.duration_since(at));
         if self.state.failing.as_ref().is_some_and(|failing| failing.again <= now) {
             match self.rebuild() {
