@@ -1,11 +1,13 @@
 //! `portcullis check`: is this policy good?
 
+mod live;
 mod resolve;
 
 use std::fmt::{self, Display};
 use std::path::Path;
 use std::process::ExitCode;
 
+pub use self::live::Live;
 use crate::config::{self, Config, ConfigErrors, Loaded, Mode, Redirect};
 use crate::policy::Allowlist;
 
@@ -21,8 +23,12 @@ const NO_HOST: u8 = 68;
 /// `quiet`; the exit code is 0. To `resolve` looks the allow list's names up too: the exit code is
 /// 68 if one of them stands for nothing now, although the policy is good.
 /// All mistakes of a bad one go to standard error; the exit code is 78, or 66 if there is no file.
-pub fn run(path: &Path, quiet: bool, resolve: bool) -> ExitCode {
+///
+/// With `--live`, a good one is also held against the sessions that are open now; the exit code is
+/// 1 if it would cut one off.
+pub fn run(path: &Path, quiet: bool, resolve: bool, live: &Live) -> ExitCode {
     match config::load(path) {
+        Ok(loaded) if live.is_wanted() => live.look(path, &loaded, quiet),
         Ok(loaded) => {
             if !quiet {
                 print!("{}", Summary { path, loaded: &loaded });

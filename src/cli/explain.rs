@@ -6,7 +6,9 @@ use std::process::ExitCode;
 
 use super::asked;
 use super::layout::{Align, Table, clean, wrap};
-use crate::control::protocol::{CheckRow, ExplainReport, FindingWord, HabitFacts, SourceFacts};
+use crate::control::protocol::{
+    CheckRow, ExplainReport, FindingWord, HabitFacts, SourceFacts, SparedRow,
+};
 use crate::control::{Request, Response};
 use crate::events::{Grouped, Measured, Span};
 use crate::policy::Standing;
@@ -98,6 +100,14 @@ pub(super) fn screen(report: &ExplainReport) -> String {
     match &report.memory {
         None => text += "  memory    nothing: it has not been seen lately\n",
         Some(facts) => memory(&mut text, facts),
+    }
+    if let Some(SparedRow { address, port, open }) = &report.spared {
+        let is = if *open { "is" } else { "was until lately" };
+        let spared = format!(
+            "an SSH session of {address} {is} open at port {port}: it is never banned, and there \
+             neither the deny list nor the port policy keep it out"
+        );
+        text += &wrap("  spared    ", &spared);
     }
     if let Some(facts) = &report.habits {
         habits(&mut text, facts);
@@ -201,6 +211,11 @@ mod tests {
                         .into(),
                 ],
             }),
+            spared: Some(SparedRow {
+                address: "203.0.113.7".parse().unwrap(),
+                port: 22,
+                open: true,
+            }),
             advice: vec![
                 "Wait 12 s: the login rate of 10 a minute then has room for another attempt."
                     .into(),
@@ -227,6 +242,9 @@ What is known of the source
   refused   1,204 lately; 7 of them surely its own
   proven    no: it has not completed a connection, so its address may be forged
   score     20 of the 100 points that make a suspect
+  spared    an SSH session of 203.0.113.7 is open at port 22: it is never
+            banned, and there neither the deny list nor the port policy keep it
+            out
 
 How it behaves, beside everybody else
   score     4.01: unusual (limit 3.49; 0.4 % of honest sources score as high)
@@ -258,6 +276,7 @@ What would change it
             checks: vec![],
             memory: None,
             habits: None,
+            spared: None,
             advice: vec![],
         };
         let text = screen(&report);
@@ -280,6 +299,7 @@ What would change it
             checks: vec![row("denylist", FindingWord::Pass, "", 0.0, 0.0)],
             memory: None,
             habits: None,
+            spared: None,
             advice: vec![],
         };
         assert_eq!(

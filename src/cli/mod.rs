@@ -5,6 +5,7 @@ pub mod audit;
 pub mod bans;
 pub mod capture;
 pub mod check;
+pub mod confirm;
 pub mod connections;
 pub mod demo;
 pub mod doctor;
@@ -13,6 +14,7 @@ mod found;
 mod given;
 mod help;
 mod layout;
+pub mod panic;
 pub mod reload;
 pub mod replay;
 pub mod review;
@@ -24,6 +26,7 @@ pub mod unload;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
@@ -47,7 +50,14 @@ enum Verb {
     /// Show the gate at work in a private network on this machine (about 20 s, no root needed)
     Demo(demo::DemoArgs),
     /// Run the gate in the foreground, as the systemd unit does
-    Run(Policy),
+    Run {
+        #[command(flatten)]
+        policy: Policy,
+        /// Take everything out again and end (exit code 79) after so long (60s, 5m), unless you
+        /// type portcullis confirm
+        #[arg(long, value_name = "TIME", value_parser = confirm::span)]
+        confirm: Option<Duration>,
+    },
     /// Check a policy: all mistakes at once, with line and column
     Check {
         #[command(flatten)]
@@ -58,6 +68,8 @@ enum Verb {
         /// Look up the names in the allow list, too
         #[arg(long)]
         resolve: bool,
+        #[command(flatten)]
+        live: check::Live,
     },
     /// Print the kernel rules that a policy leads to, without touching anything
     Rules {
@@ -88,8 +100,30 @@ enum Verb {
     /// Read the log: who was refused, why, when, how often, at which ports
     Review(review::Args),
     /// Read the policy again; if it has a mistake, nothing changes
+    ///
+    /// With --confirm the old policy comes back by itself, unless you say in time that you can
+    /// still get in: open a second connection to this host, and if that works, type there:
+    /// portcullis confirm. In a terminal this waits: Enter confirms, Ctrl-C takes the new policy
+    /// back at once. Exit code 79 if the old policy is back.
     Reload(Ask<reload::Args>),
-    /// Remove everything that Portcullis put into the kernel
+    /// Say that all is well after a reload or run with --confirm
+    ///
+    /// Open a second connection to this host first, and if that works, type this there: the new
+    /// policy, or the gate, stays.
+    Confirm(Ask<confirm::Args>),
+    /// Take the gate out of the way at once, even if its daemon hangs
+    ///
+    /// Removes the redirect and all sets from the kernel in one step. It needs no daemon and no
+    /// policy that can be read: it also works while the daemon hangs, is stopped, or cannot start.
+    /// A running daemon puts nothing back, nor does one that is started later, until you type:
+    /// portcullis panic --over. Bans stay on record and act again then.
+    ///
+    /// (`portcullis unload` removes the same after a clean stop, and the next start puts it back.)
+    Panic(panic::Args),
+    /// Remove everything that Portcullis put into the kernel, after a clean stop
+    ///
+    /// The next start puts it back. If the gate is in your way now, or its daemon still runs, take
+    /// `portcullis panic`: that lasts until you say otherwise.
     Unload(Policy),
 }
 
@@ -131,8 +165,10 @@ pub fn main() -> ExitCode {
     };
     match typed.verb {
         Verb::Demo(args) => demo::run(args),
-        Verb::Run(policy) => run::run(&policy.config),
-        Verb::Check { policy, quiet, resolve } => check::run(&policy.config, quiet, resolve),
+        Verb::Run { policy, confirm } => run::run(&policy.config, confirm),
+        Verb::Check { policy, quiet, resolve, live } => {
+            check::run(&policy.config, quiet, resolve, &live)
+        }
         Verb::Rules { policy, json } => rules::run(&policy.config, json),
         Verb::Status(Ask { args, socket, json }) => status::run(&args, &socket, json),
         Verb::Top(Ask { args, socket, json }) => top::run(&args, &socket, json),
@@ -145,6 +181,8 @@ pub fn main() -> ExitCode {
         Verb::Replay(args) => replay::run(&args),
         Verb::Review(args) => review::run(&args),
         Verb::Reload(Ask { args, socket, json }) => reload::run(&args, &socket, json),
+        Verb::Confirm(Ask { args, socket, json }) => confirm::run(&args, &socket, json),
+        Verb::Panic(args) => panic::run(&args),
         Verb::Unload(policy) => unload::run(&policy.config),
     }
 }

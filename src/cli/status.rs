@@ -10,7 +10,9 @@ use jiff::tz::TimeZone;
 use super::asked::{self, local};
 use super::layout::{Align, Table, wrap};
 use crate::anomaly::{CALIBRATORS, sources_needed};
-use crate::control::protocol::{AnomalyFacts, CaptureRow, FloodFacts, StatusReport};
+use crate::control::protocol::{
+    AnomalyFacts, CaptureRow, FloodFacts, SparedRow, StatusReport, TrialFacts,
+};
 use crate::control::{Request, Response};
 use crate::events::{Grouped, Measured, Snapshot, Span, ports};
 
@@ -35,7 +37,7 @@ pub fn run(_args: &Args, socket: &Path, json: bool) -> ExitCode {
 
 /// The whole screen.
 fn screen(report: &StatusReport, zone: &TimeZone) -> String {
-    let mut parts = vec![head(report, zone), traffic(report), state(report), queues(report)];
+    let mut parts = vec![head(report, zone), traffic(report), state(report, zone), queues(report)];
     parts.extend((!report.names.is_empty()).then(|| names(report)));
     parts.push(alarms(report, zone));
     parts.join("\n")
@@ -53,8 +55,37 @@ fn head(report: &StatusReport, zone: &TimeZone) -> String {
         ("policy", format!("{}, read {}", report.config, local(report.config_loaded, zone))),
         ("redirect", redirect.clone()),
         ("served", report.served.clone()),
+        ("on trial", trial(report.trial)),
+        ("spared", spared(&report.spared)),
     ];
     lines(&format!("Portcullis {version} is running, pid {pid}"), facts)
+}
+
+/// What is in force until somebody confirms it, or nothing.
+fn trial(facts: TrialFacts) -> String {
+    let Some(left) = facts.left else { return String::new() };
+    let left = Span(whole_seconds(left));
+    if facts.start {
+        format!("THE GATE ITSELF: it goes in {left}, unless you type portcullis confirm")
+    } else {
+        format!("THIS POLICY: the old one comes back in {left}, unless you type portcullis confirm")
+    }
+}
+
+/// So many are named.
+const NAMED: usize = 5;
+
+/// Who cannot be locked out, or nothing.
+fn spared(rows: &[SparedRow]) -> String {
+    let words = |row: &SparedRow| {
+        let is = if row.open { "is" } else { "was" };
+        format!("{}, whose SSH session (port {}) {is} open", row.address, row.port)
+    };
+    let mut named: Vec<String> = rows.iter().take(NAMED).map(words).collect();
+    if rows.len() > NAMED {
+        named.push(format!("and {} more", rows.len() - NAMED));
+    }
+    named.join("; ")
 }
 
 fn traffic(report: &StatusReport) -> String {
@@ -102,10 +133,16 @@ fn largest_first(counts: &BTreeMap<String, u64>) -> Vec<(&str, u64)> {
     counts
 }
 
-fn state(report: &StatusReport) -> String {
+/// What it means that the gate stands aside.
+const ASIDE: &str = "somebody typed portcullis panic; nothing is judged and no ban acts until \
+                     portcullis panic --over";
+
+fn state(report: &StatusReport, zone: &TimeZone) -> String {
     let standings = report.standings;
     let firewall = &report.firewall;
-    let mut health = if firewall.healthy {
+    let mut health = if let Some(since) = firewall.aside {
+        format!("STANDS ASIDE since {}: {}", local(since, zone), ASIDE)
+    } else if firewall.healthy {
         "in place".to_owned()
     } else {
         format!("PROBLEM: {}", firewall.text)
@@ -386,6 +423,26 @@ pub(super) mod tests {
             floods: vec![],
             captures: vec![],
             names: vec![],
+            trial: TrialFacts::default(),
+            spared: vec![],
+        }
+    }
+
+    #[test]
+    fn trials_and_the_spared_are_told() {
+        let mut report = report();
+        let state = crate::control::TrialState::Waiting;
+        report.trial =
+            TrialFacts { state, left: Some(Duration::from_millis(43_900)), start: false };
+        let row = |n: u8, open| SparedRow { address: [203, 0, 113, n].into(), port: 22, open };
+        report.spared = vec![row(7, true), row(8, false)];
+        let screen = screen(&report, &TimeZone::UTC);
+        for line in [
+            "  on trial      THIS POLICY: the old one comes back in 43s, unless you type",
+            "  spared        203.0.113.7, whose SSH session (port 22) is open; 203.0.113.8,",
+            "                whose SSH session (port 22) was open",
+        ] {
+            assert!(screen.contains(line), "{screen}");
         }
     }
 
@@ -476,6 +533,11 @@ No alarms.
         report.firewall.healthy = false;
         report.firewall.text = "nft is missing; install it with: apt install nftables".into();
         report.firewall.repaired = 2;
+        let aside = "2026-09-21T14:13:20Z".parse().ok();
+        let firewall = FirewallFacts { aside, ..report.firewall.clone() };
+        let aside = screen(&StatusReport { firewall, ..report.clone() }, &TimeZone::UTC);
+        let line = "  kernel table  STANDS ASIDE since 2026-09-21 14:13:20: somebody typed";
+        assert!(aside.contains(line), "{aside}");
         report.floods = vec![FloodFacts {
             kind: "forged".into(),
             lasts: Duration::from_millis(12_345),

@@ -12,6 +12,7 @@ mod findings;
 mod lists;
 mod load;
 mod problem;
+mod salvage;
 mod section;
 mod settings;
 mod source;
@@ -26,7 +27,8 @@ mod tests;
 
 pub use load::{Loaded, load, parse};
 pub use problem::{ConfigErrors, Problem};
+pub use salvage::state_dir;
 pub use settings::{
-    Bans, Capture, Config, Control, Events, Facility, FailMode, Guard, LogTarget, Metrics, Mode,
-    Names, Queue, Redirect, SyslogFormat, Table,
+    Bans, Capture, Config, Control, Events, Facility, FailMode, Guard, Lifeline, LogTarget,
+    Metrics, Mode, Names, Queue, Redirect, SyslogFormat, Table,
 };

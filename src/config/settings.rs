@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::policy::{Policy, Rate};
+use crate::policy::{Policy, PortSet, Rate};
 
 /// A whole policy file with its overlays.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -24,6 +24,8 @@ pub struct Config {
     pub policy: Policy,
     /// `[allowlist]`, how its names are looked up.
     pub names: Names,
+    /// `[lifeline]`
+    pub lifeline: Lifeline,
     /// The other half of `[bans]`: what follows an offence.
     pub bans: Bans,
     /// `[events]`
@@ -134,6 +136,15 @@ pub struct Table {
 pub struct Names {
     /// How often (`look_up_every`).
     pub every: Duration,
+}
+
+/// `[lifeline]`: what keeps an admin who has an SSH session open from locking himself out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lifeline {
+    /// SSH's ports (`ports`), besides those in sshd's own configuration.
+    pub ports: PortSet,
+    /// So long after the session has ended, its peer is still spared (`grace`).
+    pub grace: Duration,
 }
 
 /// `[bans]`, the half that the firewall needs: what follows an offence.
@@ -321,6 +332,12 @@ impl Default for Table {
 impl Default for Names {
     fn default() -> Self {
         Self { every: Duration::from_secs(300) }
+    }
+}
+
+impl Default for Lifeline {
+    fn default() -> Self {
+        Self { ports: [22].into_iter().collect(), grace: Duration::from_secs(600) }
     }
 }
 

@@ -18,8 +18,8 @@ pub(crate) use doorman::{Doorman, Host};
 pub use protocol::{
     AnomalyFacts, BanRow, BusiestFacts, BusyPort, BusySource, CaptureRow, CaptureWish, CheckRow,
     Done, ExplainReport, FindingWord, FirewallFacts, FloodFacts, HabitFacts, Latency, MOST_PEERS,
-    MemoryFacts, NameRow, PeerRow,
-    QueueRow, Refusal, Request, Response, SourceFacts, StandingCounts, StatusReport, Trouble,
+    MemoryFacts, NameRow, PeerRow, QueueRow, Refusal, Request, Response, SourceFacts, SparedRow,
+    StandingCounts, StatusReport, TrialFacts, TrialState, Trouble,
 };
 pub use server::{Handler, Reply, Rest, Server, StartError};
 pub(crate) use timed::Timed;

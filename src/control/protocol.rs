@@ -3,7 +3,7 @@
 //! The names of fields are what `--json` prints: they may be added to, but do not change. Spans
 //! are seconds, times are RFC 3339.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -74,7 +74,22 @@ pub enum Request {
         most: usize,
     },
     /// Read the policy anew. → [`Response::Done`]
-    Reload,
+    Reload {
+        /// Take the old policy back after so long, unless somebody confirms the new one.
+        #[serde(default, with = "seconds::optional", skip_serializing_if = "Option::is_none")]
+        confirm: Option<Duration>,
+        /// The SSH session in which that was typed: this host's end, and the peer's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        session: Option<(SocketAddr, SocketAddr)>,
+    },
+    /// What is on trial stays; or, with `undo`, goes at once. → [`Response::Done`]
+    Confirm {
+        /// Not confirmed.
+        #[serde(default)]
+        undo: bool,
+    },
+    /// Is anything on trial? → [`Response::Trial`]
+    Trial,
     /// Show what comes. → [`Response::Done`], and behind its line the conversation is a pcapng
     /// stream until one side ends it.
     Capture(CaptureWish),
@@ -107,6 +122,8 @@ pub enum Response {
     Standings(Vec<PeerRow>),
     /// To [`Request::Busiest`].
     Busiest(BusiestFacts),
+    /// To [`Request::Trial`].
+    Trial(TrialFacts),
     /// An order was carried out.
     Done(Done),
     /// It was not.
@@ -228,6 +245,52 @@ pub struct StatusReport {
     /// The allow list's names.
     #[serde(default)]
     pub names: Vec<NameRow>,
+    /// Whether a policy, or the gate itself, is on trial.
+    #[serde(default)]
+    pub trial: TrialFacts,
+    /// Who is spared because of an SSH session.
+    #[serde(default)]
+    pub spared: Vec<SparedRow>,
+}
+
+/// What is in force until somebody confirms it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrialFacts {
+    /// How it stands, or how the last one ended.
+    pub state: TrialState,
+    /// How long there is to confirm it.
+    #[serde(default, with = "seconds::optional")]
+    pub left: Option<Duration>,
+    /// It is the gate itself that is on trial, and not only a policy.
+    #[serde(default)]
+    pub start: bool,
+}
+
+/// How a trial stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TrialState {
+    /// There was none.
+    #[default]
+    Never,
+    /// It lasts.
+    Waiting,
+    /// It was confirmed.
+    Confirmed,
+    /// It was not.
+    Undone,
+}
+
+/// Somebody who is spared because of an SSH session: never banned, and at the session's port the
+/// deny list and the port policy do not keep it out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SparedRow {
+    /// Who.
+    pub address: IpAddr,
+    /// The port of this host.
+    pub port: u16,
+    /// The session is open. If not, it ended lately.
+    pub open: bool,
 }
 
 /// A flood of SYNs that lasts.
@@ -337,6 +400,10 @@ pub struct FirewallFacts {
     pub healthy: bool,
     /// In a sentence: what is wrong and what is being done; empty if healthy.
     pub text: String,
+    /// Since when the gate stands aside, with nothing of it in the kernel, because somebody typed
+    /// `portcullis panic`.
+    #[serde(default)]
+    pub aside: Option<Timestamp>,
     /// How often it had to be rebuilt because somebody removed it.
     pub repaired: u64,
     /// Packets that the kernel dropped by itself: banned, suspect, or over the ceiling.
@@ -425,6 +492,9 @@ pub struct ExplainReport {
     /// How it behaves, as the anomaly detector sees it; `None` if it was not looked at lately.
     #[serde(default)]
     pub habits: Option<HabitFacts>,
+    /// It is spared because of an SSH session at this port.
+    #[serde(default)]
+    pub spared: Option<SparedRow>,
     /// What would have to happen for it to be let in, in sentences.
     pub advice: Vec<String>,
 }
@@ -524,7 +594,6 @@ mod tests {
                 r#"{"ask":"standings","addresses":["2001:db8::1"]}"#,
             ),
             (Request::Busiest { most: 100 }, r#"{"ask":"busiest","most":100}"#),
-            (Request::Reload, r#"{"ask":"reload"}"#),
             (
                 Request::Capture(CaptureWish {
                     all: true,
@@ -536,6 +605,19 @@ mod tests {
                 }),
                 r#"{"ask":"capture","all":true,"from":["192.0.2.0/24"],"ports":[[22,22],[80,90]],"lasts":600.0,"count":null,"rate":1000}"#,
             ),
+            (Request::Reload { confirm: None, session: None }, r#"{"ask":"reload"}"#),
+            (
+                Request::Reload {
+                    confirm: Some(Duration::from_secs(60)),
+                    session: Some((
+                        "192.0.2.1:22".parse().unwrap(),
+                        "[2001:db8::1]:5".parse().unwrap(),
+                    )),
+                },
+                r#"{"ask":"reload","confirm":60.0,"session":["192.0.2.1:22","[2001:db8::1]:5"]}"#,
+            ),
+            (Request::Confirm { undo: true }, r#"{"ask":"confirm","undo":true}"#),
+            (Request::Trial, r#"{"ask":"trial"}"#),
         ] {
             assert_eq!(serde_json::to_string(&request).unwrap(), text);
             assert_eq!(Request::read(text.as_bytes()).unwrap(), request);

@@ -17,7 +17,7 @@ use crate::control::{
     HabitFacts, Latency, MOST_PEERS, MemoryFacts, PeerRow, QueueRow, Refusal, Reply, Request,
     Response, SourceFacts, StandingCounts, StatusReport, Trouble,
 };
-use crate::firewall::{By, Gone, Order, Told, Whom};
+use crate::firewall::{By, Gone, Order, Told, Whom, aside_since};
 use crate::memory::{FloodKind, Moment, Source, SourceKey};
 use crate::packet::Syn;
 use crate::policy::{Anomaly, Evidence, Finding, Policy, Reaction, Row, Ruling, Standing, explain};
@@ -38,7 +38,12 @@ impl Daemon {
             }
             Request::Standings { addresses } => self.standings(addresses).map(Response::Standings),
             Request::Busiest { most } => Ok(Response::Busiest(self.busiest(most))),
-            Request::Reload => self.reload().map(Response::Done),
+            Request::Reload { confirm, session } => {
+                self.reload(confirm, session).map(Response::Done)
+            }
+            Request::Confirm { undo: false } => self.confirm().map(Response::Done),
+            Request::Confirm { undo: true } => self.undo().map(Response::Done),
+            Request::Trial => Ok(Response::Trial(self.trial_facts())),
         };
         answer.unwrap_or_else(Response::Error).into()
     }
@@ -57,6 +62,9 @@ impl Daemon {
             .map(|events| (events.lines_lost(), events.alarms().recent()))
             .unwrap_or_default();
         let uptime = self.shared.birth().elapsed();
+        // The marker itself counts: the firewall's thread may be too busy to say that it saw it.
+        let aside = aside_since(&state.config.bans.state_dir);
+        let aside = firewall.aside.or(aside).map(timestamp);
         let kernel = |name: &str| {
             firewall.kernel.iter().find(|(known, _)| *known == name).map_or(0, |(_, count)| *count)
         };
@@ -92,8 +100,14 @@ impl Daemon {
                 count: firewall.told,
             }),
             firewall: FirewallFacts {
-                healthy: firewall.in_step && firewall.path.is_some(),
+                healthy: firewall.in_step && firewall.path.is_some() && aside.is_none(),
+                aside,
                 text: match (firewall.in_step, firewall.path.is_some()) {
+                    _ if aside.is_some() => {
+                        "the gate stands aside: nothing is judged and no ban acts until \
+                         portcullis panic --over"
+                            .into()
+                    }
                     _ if busy => {
                         "unknown: nft keeps the firewall thread waiting; standings wait too".into()
                     }
@@ -116,6 +130,8 @@ impl Daemon {
             floods: self.floods(now),
             captures: self.capture_rows(),
             names: self.name_rows(),
+            trial: self.trial_facts(),
+            spared: self.spared_rows(&state),
         })
     }
 
@@ -161,7 +177,7 @@ impl Daemon {
         facts.collect()
     }
 
-    fn list(&self) -> Result<Vec<Told>, Refusal> {
+    pub(super) fn list(&self) -> Result<Vec<Told>, Refusal> {
         let order = |reply| Order::List { reply };
         self.orders.ask_within(LIST_PATIENCE, order).map_err(gone)?.ok_or_else(busy)
     }
@@ -303,6 +319,11 @@ impl Daemon {
             checks: rows.iter().map(|row| check_row(row, banned)).collect(),
             memory: source.map(|source| source_facts(&source, known)),
             habits: source.and_then(|source| self.habit_facts(&source, &rules.policy)),
+            spared: self
+                .spared_rows(&lock(&self.state))
+                .into_iter()
+                .filter(|row| SourceKey::of(row.address) == key)
+                .min_by_key(|row| (row.port != port, row.address != address, !row.open)),
             standing_why: entry
                 .as_ref()
                 .filter(|entry| entry.is_live(now))

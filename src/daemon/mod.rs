@@ -22,23 +22,26 @@ mod advice;
 mod answers;
 mod busiest;
 mod capturing;
+mod confirming;
 mod floods;
 mod gate;
 mod learner;
+mod lifeline;
 mod listening;
 mod manager;
 mod measures;
 mod model;
 mod names;
 mod reload;
+mod sessions;
 mod shared;
 mod ticker;
+mod trial;
 
 use std::io;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -51,11 +54,13 @@ use signal_hook::iterator::{Handle, Signals};
 use thiserror::Error;
 
 use self::gate::Gate;
+use self::lifeline::Lifeline;
 use self::listening::Listening;
 use self::manager::notify;
 use self::measures::Measures;
 use self::reload::Reloaded;
 use self::shared::Shared;
+use self::trial::Trials;
 use crate::capture::{Capture, Tally, Taps};
 use crate::config::{Config, ConfigErrors, FailMode, Loaded, Mode};
 use crate::control;
@@ -110,6 +115,12 @@ pub enum Failure {
         /// What the system said.
         error: io::Error,
     },
+    /// Nobody confirmed the start (`portcullis run --confirm`).
+    #[error(
+        "nobody confirmed this start: the gate has ended, and nothing of it is in the kernel any \
+         more{0}"
+    )]
+    Unconfirmed(String),
     /// A queue broke while it was in use.
     #[error("queue {number} can no longer be used: {error}")]
     Broken {
@@ -119,6 +130,10 @@ pub enum Failure {
         error: io::Error,
     },
 }
+
+/// The exit code of a start, or of a reload, that nobody confirmed. Behind those of sysexits.h, and
+/// in the systemd unit's RestartPreventExitStatus.
+pub const UNCONFIRMED: u8 = 79;
 
 impl Failure {
     /// The exit code (sysexits.h).
@@ -131,6 +146,7 @@ impl Failure {
             Failure::Queue(QueueError::Forbidden) => 77,
             Failure::Queue(_) | Failure::QueueTaken { .. } | Failure::Control(_) => 69,
             Failure::System { .. } | Failure::Broken { .. } => 71,
+            Failure::Unconfirmed(_) => UNCONFIRMED,
         })
     }
 }
@@ -143,6 +159,13 @@ struct Daemon {
     /// Held from reading a policy until it is in force: the one that was read last counts.
     reloading: Mutex<()>,
     reloads: Reloaded,
+    /// Locked while `reloading` is, or for a moment.
+    trials: Mutex<Trials>,
+    /// The policy on disk failed its trial, or it was not over, when the daemon started: it only
+    /// observes.
+    doubtful: AtomicBool,
+    /// Ends the daemon.
+    end: Handle,
     captured: Arc<Tally>,
     /// The policy's capture, and those that were asked for.
     taps: Arc<Taps>,
@@ -164,24 +187,33 @@ struct State {
     config: Arc<Config>,
     loaded: SystemTime,
     listening: Listening,
-    /// SSH sessions that were open when the daemon started and still are.
-    sessions: Vec<(SocketAddr, SocketAddr)>,
+    /// The policy's files.
+    files: Vec<PathBuf>,
+    /// SSH sessions, and who is spared because of one.
+    lifeline: Lifeline,
     /// Addresses that must never be locked out, as last looked up.
     indispensable: Vec<IpNet>,
     rates: Rates,
 }
 
-/// Runs the daemon until it is told to stop.
+/// Runs the daemon until it is told to stop. With `confirm`, it takes everything out of the kernel
+/// again and ends after so long, unless somebody confirms that all is well.
 ///
 /// # Errors
 /// [`Failure`]. Whatever was installed by then is removed again, except standings and their sets.
-pub fn run(path: &Path) -> Result<(), Failure> {
+pub fn run(path: &Path, confirm: Option<Duration>) -> Result<(), Failure> {
     let system = |step| move |error| Failure::System { step, error };
     // Signals first: one that comes during the start is not lost.
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(system("catch signals"))?;
-    let Loaded { config, warnings, .. } = crate::config::load(path)?;
+    let Loaded { mut config, warnings, files } = crate::config::load(path)?;
+    // It shut somebody out, perhaps; until somebody says that it is good, it shuts out nobody.
+    let doubtful = trial::is_marked(&config.bans.state_dir, &files);
+    if doubtful {
+        config.mode = Mode::Observe;
+    }
     let (teller, events) = Events::start(&config.events).map_err(system("start a thread"))?;
-    let start = Start { path, config: &config, teller: &teller, handle: signals.handle() };
+    let handle = signals.handle();
+    let start = Start { path, config: &config, files, teller: &teller, handle };
     let (daemon, running) = match start.everything() {
         Ok(started) => started,
         Err(failure) => {
@@ -194,23 +226,41 @@ pub fn run(path: &Path) -> Result<(), Failure> {
     }
     daemon.keep(events);
     daemon.announce(&config);
+    if doubtful {
+        daemon.doubtful.store(true, Relaxed);
+        daemon.say_doubtful();
+    }
+    if let Some(lasts) = confirm {
+        daemon.begin_start_trial(lasts);
+    }
     notify(&[NotifyState::Ready]);
 
     for signal in &mut signals {
         match signal {
             // What is wrong with the policy is told as an event.
-            SIGHUP => drop(daemon.reload()),
+            SIGHUP => drop(daemon.reload(None, None)),
             _ => break,
         }
     }
     notify(&[NotifyState::Stopping]);
-    running.stop(&daemon)
+    // Whoever ends it before it was confirmed has not confirmed it.
+    let unconfirmed = daemon.is_start_unconfirmed();
+    let outcome = running.stop(&daemon);
+    if !unconfirmed {
+        return outcome;
+    }
+    let left = match firewall::unload(&config) {
+        Ok(_) => String::new(),
+        Err(error) => format!(", except what could not be removed ({error})"),
+    };
+    Err(Failure::Unconfirmed(left))
 }
 
 /// What a start needs at every step.
 struct Start<'a> {
     path: &'a Path,
     config: &'a Config,
+    files: Vec<PathBuf>,
     teller: &'a Teller,
     handle: Handle,
 }
@@ -236,6 +286,8 @@ impl Start<'_> {
         listening.note(ports, self.config.policy.ports.closed_grace, Moment::default());
         let mut config = Config::clone(self.config);
         config.policy.ports.serve(listening.listening(), &listening.closing());
+        let lifeline = Lifeline::begin(&config, Moment(1));
+        config.policy.lifelines = lifeline.lifelines();
         // A start before the network is up must not lock out who was trusted until now.
         let (book, names_unread) =
             names::restore(&config.bans.state_dir, &config, SystemTime::now());
@@ -266,8 +318,7 @@ impl Start<'_> {
             .map_err(|error| queue_failure(error, self.config.queue.threads))?;
         let facts = queues.iter().map(|queue| (queue.number(), queue.holds())).collect();
 
-        let sessions = host::ssh_sessions();
-        let indispensable = host::indispensable(&sessions);
+        let indispensable = host::indispensable(&lifeline.peers());
         let (teller, lost) = (self.teller.clone(), Arc::clone(&shared));
         let firewall =
             Firewall::start_alone(alone, &config, indispensable.clone(), move |event| {
@@ -301,12 +352,16 @@ impl Start<'_> {
                 config: Arc::clone(&config),
                 loaded: SystemTime::now(),
                 listening,
-                sessions,
+                files: self.files.clone(),
+                lifeline,
                 indispensable,
                 rates: Rates::default(),
             }),
             reloading: Mutex::new(()),
             reloads: Reloaded::default(),
+            trials: Mutex::default(),
+            doubtful: AtomicBool::new(false),
+            end: self.handle.clone(),
             captured,
             taps,
             capture: Mutex::new(capture),

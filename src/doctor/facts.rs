@@ -40,6 +40,8 @@ pub struct Facts {
     pub saved: [Seen<String>; 2],
     /// There are rules of iptables' legacy variant besides, which the iptables here does not show.
     pub legacy_rules: bool,
+    /// Since when the gate stands aside, because somebody typed `portcullis panic`.
+    pub aside: Option<SystemTime>,
     /// Our bounded sets.
     pub sets: Seen<Vec<LiveSet>>,
     /// What the ledger says, from the daemon or from its file.

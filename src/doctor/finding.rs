@@ -60,6 +60,8 @@ kinds! {
     QueueModule => "New connections come to the gate through a queue of the kernel; without it there is no gate.",
     /// The kernel does not take the statement that the policy insists on.
     QueueStatement => "The policy allows no other way to the gate, so it will not start.",
+    /// It was told to stand aside.
+    Aside => "Nothing is judged and no ban acts, and it stays so through restarts until somebody says otherwise.",
     /// Nobody guards.
     NotRunning => "Nothing is judged. Bans that stand in the kernel go on acting until they end.",
     /// The daemon does not answer.

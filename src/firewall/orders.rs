@@ -79,6 +79,11 @@ pub enum Order {
         /// Whether the kernel took it; if not, it is tried again.
         reply: Sender<Result<(), RedirectError>>,
     },
+    /// The host needs other prefixes than before: they get no standing, and lose what they have.
+    Protect {
+        /// All of them.
+        nets: Vec<IpNet>,
+    },
     /// How it is going.
     Counters {
         /// The numbers.
@@ -161,6 +166,8 @@ pub struct Counters {
     pub in_step: bool,
     /// How SYNs are handed over; `None` while they are not.
     pub path: Option<Path>,
+    /// Since when the gate stands aside, because an admin said so (`portcullis panic`).
+    pub aside: Option<SystemTime>,
     /// How often somebody else's change was repaired.
     pub repairs: u64,
     /// How many have which standing for which reason: a check's name, `admin`, or `other`.

@@ -4,8 +4,11 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant, SystemTime};
 
+use jiff::Timestamp;
+
 use super::entry::Entry;
 use super::names::is_wide;
+use super::redirect::RedirectError;
 use crate::events::{Event, Grouped, Level, Notice, Span, StandingChange};
 use crate::memory::SourceKey;
 use crate::policy::Standing;
@@ -113,6 +116,28 @@ impl Teller {
         let text =
             format!("the kernel's table can be changed again and holds all {standings} standings");
         self.notice(Level::Notice, "kernel", text);
+    }
+
+    /// `trouble` is what could not be taken out of the kernel.
+    pub(super) fn steps_aside(&self, since: SystemTime, trouble: Option<RedirectError>) {
+        let since = Timestamp::try_from(since).unwrap_or(Timestamp::MAX);
+        let trouble = trouble.map_or_else(String::new, |error| {
+            format!(". Something of it may still be in the kernel: {error}")
+        });
+        let text = format!(
+            "the gate stands aside since {}, because somebody typed portcullis panic: nothing is \
+             judged and no ban acts until portcullis panic --over{trouble}",
+            since.strftime("%F %TZ")
+        );
+        self.notice(Level::Error, "aside", text);
+    }
+
+    pub(super) fn steps_back(&self, standings: usize) {
+        let text = format!(
+            "the gate is back in its place: new connections are judged again, and the kernel holds \
+             all {standings} standings"
+        );
+        self.notice(Level::Warning, "aside", text);
     }
 
     pub(super) fn repaired(&self, what: &str, elements: usize) {

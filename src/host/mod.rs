@@ -6,8 +6,10 @@ mod diag;
 pub(crate) mod netlink;
 mod programs;
 mod queues;
+mod ssh;
 mod tcp_state;
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::{fs, io};
@@ -17,6 +19,7 @@ use ipnet::IpNet;
 pub use self::diag::{TcpSocket, Timer, TimerKind};
 pub use self::programs::{Program, programs};
 pub use self::queues::{Holder, free_queues, has_queues, queue_holders};
+pub use self::ssh::{Sshd, own_session, sshd};
 pub use self::tcp_state::{NotAState, TcpState, TcpStates};
 use crate::policy::PortSet;
 
@@ -41,20 +44,27 @@ pub fn tcp_sockets(states: TcpStates) -> io::Result<Vec<TcpSocket>> {
     diag::sockets(states, None, true)
 }
 
-/// The SSH sessions that are open now: both ends of each.
-///
-/// Whoever guesses passwords has such a session too, for as long as sshd lets him try. So only
-/// those that are open when the daemon starts are worth anything, and only while they last.
-pub fn ssh_sessions() -> Vec<(SocketAddr, SocketAddr)> {
-    let open = diag::sockets(TcpState::Established.into(), Some(22), false).unwrap_or_default();
-    open.iter().map(|socket| (socket.local, socket.peer)).collect()
+/// The sessions that are open now at these ports of this host: its own end of each, and the
+/// peer's. Whoever guesses passwords has such a session too, for as long as sshd lets him try.
+pub fn ssh_sessions(ports: &BTreeSet<u16>) -> Vec<(SocketAddr, SocketAddr)> {
+    // Each question makes the kernel walk all its connections, so many ports are asked at once.
+    let few = ports.len() <= 4;
+    let asked: Vec<Option<u16>> =
+        if few { ports.iter().copied().map(Some).collect() } else { vec![None] };
+    let open = asked.into_iter().flat_map(|port| {
+        diag::sockets(TcpState::Established.into(), port, false).unwrap_or_default()
+    });
+    let plain = |at: SocketAddr| SocketAddr::new(at.ip().to_canonical(), at.port());
+    open.filter(|socket| ports.contains(&socket.local.port()))
+        .map(|socket| (plain(socket.local), plain(socket.peer)))
+        .collect()
 }
 
 /// Everyone who must never be locked out, whatever arrives in their name: this host's own
-/// addresses, its gateways and resolvers, and the peers of these SSH sessions.
+/// addresses, its gateways and resolvers, and these peers, who have SSH sessions.
 ///
 /// What cannot be read is left out: a missing file is a smaller list, not a failure.
-pub fn indispensable(sessions: &[(SocketAddr, SocketAddr)]) -> Vec<IpNet> {
+pub fn indispensable(peers: &[IpAddr]) -> Vec<IpNet> {
     let read = |path| fs::read_to_string(path).unwrap_or_default();
     let mut found: Vec<IpAddr> = Vec::new();
     found.extend(own_v4(&read("/proc/self/net/fib_trie")));
@@ -62,7 +72,7 @@ pub fn indispensable(sessions: &[(SocketAddr, SocketAddr)]) -> Vec<IpNet> {
     found.extend(gateways_v4(&read("/proc/self/net/route")));
     found.extend(gateways_v6(&read("/proc/self/net/ipv6_route")));
     found.extend(resolvers(&read("/etc/resolv.conf")));
-    found.extend(sessions.iter().map(|(_, peer)| peer.ip()));
+    found.extend(peers);
     found.sort();
     found.dedup();
     found.into_iter().map(|address| IpNet::from(address.to_canonical())).collect()
@@ -298,8 +308,7 @@ mod tests {
         let ports = listening_ports().unwrap();
         assert!(ports.contains(listener.local_addr().unwrap().port()));
         assert!(!ports.contains(hidden.local_addr().unwrap().port()));
-        let peer: SocketAddr = "[::ffff:203.0.113.9]:50000".parse().unwrap();
-        let found = indispensable(&[(peer, peer)]);
+        let found = indispensable(&["::ffff:203.0.113.9".parse().unwrap()]);
         assert!(found.contains(&"203.0.113.9/32".parse().unwrap()), "{found:?}");
         assert!(
             found.contains(&"127.0.0.1/32".parse().unwrap())

@@ -4,6 +4,7 @@ mod allowlist;
 mod checks;
 mod decision;
 mod judge;
+mod lifeline;
 mod ports;
 mod prefixes;
 mod settings;
@@ -13,6 +14,7 @@ pub(crate) use checks::flood;
 pub use checks::{CHECKS, Case, Check, CheckId, tools};
 pub use decision::{Decision, Evidence, Finding, Ruling, Standing};
 pub use judge::{Row, explain, judge};
+pub use lifeline::Lifelines;
 pub use ports::PortSet;
 pub use prefixes::PrefixSet;
 pub use settings::{

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Allowlist, PortSet, PrefixSet};
+use super::{Allowlist, Lifelines, PortSet, PrefixSet};
 use crate::anomaly::Budget;
 use crate::memory::{FloodRule, Steps};
 
@@ -31,6 +31,9 @@ pub struct Policy {
     pub rate: Rates,
     /// The part of `[bans]` that the judge needs.
     pub offences: Offences,
+    /// Who is to reach SSH whatever the lists and ports say. Kept in step by the daemon; not a
+    /// setting.
+    pub lifelines: Arc<Lifelines>,
 }
 
 /// `[denylist]`: sources that are refused whatever they do.

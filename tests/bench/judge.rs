@@ -165,7 +165,7 @@ fn counted() {
     let count = 1_000_000u32;
     println!("\n{:<34}{:>8}", "ns per SYN, behind its verdict", "mean");
     let busiest = Busiest::new(1);
-    let mut row = |name: &str, source: &dyn Fn(u32) -> u32| {
+    let row = |name: &str, source: &dyn Fn(u32) -> u32| {
         let mut best = f64::MAX;
         for pass in 0..5 {
             let begin = Instant::now();

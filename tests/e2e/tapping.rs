@@ -10,8 +10,9 @@ use portcullis::lab::{Process, Visit};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::range::is_there;
-use crate::stage::{ANNA, BEN, Gate, HASTE, MALLORY, PORTCULLIS, World, eventually, in_lab, text};
+use crate::stage::{
+    ANNA, BEN, Gate, HASTE, MALLORY, PORTCULLIS, World, eventually, in_lab, is_there, text,
+};
 
 const FILE: &str = "/run/trace.pcapng";
 const SOON: Duration = Duration::from_secs(20);

@@ -8,9 +8,10 @@ use std::time::{Duration, SystemTime};
 use super::records;
 use crate::cli::given::{self, Given};
 use crate::control::{AskError, Request, Response, ask_within};
-use crate::doctor::{Clock, Daemon, Facts, Tools};
+use crate::doctor::{Clock, Daemon, Facts, Tools, moment};
 use crate::firewall::{
-    ToolError, kernel_takes_queue, list_ruleset, live_sets, save_iptables, tool_version,
+    ToolError, aside_since, kernel_takes_queue, list_ruleset, live_sets, save_iptables,
+    tool_version,
 };
 use crate::host;
 
@@ -61,6 +62,8 @@ pub(super) fn collect(config: Option<&Path>, socket: Option<&Path>) -> Result<(F
     let modern = iptables.as_ref().is_ok_and(|version| version.contains("nf_tables"));
     let legacy = ["ip_tables_names", "ip6_tables_names"];
     let legacy = legacy.iter().any(|name| !read(&format!("/proc/self/net/{name}")).is_empty());
+    let told = daemon.status().and_then(|status| status.firewall.aside);
+    let aside = aside_since(&config.bans.state_dir).or(told.map(moment));
     let facts = Facts {
         kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
         tools: Tools { nft, iptables, ip6tables },
@@ -77,6 +80,7 @@ pub(super) fn collect(config: Option<&Path>, socket: Option<&Path>) -> Result<(F
         saved,
         legacy_rules: modern && legacy,
         sets,
+        aside,
         // After the sets: what was made meanwhile is too young to be missed.
         ledger: records::ledger(&daemon, &socket, &config.bans.state_dir),
         policy_changed: given.files.iter().filter_map(changed).max(),

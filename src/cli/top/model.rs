@@ -270,7 +270,7 @@ impl Model {
                 self.missing(&lines.join(" "), now);
             }
             Ok(Response::Error(Refusal { lines, .. })) => self.refused(&request, &lines),
-            Ok(Response::Standings(_)) => {}
+            Ok(Response::Standings(_) | Response::Trial(_)) => {}
             Err(text) if regular || request == Request::Bans => self.missing(&text, now),
             Err(text) => self.refused(&request, &[text]),
         }

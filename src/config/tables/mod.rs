@@ -5,6 +5,7 @@ mod bans;
 mod capture;
 mod events;
 mod guard;
+mod lifeline;
 mod lists;
 mod metrics;
 mod ports;
@@ -51,6 +52,7 @@ pub(super) fn read(top: &mut Section<'_, '_>) -> Reading {
     let ports = top.table("ports", |table| ports::ports(table, &guard.protect));
     let flood = top.table("flood", science::flood);
     let rate = top.table("rate", rate::rates);
+    let lifeline = top.table("lifeline", lifeline::lifeline);
     let (bans, offences) = top.table("bans", bans::bans);
     let events = top.table("events", events::events);
     let metrics = top.table("metrics", metrics::metrics);
@@ -67,6 +69,7 @@ pub(super) fn read(top: &mut Section<'_, '_>) -> Reading {
         anomaly,
         rate,
         offences,
+        lifelines: Default::default(),
     };
     let config = Config {
         mode,
@@ -75,6 +78,7 @@ pub(super) fn read(top: &mut Section<'_, '_>) -> Reading {
         memory,
         policy,
         names,
+        lifeline,
         bans,
         events,
         metrics,

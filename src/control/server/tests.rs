@@ -9,7 +9,7 @@ use super::*;
 /// Answers every reload with "reloaded", everything else with a refusal.
 fn handler() -> Handler {
     Arc::new(|request| match request {
-        Request::Reload => {
+        Request::Reload { .. } => {
             Response::Done(Done { text: "reloaded".into(), ..Done::default() }).into()
         }
         _ => refuse(Trouble::Unavailable, "not in this test").into(),
@@ -32,7 +32,7 @@ fn start(place: &Place) -> Server {
 }
 
 fn reload(place: &Place) -> Result<Response, AskError> {
-    ask(&place.path, &Request::Reload)
+    ask(&place.path, &Request::Reload { confirm: None, session: None })
 }
 
 fn is_reloaded(response: Result<Response, AskError>) -> bool {
@@ -201,7 +201,7 @@ fn strangers_are_kept_out() {
                 rustix::process::Uid::from_raw(65_534),
             )
             .unwrap();
-            ask(&path, &Request::Reload)
+            ask(&path, &Request::Reload { confirm: None, session: None })
         });
         stranger.join().unwrap()
     };

@@ -36,6 +36,16 @@ pub(super) fn look(facts: &Facts, config: &Config, note: &mut impl FnMut(Finding
             "journalctl -u portcullis -e, then: sudo systemctl restart portcullis",
         )),
     }
+    if let Some(since) = facts.aside.and_then(|since| jiff::Timestamp::try_from(since).ok()) {
+        note(Finding::off(
+            FindingKind::Aside,
+            format!(
+                "the gate stands aside since {}: somebody typed portcullis panic",
+                since.strftime("%F %TZ")
+            ),
+            "when the reason is mended: sudo portcullis panic --over",
+        ));
+    }
     if config.mode == Mode::Observe {
         note(Finding::note(
             FindingKind::Observing,
@@ -97,7 +107,7 @@ pub(super) fn policy_is_newer(facts: &Facts) -> bool {
 /// What the daemon says of its own losses and its table.
 fn firewall(status: &StatusReport, note: &mut impl FnMut(Finding)) {
     let told = &status.firewall;
-    if !told.healthy && !told.text.is_empty() {
+    if !told.healthy && !told.text.is_empty() && told.aside.is_none() {
         note(Finding::off(
             FindingKind::TableTrouble,
             format!("the gate reports trouble with its kernel table: {}", told.text),

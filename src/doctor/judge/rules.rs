@@ -18,6 +18,8 @@ pub(super) fn look(facts: &Facts, config: &Config, note: &mut impl FnMut(Finding
     if let Ok(listing) = &facts.listing {
         match live_table(listing, config) {
             Some(live) => table(&live, facts, config, note),
+            // It is told already why.
+            None if facts.aside.is_some() => {}
             None if runs => note(Finding::off(
                 FindingKind::TableGone,
                 "the gate runs, but the table inet portcullis is not in the kernel",

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::*;
@@ -102,6 +103,7 @@ fn healthy() -> Facts {
             json_folder_missing: None,
         },
         clock: Clock { now: now(), synchronised: Some(true) },
+        aside: None,
         proof: None,
     }
 }
@@ -150,6 +152,18 @@ type Break = fn(&mut Facts, &mut Config);
 
 /// What is done to the healthy host, what is found, is it off, and words that must be said.
 const TABLE: &[(Break, Kind, bool, &[&str])] = &[
+    (
+        |f, _| {
+            f.aside = Some(now());
+            (f.listing, f.sets) = (Ok(Vec::new()), Ok(Vec::new()));
+            running(f).firewall.aside = Some(Timestamp::MAX);
+            running(f).firewall.healthy = false;
+            running(f).firewall.text = "it stands aside".into();
+        },
+        Kind::Aside,
+        true,
+        &["somebody typed portcullis panic", "sudo portcullis panic --over"],
+    ),
     (
         |f, _| f.tools.nft = Err("not installed".into()),
         Kind::ToolMissing,

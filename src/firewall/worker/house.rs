@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
+use super::super::aside::aside_since;
 use super::super::entry::Whom;
 use super::super::kernel;
 use super::super::ledger::as_counted;
@@ -59,7 +60,7 @@ impl Worker {
             return;
         }
         let now = SystemTime::now();
-        let in_kernel = self.state.failing.is_none();
+        let in_kernel = self.state.failing.is_none() && !self.kernel.is_aside();
         let live = self.ledger.entries().filter(|entry| entry.is_live(now));
         let mut all: Vec<Told> = live
             .map(|entry| Told {
@@ -71,6 +72,28 @@ impl Worker {
         all.sort_by_key(|told| (told.entry.until, told.entry.whom()));
         for reply in asking {
             drop(reply.send(all.clone()));
+        }
+    }
+
+    /// Has an admin told the gate to stand aside, or to come back? To be asked before anything is
+    /// put into the kernel.
+    pub(super) fn look_aside(&mut self) {
+        let since = aside_since(&self.config.bans.state_dir);
+        match (std::mem::replace(&mut self.state.aside, since), since) {
+            (None, Some(since)) => {
+                // Most of it is gone already; what an unlucky moment put back goes now.
+                let done = self.kernel.step_aside();
+                (self.state.failing, self.state.repair) = (None, None);
+                self.teller.steps_aside(since, done.err());
+            }
+            (Some(_), None) => {
+                self.kernel.step_back();
+                match self.rebuild() {
+                    Ok(_) => self.teller.steps_back(self.ledger.live()),
+                    Err(error) => self.failed(&error.to_string()),
+                }
+            }
+            (None, None) | (Some(_), Some(_)) => {}
         }
     }
 
@@ -87,6 +110,10 @@ impl Worker {
 
     pub(super) fn keep_house(&mut self) {
         let now = Instant::now();
+        if self.kernel.is_aside() {
+            // It is meant to be gone.
+            (self.state.failing, self.state.repair) = (None, None);
+        }
         let since = |at: Option<Instant>| at.map_or(Duration::MAX, |at| now.duration_since(at));
         if self.state.failing.as_ref().is_some_and(|failing| failing.again <= now) {
             match self.rebuild() {
