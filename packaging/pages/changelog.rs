@@ -10,6 +10,9 @@ use crate::Made;
 /// Who is named as the one who made the package; `packaging/deb` gives the same to dpkg.
 const MAINTAINER: &str = "The Portcullis developers <portcullis@portcullis.invalid>";
 
+/// The columns of a line, as Debian likes them.
+const COLUMNS: usize = 79;
+
 /// The changelog of a package that was made at this time. A version with a date in the title,
 /// `## 0.2.0 (2026-11-26)`, has that; one that is not released has the time it was made.
 pub(crate) fn debian(markdown: &str, made: Timestamp) -> Made {
@@ -23,12 +26,17 @@ pub(crate) fn debian(markdown: &str, made: Timestamp) -> Made {
             Err(_) => made.to_zoned_datetime(TimeZone::UTC),
         };
         _ = write!(text, "portcullis ({number}-1) stable; urgency=medium\n\n");
-        for line in points.lines() {
-            match line.strip_prefix("- ") {
-                Some(point) => _ = writeln!(text, "  * {point}"),
-                None if line.trim().is_empty() => {}
-                None => _ = writeln!(text, "    {}", line.trim_start()),
+        for point in format!("\n{points}").split("\n- ").skip(1) {
+            let mut row = "  *".to_owned();
+            for word in point.split_whitespace() {
+                if row.chars().count() + 1 + word.chars().count() > COLUMNS {
+                    _ = writeln!(text, "{row}");
+                    row = "   ".to_owned();
+                }
+                row.push(' ');
+                row.push_str(word);
             }
+            _ = writeln!(text, "{row}");
         }
         _ = write!(text, "\n -- {MAINTAINER}  {}\n\n", at.strftime("%a, %d %b %Y %T %z"));
     }
@@ -46,7 +54,7 @@ mod tests {
         let made = debian(markdown, "2026-11-26T06:00:00Z".parse().unwrap());
         assert_eq!(
             made.text,
-            "portcullis (0.2.0-1) stable; urgency=medium\n\n  * One, in\n    two lines.\n\n \
+            "portcullis (0.2.0-1) stable; urgency=medium\n\n  * One, in two lines.\n\n \
              -- The Portcullis developers <portcullis@portcullis.invalid>  Thu, 26 Nov 2026 06:00:00 +0000\n\n\
              portcullis (0.1.0-1) stable; urgency=medium\n\n  * First.\n\n \
              -- The Portcullis developers <portcullis@portcullis.invalid>  Fri, 20 Nov 2026 00:00:00 +0000\n\n"

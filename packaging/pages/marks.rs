@@ -121,11 +121,8 @@ fn paragraph<'t>(
     lines: &mut std::iter::Peekable<impl Iterator<Item = &'t str>>,
 ) -> String {
     let mut text = first.to_owned();
-    let more = |row: &&str| {
-        !row.is_empty()
-            && !row.starts_with(["#", "`", ":"].map(|m| m.chars().next().unwrap_or('#')).as_slice())
-            && !row.starts_with("- ")
-    };
+    let begins = |row: &str| ["#", "```", ": ", "- "].iter().any(|mark| row.starts_with(mark));
+    let more = |row: &&str| !row.is_empty() && !begins(row);
     while let Some(row) = lines.next_if(more) {
         text.push(' ');
         text.push_str(row.trim_start());
@@ -152,12 +149,12 @@ mod tests {
 
     #[test]
     fn every_kind_of_paragraph() {
-        let text = "# Tasks\nOne,\ntwo.\n\nThree.\n\n```\n.x -y\n```\n## Sub `a`\n- one\n  more\n- two\n\n\
+        let text = "# Tasks\nOne,\n`two`.\n\nThree.\n\n```\n.x -y\n```\n## Sub `a`\n- one\n  more\n- two\n\n\
                     0\n: All is\nwell.\n";
         let roff = page(text);
         assert_eq!(
             roff,
-            ".SH TASKS\nOne, two.\n.PP\nThree.\n.PP\n.RS 4\n.EX\n\\&.x \\-y\n.EE\n.RE\n.SS Sub \
+            ".SH TASKS\nOne, \\fBtwo\\fR.\n.PP\nThree.\n.PP\n.RS 4\n.EX\n\\&.x \\-y\n.EE\n.RE\n.SS Sub \
              \\fBa\\fR\n.IP \\(bu 2\none more\n.IP \\(bu 2\ntwo\n.TP\n0\nAll is well.\n"
         );
     }
