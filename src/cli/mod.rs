@@ -28,7 +28,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 /// A gate for new TCP connections: every SYN is judged before the connection exists
 #[derive(Parser)]
@@ -155,6 +155,11 @@ struct Ask<A: Args> {
 
 /// EX_USAGE of sysexits: what was typed makes no sense.
 const USAGE: u8 = 64;
+
+/// The verbs and their arguments, for whoever writes manual pages and completions of them.
+pub fn command() -> Command {
+    Cli::command()
+}
 
 /// The whole program: reads the arguments, runs the verb, says how it went (sysexits).
 pub fn main() -> ExitCode {
