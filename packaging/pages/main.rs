@@ -42,6 +42,7 @@ fn everything(made: Timestamp) -> Vec<Made> {
     let mut all = verbs::pages(&date);
     all.push(policy::page(&date));
     all.push(prose::concepts(&date));
+    all.push(prose::troubles());
     all.extend(completions::scripts());
     all.push(changelog::debian(include_str!("../../CHANGELOG.md"), made));
     all

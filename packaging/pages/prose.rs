@@ -21,17 +21,21 @@ pub(crate) const VERBS: &[(&str, &str)] = texts![
     "portcullis",
     "audit",
     "bans",
+    "capture",
     "check",
+    "confirm",
     "connections",
     "demo",
     "doctor",
     "explain",
+    "panic",
     "reload",
     "replay",
     "review",
     "rules",
     "run",
     "status",
+    "top",
     "unload",
 ];
 
@@ -42,6 +46,15 @@ pub(crate) const POLICY: &str = include_str!("text/portcullis.toml.5.md");
 pub(crate) const CONCEPTS: &str = include_str!("text/portcullis.7.md");
 /// What exit codes mean.
 pub(crate) const EXIT_STATUS: &str = include_str!("text/exit-status.md");
+
+/// The page for when something is wrong. It is written by hand, and tests/e2e/situations holds it
+/// against what the program really prints.
+pub(crate) fn troubles() -> Made {
+    Made {
+        path: "man/portcullis-troubleshooting.7".into(),
+        text: include_str!("../man/portcullis-troubleshooting.7").into(),
+    }
+}
 
 /// The version that the pages tell.
 pub(crate) fn version() -> String {
