@@ -25,6 +25,7 @@ mod mending;
 mod numbers;
 mod pausing;
 mod queues;
+mod readme;
 mod refusing;
 mod standing;
 mod tools;
