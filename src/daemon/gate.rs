@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use arc_swap::Cache;
 
 use super::shared::{Rules, Shared};
-use crate::capture::{Prefix, Taken, Taker};
+use crate::capture::{Taps, Wanted};
 use crate::events::{Block, Event, Judged, Teller};
 use crate::firewall::{Offence, Orders};
 use crate::memory::SourceKey;
@@ -27,8 +27,8 @@ pub(super) struct Gate {
     pub(super) shared: Arc<Shared>,
     pub(super) teller: Teller,
     pub(super) orders: Orders,
-    /// If refused packets are captured.
-    pub(super) taker: Option<Taker>,
+    /// Everybody who may want packets.
+    pub(super) taps: Arc<Taps>,
 }
 
 impl Gate {
@@ -86,17 +86,20 @@ impl Gate {
             Ruling::Drop | Ruling::Accept => Verdict::Accept,
         };
         // A verdict gives the bytes back to the kernel.
-        let wanted = self.taker.as_ref().filter(|_| ruling == Ruling::Drop && opinion.is_ok());
-        let packet = wanted.filter(|taker| taker.wants(now)).map(|_| Prefix::of(held.bytes()));
+        let wanted = opinion
+            .as_ref()
+            .ok()
+            .and_then(|(syn, _)| self.taps.want(held.bytes(), syn, ruling == Ruling::Drop, now));
         self.queue.answer(held, verdict)?;
 
         // The kernel has its answer. Nothing from here on may wait.
         match opinion {
             Ok((syn, decision)) => {
-                let judged = self.tell(syn, decision, interface, rules, counters);
-                if let (Some(taker), Some(packet), Some(judged)) = (&self.taker, packet, judged) {
-                    taker.take(Taken { packet, judged });
+                if self.shared.busiest.watched(now) {
+                    let refused = (ruling == Ruling::Drop).then_some(decision.check);
+                    self.shared.busiest.note(self.index, syn.src, syn.dport, refused);
                 }
+                self.tell(syn, decision, interface, rules, counters, wanted);
             }
             Err(kind) => {
                 counters.malformed(kind);
@@ -106,7 +109,6 @@ impl Gate {
         Ok(())
     }
 
-    /// Returns what it told of a refusal.
     #[inline]
     fn tell(
         &self,
@@ -115,19 +117,22 @@ impl Gate {
         interface: u32,
         rules: &Rules,
         counters: &Block,
-    ) -> Option<Judged> {
+        wanted: Option<Wanted>,
+    ) {
         count(counters, decision.check, decision.ruling, rules.enforce);
         if decision.retransmission {
             counters.retransmissions.add(1);
         }
-        let judged = (decision.ruling == Ruling::Drop).then(|| {
+        let refused = decision.ruling == Ruling::Drop;
+        if refused || wanted.is_some() {
             let enforced = rules.enforce;
-            Judged { at: SystemTime::now(), interface, syn, decision, enforced }
-        });
-        if let Some(judged) = judged
-            && !self.teller.tell(Event::Judged(judged))
-        {
-            counters.events_lost.add(1);
+            let judged = Judged { at: SystemTime::now(), interface, syn, decision, enforced };
+            if refused && !self.teller.tell(Event::Judged(judged)) {
+                counters.events_lost.add(1);
+            }
+            if let Some(wanted) = wanted {
+                wanted.take(judged);
+            }
         }
         if decision.earned != Standing::Clean {
             let offence = Offence {
@@ -143,7 +148,6 @@ impl Gate {
                 counters.orders_lost.add(1);
             }
         }
-        judged
     }
 }
 
