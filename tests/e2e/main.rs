@@ -29,6 +29,7 @@ mod numbers;
 mod panicking;
 mod pausing;
 mod queues;
+mod readme;
 mod refusing;
 mod situations;
 mod standing;
