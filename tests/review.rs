@@ -91,7 +91,7 @@ fn exit_codes() {
     for (args, code, says) in [
         (&["nowhere.log"][..], 66, "nowhere.log: No such file or directory"),
         (&["."], 66, "is a directory"),
-        (&["a.xz"], 65, "xzcat FILE | portcullis review -"),
+        (&["a.xz"], 65, "unpack it on the way: xzcat FILE |"),
         (&["cut.gz"], 65, "cut.gz: it cannot be read further"),
         (&["-", "--since", "soon"], 64, "not a time"),
         (&["-", "--top", "0"], 64, "from 1 to 100000"),

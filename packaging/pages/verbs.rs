@@ -66,9 +66,12 @@ fn of_verb(verb: &Command, date: &str) -> Made {
     page.push_str(".SH DESCRIPTION\n");
     page.push_str(&line(&sentence(verb)));
     if let Some(more) = verb.get_after_long_help().or(verb.get_after_help()) {
-        for row in more.to_string().lines().filter(|row| !row.starts_with("Exit code:")) {
+        // Examples have a section of their own, and so have exit codes.
+        let rows = more.to_string().replace("\nExit code:", "\n\nExit code:");
+        let told = |part: &&str| !part.starts_with("Examples:") && !part.starts_with("Exit code:");
+        for part in rows.split("\n\n").map(str::trim).filter(|part| !part.is_empty()).filter(told) {
             page.push_str(".PP\n");
-            page.push_str(&line(&inline(row)));
+            page.push_str(&line(&inline(&part.replace('\n', " "))));
         }
     }
     for action in actions(verb) {
@@ -255,11 +258,9 @@ mod tests {
                 for long in
                     command.get_arguments().filter(|arg| is_shown(arg)).filter_map(Arg::get_long)
                 {
-                    let option = plain(&format!("--{long}"));
-                    assert!(
-                        page.text.contains(&format!(".TP\n\\fB{option}")),
-                        "{option} in {path}"
-                    );
+                    let option = format!("\\fB{}", plain(&format!("--{long}")));
+                    let mut tags = page.text.lines().skip_while(|row| *row != ".TP");
+                    assert!(tags.any(|row| row.contains(&option)), "{option} in {path}");
                 }
             }
         }

@@ -23,6 +23,7 @@ in_lab! {
         let mut faults = Vec::new();
         let mut run = 0;
         let mut gate: Option<Gate<'_>> = None;
+        let mut files = Vec::new();
         for (number, step) in page::steps(include_str!("../../../README.md")).into_iter().enumerate() {
             let home = || format!("/run/readme{number}");
             match step {
@@ -30,14 +31,15 @@ in_lab! {
                     if let Some(gate) = gate.take() {
                         assert_eq!(gate.stop(), Some(0));
                     }
+                    fs::create_dir_all(home()).unwrap();
+                    for (name, text) in &files {
+                        fs::write(Path::new(&home()).join(name), text).unwrap();
+                    }
                     let started = Gate::try_start(&world.server, &home()["/run/".len()..], &policy);
                     gate = Some(started.unwrap_or_else(|refused| panic!("{policy}{refused:?}")));
                     write_commands(&home());
                 }
-                Step::File(name, text) => {
-                    fs::create_dir_all("/run/readme").unwrap();
-                    fs::write(Path::new("/run/readme").join(name), text).unwrap();
-                }
+                Step::File(name, text) => files.push((name, text)),
                 Step::Do(words) => happens(&world, gate.as_ref(), &words),
                 Step::Run { line, command, output } => {
                     run += 1;

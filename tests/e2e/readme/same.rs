@@ -51,9 +51,10 @@ fn words(line: &str) -> Vec<String> {
     for word in line.split_whitespace() {
         let word = plain(word);
         // `1h 59m` and `59m` are spans alike.
-        if word != "<span>" || words.last().is_none_or(|last| last != "<span>") {
-            words.push(word);
+        if word.starts_with("<span>") && words.last().is_some_and(|last| last == "<span>") {
+            words.pop();
         }
+        words.push(word);
     }
     words
 }
@@ -61,8 +62,7 @@ fn words(line: &str) -> Vec<String> {
 fn plain(word: &str) -> String {
     let body = word.trim_end_matches([',', ';', '.', ':', ')']);
     let tail = &word[body.len()..];
-    let shape: String =
-        body.chars().map(|c| if c.is_ascii_digit() { '9' } else { c }).collect();
+    let shape: String = body.chars().map(|c| if c.is_ascii_digit() { '9' } else { c }).collect();
     let kind = match shape.as_str() {
         "9999-99-99" => "<date>",
         "99:99:99" | "99:99" => "<time>",
