@@ -12,9 +12,9 @@ use crate::capture::{Prefix, Taken, Taker};
 use crate::events::{Block, Event, Judged, Teller};
 use crate::firewall::{Offence, Orders};
 use crate::memory::SourceKey;
-use crate::packet::{Syn, parse};
+use crate::packet::{Malformed, Syn, parse};
 use crate::policy::{CheckId, Decision, Ruling, Scope, Standing, judge};
-use crate::queue::{Held, Queue, Verdict};
+use crate::queue::{Queue, Verdict};
 
 /// How long a queue may take to become empty once nothing should come any more.
 const DRAINING: Duration = Duration::from_secs(2);
@@ -42,18 +42,18 @@ impl Gate {
         let progress = &shared.progress[self.index];
         let mut rules = Cache::new(&shared.rules);
         let mut drained_by: Option<Instant> = None;
+        let mut opinions = Vec::with_capacity(Queue::MOST);
         loop {
             progress.waiting();
-            match self.queue.receive()? {
-                Some(held) => {
-                    let lost = self.queue.lost() - counters.lost.get();
-                    if lost > 0 {
-                        counters.lost.add(lost);
-                    }
-                    self.judge(held, rules.load(), counters)?;
+            let count = self.queue.receive()?;
+            if count > 0 {
+                let lost = self.queue.lost() - counters.lost.get();
+                if lost > 0 {
+                    counters.lost.add(lost);
                 }
-                None if drained_by.is_some() => return Ok(()),
-                None => {}
+                self.judge(count, rules.load(), counters, &mut opinions)?;
+            } else if drained_by.is_some() {
+                return Ok(());
             }
             match drained_by {
                 // The redirect could not be removed: there is no end to what comes.
@@ -67,40 +67,50 @@ impl Gate {
         }
     }
 
+    /// Judges the packets that the queue holds, and answers them.
     #[inline]
-    fn judge(&mut self, held: Held, rules: &Rules, counters: &Block) -> io::Result<()> {
+    fn judge(
+        &mut self,
+        count: usize,
+        rules: &Rules,
+        counters: &Block,
+        opinions: &mut Vec<Result<(Syn, Decision), Malformed>>,
+    ) -> io::Result<()> {
+        // Those that wait together have come at once, for all that the judge cares.
         let now = self.shared.now();
         self.shared.progress[self.index].busy(now);
-        counters.received.add(1);
-        let mark = held.mark();
-        let interface = held.interface();
-
-        let opinion = parse(held.bytes()).map(|syn| {
-            let proven = mark & rules.proven != 0;
-            let syn = Syn { proven, suspect: mark & rules.suspect != 0, ..syn };
-            (syn, judge(&rules.policy, &self.shared.memory, &syn, now))
-        });
-        let ruling = opinion.map_or(Ruling::Drop, |(_, decision)| decision.ruling);
-        let verdict = match ruling {
+        counters.received.add(count as u64);
+        opinions.clear();
+        opinions.extend((0..count).map(|place| {
+            let held = self.queue.held(place);
+            parse(held.bytes()).map(|syn| {
+                let (proven, suspect) =
+                    (held.mark() & rules.proven != 0, held.mark() & rules.suspect != 0);
+                let syn = Syn { proven, suspect, ..syn };
+                (syn, judge(&rules.policy, &self.shared.memory, &syn, now))
+            })
+        }));
+        self.queue.answer(opinions.iter().map(|opinion| match ruling(opinion) {
             Ruling::Drop if rules.enforce => Verdict::Drop,
             Ruling::Drop | Ruling::Accept => Verdict::Accept,
-        };
-        // A verdict gives the bytes back to the kernel.
-        let wanted = self.taker.as_ref().filter(|_| ruling == Ruling::Drop && opinion.is_ok());
-        let packet = wanted.filter(|taker| taker.wants(now)).map(|_| Prefix::of(held.bytes()));
-        self.queue.answer(held, verdict)?;
+        }))?;
 
-        // The kernel has its answer. Nothing from here on may wait.
-        match opinion {
-            Ok((syn, decision)) => {
-                let judged = self.tell(syn, decision, interface, rules, counters);
-                if let (Some(taker), Some(packet), Some(judged)) = (&self.taker, packet, judged) {
-                    taker.take(Taken { packet, judged });
+        // The kernel has its answers. Nothing from here on may wait.
+        for (place, opinion) in opinions.iter().enumerate() {
+            match opinion {
+                Ok((syn, decision)) => {
+                    let held = self.queue.held(place);
+                    let judged = self.tell(syn, decision, held.interface(), rules, counters);
+                    if let (Some(taker), Some(judged)) = (&self.taker, judged)
+                        && taker.wants(now)
+                    {
+                        taker.take(Taken { packet: Prefix::of(held.bytes()), judged });
+                    }
                 }
-            }
-            Err(kind) => {
-                counters.malformed(kind);
-                count(counters, CheckId::QUIRKS, ruling, rules.enforce);
+                Err(kind) => {
+                    counters.malformed(*kind);
+                    count_ruling(counters, CheckId::QUIRKS, Ruling::Drop, rules.enforce);
+                }
             }
         }
         Ok(())
@@ -110,19 +120,19 @@ impl Gate {
     #[inline]
     fn tell(
         &self,
-        syn: Syn,
-        decision: Decision,
+        syn: &Syn,
+        decision: &Decision,
         interface: u32,
         rules: &Rules,
         counters: &Block,
     ) -> Option<Judged> {
-        count(counters, decision.check, decision.ruling, rules.enforce);
+        count_ruling(counters, decision.check, decision.ruling, rules.enforce);
         if decision.retransmission {
             counters.retransmissions.add(1);
         }
         let judged = (decision.ruling == Ruling::Drop).then(|| {
             let enforced = rules.enforce;
-            Judged { at: SystemTime::now(), interface, syn, decision, enforced }
+            Judged { at: SystemTime::now(), interface, syn: *syn, decision: *decision, enforced }
         });
         if let Some(judged) = judged
             && !self.teller.tell(Event::Judged(judged))
@@ -147,8 +157,13 @@ impl Gate {
     }
 }
 
+/// What is no SYN is refused.
+fn ruling(opinion: &Result<(Syn, Decision), Malformed>) -> Ruling {
+    opinion.as_ref().map_or(Ruling::Drop, |(_, decision)| decision.ruling)
+}
+
 #[inline]
-fn count(counters: &Block, check: CheckId, ruling: Ruling, enforce: bool) {
+fn count_ruling(counters: &Block, check: CheckId, ruling: Ruling, enforce: bool) {
     match ruling {
         Ruling::Accept => counters.accepted.add(1),
         Ruling::Drop if enforce => counters.dropped(check),

@@ -37,6 +37,12 @@ impl Limit {
         }
     }
 
+    /// The latest TAT with which another event at `now` conforms.
+    #[inline]
+    fn latest(self, now: Moment) -> u64 {
+        now.0.saturating_add(self.interval.saturating_mul(u64::from(self.burst) - 1))
+    }
+
     /// How many events the bucket holds at `now`.
     #[inline]
     fn level(self, tat: u64, now: Moment) -> u32 {
@@ -55,7 +61,7 @@ pub struct Full {
 
 /// One bucket of one source. All zero is a full allowance. Buckets are ordered by when they drain.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Bucket(u64);
+pub struct Bucket(pub(super) u64);
 
 impl Bucket {
     /// Would an event at `now` conform? Changes nothing.
@@ -73,6 +79,12 @@ impl Bucket {
         if let Ok(next) = limit.step(self.0, now) {
             self.0 = next;
         }
+    }
+
+    /// The bucket, but no fuller than that one more event at `now` conforms.
+    #[inline]
+    pub fn at_most(self, limit: Limit, now: Moment) -> Self {
+        Self(self.0.min(limit.latest(now)))
     }
 
     /// How many events it holds at `now`.
