@@ -32,6 +32,7 @@ pub mod host;
 pub mod lab;
 pub mod memory;
 pub mod metrics;
+pub mod names;
 pub mod packet;
 pub mod policy;
 pub mod queue;

@@ -11,7 +11,7 @@ const LOG: &str = "\
 PROTO=TCP SPT=40312 DPT=23 reason=fingerprint what=mirai id=0000000001
 2026-09-21T14:13:30+00:00 gate portcullis[8]: DROP-MORE SRC=203.0.113.7 count=1204 within=10s \
 by=fingerprint:1204 text=\"and 1,204 more in 10 s\" id=0000000002
-2026-09-21T14:13:31+00:00 gate portcullis[8]: ALARM what=x text=\"\\u{1b}[31m<script>\" id=0000000003
+2026-09-21T14:13:31+00:00 gate portcullis[8]: ALARM what=x text=\"\\u001b[31m<script>\" id=0000000003
 2026-09-21T14:13:32+00:00 gate portcullis[8]: DROP IN=eth0 SRC=203.0.113.7 DS
 ";
 

@@ -7,11 +7,13 @@
 mod banner;
 mod doors;
 mod findings;
+mod outlook;
 mod services;
 mod suspicion;
 
 pub use banner::{Banner, Poke, recognise};
 pub use doors::{Answer, Door, Listener, Reach, doors};
 pub use findings::{Finding, FindingKind, judge};
+pub use outlook::{Cut, cut_off};
 pub use services::{Protocol, Service, service};
 pub use suspicion::{Peer, Scene, Suspicion, SuspicionKind, suspicions};

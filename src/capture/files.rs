@@ -1,4 +1,4 @@
-//! Files in a folder, of which the oldest goes when there are too many.
+//! Files under one name, of which the oldest goes when there are too many.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -9,8 +9,8 @@ use super::blocks::head;
 
 /// `portcullis.pcapng` is being written, `portcullis.1.pcapng` was before it, and so on.
 #[derive(Debug)]
-pub(super) struct Files {
-    dir: PathBuf,
+pub struct Files {
+    path: PathBuf,
     /// Bytes at which a file is full.
     max_size: u64,
     /// How many files there are at most.
@@ -19,14 +19,28 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// Nothing is opened before there is something to write.
-    pub(super) fn new(dir: &Path, max_size: u64, keep: u32) -> Self {
-        Self { dir: dir.to_owned(), max_size, keep: keep.max(1), open: None }
+    /// At most `keep` files of `max_size` bytes. Nothing is opened before there is something to
+    /// write.
+    pub fn new(path: &Path, max_size: u64, keep: u32) -> Self {
+        Self { path: path.to_owned(), max_size, keep: keep.max(1), open: None }
+    }
+
+    /// The names that they may get.
+    pub fn paths(&self) -> impl Iterator<Item = PathBuf> {
+        (0..self.keep).map(|age| self.path(age))
+    }
+
+    /// Is there room for a block in the file that is being written?
+    pub fn has_room(&self, block: &[u8]) -> bool {
+        self.open.as_ref().is_some_and(|(_, size)| size + block.len() as u64 <= self.max_size)
     }
 
     /// Writes a block; begins another file if it does not fit into this one. After an error the
     /// next block begins another file, since half of this one may have been written.
-    pub(super) fn write(&mut self, block: &[u8]) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// What the system said.
+    pub fn write(&mut self, block: &[u8]) -> io::Result<()> {
         let (mut file, size) = match self.open.take() {
             Some((file, size)) if size + block.len() as u64 <= self.max_size => (file, size),
             _ => self.begin()?,
@@ -54,10 +68,16 @@ impl Files {
     }
 
     fn path(&self, age: u32) -> PathBuf {
-        match age {
-            0 => self.dir.join("portcullis.pcapng"),
-            age => self.dir.join(format!("portcullis.{age}.pcapng")),
+        if age == 0 {
+            return self.path.clone();
         }
+        let mut name = self.path.file_stem().unwrap_or_default().to_owned();
+        name.push(format!(".{age}"));
+        if let Some(extension) = self.path.extension() {
+            name.push(".");
+            name.push(extension);
+        }
+        self.path.with_file_name(name)
     }
 }
 
@@ -77,11 +97,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let block = [7; 100];
         let room = head().len() as u64 + 250;
-        let mut files = Files::new(folder.path(), room, 3);
+        let path = folder.path().join("portcullis.pcapng");
+        let mut files = Files::new(&path, room, 3);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
         let sizes = || {
             let size = |age: u32| {
-                let path = Files::new(folder.path(), 0, 3).path(age);
+                let path = Files::new(&path, 0, 3).path(age);
                 fs::metadata(path).map(|file| (file.len() - head().len() as u64) / 100).ok()
             };
             [size(0), size(1), size(2), size(3)]
@@ -99,15 +120,18 @@ mod tests {
             assert_eq!(sizes(), expected);
         }
         // Another run does not write behind the end of what may have been cut off.
-        Files::new(folder.path(), room, 3).write(&block).unwrap();
+        Files::new(&path, room, 3).write(&block).unwrap();
         assert_eq!(sizes(), [Some(1), Some(1), Some(2), None]);
+        let names = Files::new(Path::new("/x/night.watch"), 0, 2).paths().collect::<Vec<_>>();
+        assert_eq!(names, [Path::new("/x/night.watch"), Path::new("/x/night.1.watch")]);
+        assert_eq!(Files::new(Path::new("trace"), 0, 2).path(1), Path::new("trace.1"));
     }
 
     #[test]
     fn a_missing_folder_is_an_error_that_can_pass() {
         let folder = tempfile::tempdir().unwrap();
         let dir = folder.path().join("later");
-        let mut files = Files::new(&dir, 10_000, 1);
+        let mut files = Files::new(&dir.join("portcullis.pcapng"), 10_000, 1);
         assert_eq!(files.write(b"block").unwrap_err().kind(), io::ErrorKind::NotFound);
         fs::create_dir(&dir).unwrap();
         files.write(b"block").unwrap();

@@ -1,99 +1,30 @@
-//! From the thread that holds packets to the thread that writes them.
+//! The policy's capture: a thread that writes what is refused to files.
 
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use super::blocks::{SNAP, packet};
+use super::blocks::packet;
 use super::files::Files;
+use super::taker::{Prefix, Taken, Tally};
+use super::tap::{Tap, Taps};
 use crate::config;
-use crate::events::{Count, Event, Interfaces, Judged, Line, Record};
-use crate::memory::{Limit, Moment, SharedBucket};
+use crate::events::{Event, Interfaces, Line, Record};
+use crate::memory::{Limit, Moment};
 use crate::policy::Rate;
 
-/// Packets that may wait to be written.
-const WAITING: usize = 1024;
 /// How often the thread looks whether it should end.
 const LOOK: Duration = Duration::from_millis(200);
-
-/// The beginning of a packet.
-#[derive(Clone, Copy, Debug)]
-pub struct Prefix {
-    bytes: [u8; SNAP],
-    length: usize,
-}
-
-impl Prefix {
-    /// A copy of what fits.
-    #[inline]
-    pub fn of(packet: &[u8]) -> Self {
-        let mut bytes = [0; SNAP];
-        let length = packet.len().min(SNAP);
-        bytes[..length].copy_from_slice(&packet[..length]);
-        Self { bytes, length }
-    }
-}
-
-/// A packet with what was made of it.
-#[derive(Clone, Copy, Debug)]
-pub struct Taken {
-    /// Its first bytes.
-    pub packet: Prefix,
-    /// The decision and its evidence.
-    pub judged: Judged,
-}
-
-/// What became of packets that were to be captured.
-#[derive(Debug, Default)]
-pub struct Tally {
-    /// They are in a file.
-    pub written: Count,
-    /// They were over the rate.
-    pub passed_over: Count,
-    /// There was no room in the channel, or none on the disk.
-    pub lost: Count,
-}
-
-/// Hands packets over. Cheap to clone, one for each queue thread.
-#[derive(Clone, Debug)]
-pub struct Taker {
-    sender: SyncSender<Taken>,
-    limit: Option<Limit>,
-    bucket: Arc<SharedBucket>,
-    tally: Arc<Tally>,
-}
-
-impl Taker {
-    /// Is there room for another packet in the rate? If so it is charged; if not, counted.
-    #[inline]
-    pub fn wants(&self, now: Moment) -> bool {
-        let Some(limit) = self.limit else { return true };
-        // Two threads may be told the same at once: then one more is written.
-        let fits = self.bucket.test(limit, now).is_ok();
-        if fits {
-            self.bucket.charge(limit, now);
-        } else {
-            self.tally.passed_over.add(1);
-        }
-        fits
-    }
-
-    /// Hands a packet over without ever waiting; one for which there is no room is counted.
-    #[inline]
-    pub fn take(&self, taken: Taken) {
-        if self.sender.try_send(taken).is_err() {
-            self.tally.lost.add(1);
-        }
-    }
-}
 
 /// The thread that writes.
 #[derive(Debug)]
 pub struct Capture {
+    taps: Arc<Taps>,
+    tap: Arc<Tap>,
     stopping: Arc<AtomicBool>,
     thread: JoinHandle<()>,
 }
@@ -103,28 +34,32 @@ impl Capture {
     /// works again.
     ///
     /// # Errors
-    /// Only if the system has no room for another thread.
+    /// Only if the system has no room for another thread, or there is a policy's capture already.
     pub fn start(
+        taps: &Arc<Taps>,
         dir: &Path,
         config: &config::Capture,
         tally: Arc<Tally>,
         tell: impl Fn(Option<&io::Error>) + Send + 'static,
-    ) -> io::Result<(Taker, Self)> {
-        let (sender, receiver) = sync_channel(WAITING);
-        let limit = config.rate.map(limit);
-        let taker = Taker { sender, limit, bucket: Arc::default(), tally: Arc::clone(&tally) };
+    ) -> io::Result<Self> {
+        let (tap, receiver) = taps
+            .open_own(config.rate.map(limit), Arc::clone(&tally))
+            .ok_or(io::ErrorKind::AlreadyExists)?;
         let stopping = Arc::new(AtomicBool::new(false));
-        let mut files = Files::new(dir, config.max_size, config.files);
+        let path = dir.join("portcullis.pcapng");
+        let mut files = Files::new(&path, config.max_size, config.files);
         let thread = {
             let stopping = Arc::clone(&stopping);
             let work = move || write(&receiver, &stopping, &mut files, &tally, &tell);
-            thread::Builder::new().name("capture".into()).spawn(work)?
+            thread::Builder::new().name("capture".into()).spawn(work)
         };
-        Ok((taker, Self { stopping, thread }))
+        let thread = thread.inspect_err(|_| taps.remove(&tap))?;
+        Ok(Self { taps: Arc::clone(taps), tap, stopping, thread })
     }
 
     /// Writes what waits, and ends.
     pub fn stop(self) {
+        self.taps.remove(&self.tap);
         self.stopping.store(true, Relaxed);
         let _ = self.thread.join();
     }
@@ -162,7 +97,7 @@ fn write(
 }
 
 /// The packet as a file has it: its comment is the line that the log has for it.
-fn block(taken: &Taken, interface: &str) -> Vec<u8> {
+pub(super) fn block(taken: &Taken, interface: &str) -> Vec<u8> {
     let Taken { packet: Prefix { bytes, length }, judged } = taken;
     let since = judged.at.duration_since(UNIX_EPOCH).unwrap_or_default();
     let at = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
@@ -176,39 +111,12 @@ mod tests {
     use std::sync::mpsc::channel;
 
     use super::*;
+    use crate::capture::blocks::SNAP;
     use crate::events::sample;
     use crate::replay;
 
     fn taken() -> Taken {
         Taken { packet: Prefix::of(&[0x45; 300]), judged: sample::judged("203.0.113.7") }
-    }
-
-    fn taker(room: usize, rate: Option<Rate>) -> (Taker, Receiver<Taken>) {
-        let (sender, receiver) = sync_channel(room);
-        let (bucket, tally) = Default::default();
-        (Taker { sender, limit: rate.map(limit), bucket, tally }, receiver)
-    }
-
-    #[test]
-    fn what_finds_no_room_is_counted_and_keeps_nobody_waiting() {
-        let (taker, receiver) = taker(2, None);
-        // Nobody takes anything out: waiting would never end.
-        (0..5).for_each(|_| taker.take(taken()));
-        assert_eq!((taker.tally.lost.get(), receiver.try_iter().count()), (3, 2));
-        drop(receiver);
-        taker.take(taken());
-        assert_eq!(taker.tally.lost.get(), 4);
-    }
-
-    #[test]
-    fn no_more_than_the_rate_is_wanted() {
-        let rate = Rate { count: 10, per: Duration::from_secs(1), burst: 3 };
-        let (taker, _receiver) = taker(1, Some(rate));
-        let wanted = |millis: u64| taker.clone().wants(Moment(1 + millis * 1_000_000));
-        let times = [0, 0, 0, 0, 99, 100, 101, 1_000, 1_000, 1_000, 1_000];
-        let expected = [1, 1, 1, 0, 0, 1, 0, 1, 1, 1, 0].map(|wanted| wanted == 1);
-        assert_eq!(times.map(wanted), expected);
-        assert_eq!(taker.tally.passed_over.get(), 4);
     }
 
     #[test]
@@ -219,11 +127,18 @@ mod tests {
             let _ = sender.send(error.map(io::Error::kind));
         };
         let config = config::Capture { rate: None, ..config::Capture::default() };
-        let (taker, capture) =
-            Capture::start(folder.path(), &config, Arc::default(), tell).unwrap();
-        (0..50).for_each(|_| taker.take(taken()));
+        let (taps, tally): (Arc<Taps>, Arc<Tally>) = Default::default();
+        let start = |tell| Capture::start(&taps, folder.path(), &config, Arc::clone(&tally), tell);
+        let capture = start(tell).unwrap();
+        let judged = sample::judged("203.0.113.7");
+        let see = |refused| {
+            let wanted = taps.want(&[0x45; 300], &judged.syn, refused, Moment(1));
+            wanted.map(|wanted| wanted.take(judged)).is_some()
+        };
+        assert!((0..50).all(|_| see(true)) && !see(false), "only what is refused");
         capture.stop();
-        assert_eq!((taker.tally.written.get(), taker.tally.lost.get()), (50, 0));
+        assert!(!see(true));
+        assert_eq!((tally.written.get(), tally.lost.get()), (50, 0));
         let file = File::open(folder.path().join("portcullis.pcapng")).unwrap();
         let mut file = replay::Capture::open(file).unwrap();
         let mut packets = 0;

@@ -3,33 +3,45 @@
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use jiff::{Timestamp, tz::TimeZone};
 use serde::Serialize;
 
-use super::layout::{clean, wrap};
+use super::layout::{WIDTH, clean, wrap};
 use crate::control::protocol::{Done, Refusal};
-use crate::control::{Request, Response, ask};
+use crate::control::{self, AskError, Request, Response, Streamed, ask};
 
 /// Asks the daemon. What goes wrong is said on standard error and becomes the exit code.
 pub(super) fn answer(socket: &Path, request: &Request) -> Result<Response, ExitCode> {
-    match ask(socket, request) {
-        Ok(Response::Error(Refusal { kind, lines })) => {
-            let mut lines = lines.iter();
-            if let Some(first) = lines.next() {
-                complain(first);
-            }
-            for line in lines {
-                say(io::stderr(), &format!("{}\n", clean(line)));
-            }
-            Err(kind.code().into())
-        }
-        Ok(response) => Ok(response),
-        Err(error) => {
-            complain(&error.to_string());
-            Err(error.code().into())
-        }
+    ask(socket, request).map_err(unanswered).and_then(granted)
+}
+
+/// Asks the daemon for an answer that goes on behind its line.
+pub(super) fn follow(
+    socket: &Path,
+    request: &Request,
+    patience: Duration,
+) -> Result<(Response, Streamed), ExitCode> {
+    let (response, rest) = control::follow(socket, request, patience).map_err(unanswered)?;
+    granted(response).map(|response| (response, rest))
+}
+
+fn unanswered(error: AskError) -> ExitCode {
+    complain(&error.to_string());
+    error.code().into()
+}
+
+fn granted(response: Response) -> Result<Response, ExitCode> {
+    let Response::Error(Refusal { kind, lines }) = response else { return Ok(response) };
+    let mut lines = lines.iter();
+    if let Some(first) = lines.next() {
+        complain(first);
     }
+    for line in lines {
+        say(io::stderr(), &format!("{}\n", clean(line)));
+    }
+    Err(kind.code().into())
 }
 
 /// The daemon answered a question that was not asked.
@@ -74,8 +86,17 @@ pub(super) fn done(done: &Done) -> String {
 
 /// Says what is wrong, on standard error.
 pub(super) fn complain(text: &str) {
-    let text: String = text.lines().map(|line| format!("{}\n", clean(line))).collect();
-    say(io::stderr(), &format!("portcullis: {text}"));
+    let mut all = String::new();
+    for (n, line) in text.lines().enumerate() {
+        let line = if n == 0 { format!("portcullis: {line}") } else { line.to_owned() };
+        // What is indented is an excerpt, and its columns mean something.
+        if line.chars().count() > WIDTH && !line.starts_with(' ') {
+            all += &wrap("", &line);
+        } else {
+            all += &format!("{}\n", clean(&line));
+        }
+    }
+    say(io::stderr(), &all);
 }
 
 /// Writes; a reader that has gone away (`| head`) is no error.

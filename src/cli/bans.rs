@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::asked;
 use super::layout::{Align, Table, clean};
-use crate::control::protocol::BanRow;
+use crate::control::protocol::{BanRow, Done};
 use crate::control::{Request, Response};
 use crate::events::{Grouped, Span};
 use crate::memory::SourceKey;
@@ -18,6 +18,14 @@ use crate::policy::Standing;
 
 /// Who is suspect or banned
 #[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    portcullis bans                                   who is banned, and why\n  \
+    portcullis bans add 203.0.113.7 --for 1d          no new connection for a day\n  \
+    portcullis bans add 203.0.113.0/24 --reason spam  a network, with a word why\n  \
+    portcullis bans remove 203.0.113.7                it may come in again\n  \
+    portcullis bans remove all                        everybody may\n\n\
+A standing is what follows from offences: a suspect finds unserved ports closed and has to knock \
+twice at the others; from a banned source the kernel takes no new connection.")]
 pub struct Args {
     #[command(subcommand)]
     action: Option<Action>,
@@ -35,6 +43,10 @@ enum Action {
         /// How long, such as 10m, 1h or 7d [default: the policy's first duration]
         #[arg(long = "for", value_name = "SPAN", value_parser = span)]
         lasts: Option<Duration>,
+        /// The same, but a ban that lasts longer stays as it is: for programs that ban
+        #[arg(long, value_name = "SPAN", value_parser = span,
+              conflicts_with_all = ["lasts", "suspect"])]
+        at_least: Option<Duration>,
         /// Only at this port; everywhere else it is judged like everybody
         #[arg(long, value_name = "PORT", conflicts_with = "suspect",
               value_parser = clap::value_parser!(u16).range(1..))]
@@ -55,6 +67,9 @@ enum Action {
         /// Only bans at this port
         #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
         port: Option<u16>,
+        /// Only what was given for this reason; if there is none, that is fine
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
     },
 }
 
@@ -68,11 +83,25 @@ enum Who {
 pub fn run(args: &Args, socket: &Path, json: bool) -> ExitCode {
     let request = match args.action.clone() {
         None | Some(Action::List) => Request::Bans,
-        Some(Action::Add { net, lasts, port, suspect, reason }) => {
+        Some(Action::Add { net, lasts, at_least, port, suspect, reason }) => {
+            if let Some(span) = at_least {
+                let rows = match rows(socket) {
+                    Ok(rows) => rows,
+                    Err(code) => return code,
+                };
+                if let Some(row) = lasting(&rows, net, port, Timestamp::now(), span) {
+                    let text = format!("{} is banned for longer; that stays", name(row.source));
+                    let done = Done { text, ..Done::default() };
+                    return asked::show(&done, json, asked::done);
+                }
+            }
             let standing = if suspect { Standing::Suspect } else { Standing::Banned };
-            Request::BansAdd { net, port, standing, lasts, reason }
+            Request::BansAdd { net, port, standing, lasts: lasts.or(at_least), reason }
         }
-        Some(Action::Remove { who, port }) => {
+        Some(Action::Remove { who, port, reason: Some(reason) }) => {
+            return remove_given(who, port, &reason, socket, json);
+        }
+        Some(Action::Remove { who, port, reason: None }) => {
             let net = match who {
                 Who::All => None,
                 Who::Net(net) => Some(net),
@@ -86,6 +115,65 @@ pub fn run(args: &Args, socket: &Path, json: bool) -> ExitCode {
         Ok(_) => asked::misunderstood(),
         Err(code) => code,
     }
+}
+
+/// Everybody with a standing.
+fn rows(socket: &Path) -> Result<Vec<BanRow>, ExitCode> {
+    match asked::answer(socket, &Request::Bans)? {
+        Response::Bans(rows) => Ok(rows),
+        _ => Err(asked::misunderstood()),
+    }
+}
+
+/// The ban that closes at least as much, and for at least as long.
+fn lasting(
+    rows: &[BanRow],
+    net: IpNet,
+    port: Option<u16>,
+    now: Timestamp,
+    span: Duration,
+) -> Option<&BanRow> {
+    rows.iter().find(|row| {
+        row.standing == Standing::Banned
+            && row.source.contains(&net)
+            && (row.port.is_none() || row.port == port)
+            && Duration::try_from(row.until.duration_since(now)).is_ok_and(|left| left >= span)
+    })
+}
+
+/// Removes what was given for a reason, and nothing else.
+fn remove_given(who: Who, port: Option<u16>, reason: &str, socket: &Path, json: bool) -> ExitCode {
+    let rows = match rows(socket) {
+        Ok(rows) => rows,
+        Err(code) => return code,
+    };
+    let mut sum = Done::default();
+    for row in rows.iter().filter(|row| is_given(row, who, port, reason)) {
+        let request = Request::BansRemove { net: Some(row.source), port: row.port };
+        match asked::answer(socket, &request) {
+            Ok(Response::Done(done)) => {
+                sum.changed += done.changed;
+                sum.text = done.text;
+                sum.warnings.extend(done.warnings);
+            }
+            Ok(_) => return asked::misunderstood(),
+            Err(code) => return code,
+        }
+    }
+    match sum.changed {
+        0 => sum.text = "nobody there has a standing for that reason".to_owned(),
+        1 => {}
+        many => sum.text = format!("{} sources are clean", Grouped(many)),
+    }
+    asked::show(&sum, json, asked::done)
+}
+
+fn is_given(row: &BanRow, who: Who, port: Option<u16>, reason: &str) -> bool {
+    let covered = match who {
+        Who::All => true,
+        Who::Net(net) => net.contains(&row.source),
+    };
+    covered && row.reason == reason && port.is_none_or(|port| row.port == Some(port))
 }
 
 fn screen(rows: &[BanRow], now: Timestamp) -> String {
@@ -135,7 +223,7 @@ fn screen(rows: &[BanRow], now: Timestamp) -> String {
 }
 
 /// `rate (login)`; with `by admin:` before an admin's words.
-fn why(row: &BanRow) -> String {
+pub(super) fn why(row: &BanRow) -> String {
     let mut text = clean(&row.reason);
     if !row.evidence.is_empty() {
         text = format!("{text} ({})", clean(&row.evidence));
@@ -148,13 +236,13 @@ fn why(row: &BanRow) -> String {
 }
 
 /// `banned`, or `banned: 22` at one port only.
-fn standing(row: &BanRow) -> String {
+pub(super) fn standing(row: &BanRow) -> String {
     let word = row.standing.word();
     row.port.map_or_else(|| word.to_owned(), |port| format!("{word}: {port}"))
 }
 
 /// A single address without its `/32`.
-fn name(net: IpNet) -> String {
+pub(super) fn name(net: IpNet) -> String {
     if net.prefix_len() == net.max_prefix_len() { net.addr().to_string() } else { net.to_string() }
 }
 
@@ -178,7 +266,7 @@ fn who(text: &str) -> Result<Who, String> {
 }
 
 /// At most ten years: longer is a denylist entry.
-fn span(text: &str) -> Result<Duration, String> {
+pub(super) fn span(text: &str) -> Result<Duration, String> {
     let Span(span) = text.parse::<Span>().map_err(|error| error.to_string())?;
     match span.as_secs() {
         0 => Err("must be at least a second".to_owned()),
@@ -228,6 +316,8 @@ mod tests {
             ("add 203.0.113.7 --for 20000d", "[denylist]"),
             ("add 203.0.113.7 --port 0", "0 is not in 1..=65535"),
             ("add 203.0.113.7 --port 22 --suspect", "cannot be used with"),
+            ("add 203.0.113.7 --for 1h --at-least 1h", "cannot be used with"),
+            ("add 203.0.113.7 --at-least soon", "10m"),
             ("remove", "ADDRESS|PREFIX|all"),
         ] {
             let error = action(words).unwrap_err();
@@ -249,21 +339,73 @@ mod tests {
         assert!(matches!(action(""), Ok(None)));
     }
 
-    #[test]
-    fn the_list() {
-        let now: Timestamp = "2026-09-21T14:13:20Z".parse().unwrap();
-        let row = |source: &str, standing, left: i64, offences, reason: &str, who: &str| BanRow {
+    fn now() -> Timestamp {
+        "2026-09-21T14:13:20Z".parse().unwrap()
+    }
+
+    fn row(
+        source: &str,
+        standing: Standing,
+        left: i64,
+        offences: u32,
+        reason: &str,
+        who: &str,
+    ) -> BanRow {
+        BanRow {
             source: source.parse().unwrap(),
             port: None,
             standing,
-            since: now,
-            until: now + jiff::SignedDuration::from_secs(left),
+            since: now(),
+            until: now() + jiff::SignedDuration::from_secs(left),
             offences,
             reason: reason.into(),
             who: who.into(),
             evidence: if who == "gate" { "login".into() } else { String::new() },
             stopped_packets: 1204,
+        }
+    }
+
+    /// What other programs ban does not shorten what is banned already, nor end it.
+    #[test]
+    fn programs_that_ban() {
+        let bans = [
+            row("203.0.113.7/32", Standing::Banned, 3600, 2, "rate", "gate"),
+            row("203.0.113.8/32", Standing::Suspect, 3600, 2, "scan", "gate"),
+            BanRow {
+                port: Some(22),
+                ..row("203.0.113.9/32", Standing::Banned, 3600, 1, "rate", "gate")
+            },
+            row("192.0.2.0/24", Standing::Banned, 60, 0, "fail2ban: sshd", "admin"),
+            row("192.0.2.9/32", Standing::Banned, 60, 0, "rate", "admin"),
+        ];
+        let lasts = |net: &str, port, seconds| {
+            let span = Duration::from_secs(seconds);
+            lasting(&bans, net.parse().unwrap(), port, now(), span).is_some()
         };
+        for (net, port, seconds, expected) in [
+            ("203.0.113.7/32", None, 3600, true),
+            ("203.0.113.7/32", Some(22), 10, true),
+            ("203.0.113.7/32", None, 3601, false),
+            ("203.0.113.8/32", None, 10, false),
+            ("203.0.113.9/32", None, 10, false),
+            ("203.0.113.9/32", Some(22), 10, true),
+            ("192.0.2.77/32", None, 60, true),
+            ("203.0.113.0/24", None, 10, false),
+        ] {
+            assert_eq!(lasts(net, port, seconds), expected, "{net} {port:?} {seconds}");
+        }
+        let given =
+            |who, port, reason| bans.iter().filter(|row| is_given(row, who, port, reason)).count();
+        let net = |text: &str| Who::Net(text.parse().unwrap());
+        assert_eq!(given(Who::All, None, "rate"), 3);
+        assert_eq!(given(Who::All, Some(22), "rate"), 1);
+        assert_eq!(given(net("192.0.2.0/24"), None, "fail2ban: sshd"), 1);
+        assert_eq!(given(net("203.0.113.7/32"), None, "fail2ban: sshd"), 0);
+    }
+
+    #[test]
+    fn the_list() {
+        let now = now();
         let rate = row("203.0.113.7/32", Standing::Banned, 200, 2, "rate", "gate");
         let rows = [
             BanRow { port: Some(22), ..rate.clone() },

@@ -1,25 +1,39 @@
 //! `portcullis check`: is this policy good?
 
+mod live;
+mod resolve;
+
 use std::fmt::{self, Display};
 use std::path::Path;
 use std::process::ExitCode;
 
+pub use self::live::Live;
 use crate::config::{self, Config, ConfigErrors, Loaded, Mode, Redirect};
+use crate::policy::Allowlist;
 
 /// EX_NOINPUT of sysexits: the policy file is missing.
 const NO_INPUT: u8 = 66;
 /// EX_CONFIG of sysexits: the policy has mistakes.
 const BAD_CONFIG: u8 = 78;
 
+/// EX_NOHOST of sysexits: a name stands for nothing.
+const NO_HOST: u8 = 68;
+
 /// Checks the policy at `path`. A good one is summed up on standard output, unless that is to be
-/// `quiet`; the exit code is 0.
+/// `quiet`; the exit code is 0. To `resolve` looks the allow list's names up too: the exit code is
+/// 68 if one of them stands for nothing now, although the policy is good.
 /// All mistakes of a bad one go to standard error; the exit code is 78, or 66 if there is no file.
-pub fn run(path: &Path, quiet: bool) -> ExitCode {
+///
+/// With `--live`, a good one is also held against the sessions that are open now; the exit code is
+/// 1 if it would cut one off.
+pub fn run(path: &Path, quiet: bool, resolve: bool, live: &Live) -> ExitCode {
     match config::load(path) {
-        Ok(_) if quiet => ExitCode::SUCCESS,
+        Ok(loaded) if live.is_wanted() => live.look(path, &loaded, quiet),
         Ok(loaded) => {
-            print!("{}", Summary { path, loaded: &loaded });
-            ExitCode::SUCCESS
+            if !quiet {
+                print!("{}", Summary { path, loaded: &loaded });
+            }
+            if resolve { look_up(&loaded.config, quiet) } else { ExitCode::SUCCESS }
         }
         Err(errors) => {
             eprintln!("{errors}");
@@ -27,6 +41,18 @@ pub fn run(path: &Path, quiet: bool) -> ExitCode {
             ExitCode::from(exit_code(&errors))
         }
     }
+}
+
+/// Says who the names are, or only those that are nobody.
+fn look_up(config: &Config, quiet: bool) -> ExitCode {
+    let (text, all) = resolve::resolve(config);
+    match (text.is_empty(), all) {
+        (true, _) if !quiet => println!("There are no names in the allow list."),
+        (false, true) if !quiet => print!("Names in the allow list\n{text}"),
+        (false, false) => eprint!("Names in the allow list\n{text}"),
+        _ => {}
+    }
+    if all { ExitCode::SUCCESS } else { ExitCode::from(NO_HOST) }
 }
 
 fn exit_code(errors: &ConfigErrors) -> u8 {
@@ -65,7 +91,7 @@ impl Display for Summary<'_> {
         if !config.guard.protect.is_empty() {
             row("behind", &behind(config))?;
         }
-        row("allowed", &prefixes(config.policy.allowlist.prefixes.len()))?;
+        row("allowed", &allowed(&config.policy.allowlist))?;
         row("denied", &denied(config))?;
         row("state", &config.bans.state_dir.display())
     }
@@ -127,6 +153,18 @@ fn denied(config: &Config) -> String {
             prefixes(denied.prefixes.len()),
             denied.lists.join(", ")
         ),
+    }
+}
+
+fn allowed(list: &Allowlist) -> String {
+    let names = match list.names.len() {
+        1 => "1 name".to_owned(),
+        n => format!("{n} names"),
+    };
+    match (list.prefixes.len(), list.names.is_empty()) {
+        (count, true) => prefixes(count),
+        (0, false) => names,
+        (count, false) => format!("{}, {names}", prefixes(count)),
     }
 }
 

@@ -6,13 +6,20 @@ use std::process::ExitCode;
 
 use super::asked;
 use super::layout::{Align, Table, clean, wrap};
-use crate::control::protocol::{CheckRow, ExplainReport, FindingWord, HabitFacts, SourceFacts};
+use crate::control::protocol::{
+    CheckRow, ExplainReport, FindingWord, HabitFacts, SourceFacts, SparedRow,
+};
 use crate::control::{Request, Response};
 use crate::events::{Grouped, Measured, Span};
 use crate::policy::Standing;
 
 /// What would become of a connection, and why
 #[derive(Clone, Copy, Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    portcullis explain 203.0.113.7        may it come to port 22?\n  \
+    portcullis explain 2001:db8::7 443    and that one to port 443?\n\n\
+Nothing is changed by asking. The checks are asked in order, and the first that refuses settles \
+it. SEEN is what a check measured, LIMIT what it would still have let pass.")]
 pub struct Args {
     /// Where it comes from
     address: IpAddr,
@@ -31,7 +38,8 @@ pub fn run(args: &Args, socket: &Path, json: bool) -> ExitCode {
     }
 }
 
-fn screen(report: &ExplainReport) -> String {
+/// The report as text. `top` shows it too.
+pub(super) fn screen(report: &ExplainReport) -> String {
     let ExplainReport { address, port, standing, standing_left, accepted, .. } = report;
     let mut text = format!("A connection from {address} to port {port}\n\n");
     let mut table = Table::new(
@@ -58,10 +66,12 @@ fn screen(report: &ExplainReport) -> String {
     }
     text += &table.text();
     text.push('\n');
-    let by = if report.settled_by.is_empty() {
-        String::new()
-    } else {
-        format!(" (settled by: {})", report.settled_by)
+    let trusted = report.checks.iter().find(|row| row.finding == FindingWord::Allow);
+    let by = match (report.settled_by.as_str(), trusted) {
+        ("", Some(row)) if row.what != "trusted" => format!(" (allowed: {})", clean(&row.what)),
+        ("", Some(_)) => " (allowed by the policy)".to_owned(),
+        ("", None) => String::new(),
+        (check, _) => format!(" (settled by: {check})"),
     };
     let outcome = match (*accepted, report.enforced) {
         (true, _) => "would be LET IN now",
@@ -82,10 +92,22 @@ fn screen(report: &ExplainReport) -> String {
         Standing::Banned => ": the kernel drops every new connection from it",
     };
     text += "What is known of the source\n";
-    text += &wrap("  standing  ", &format!("{}{left}{meaning}", standing.word()));
+    let around = report.standing_of.map(|net| format!(", as all of {net}")).unwrap_or_default();
+    text += &wrap("  standing  ", &format!("{}{around}{left}{meaning}", standing.word()));
+    if !report.standing_why.is_empty() {
+        text += &wrap("  because   ", &report.standing_why);
+    }
     match &report.memory {
         None => text += "  memory    nothing: it has not been seen lately\n",
         Some(facts) => memory(&mut text, facts),
+    }
+    if let Some(SparedRow { address, port, open }) = &report.spared {
+        let is = if *open { "is" } else { "was until lately" };
+        let spared = format!(
+            "an SSH session of {address} {is} open at port {port}: it is never banned, and there \
+             neither the deny list nor the port policy keep it out"
+        );
+        text += &wrap("  spared    ", &spared);
     }
     if let Some(facts) = &report.habits {
         habits(&mut text, facts);
@@ -165,6 +187,8 @@ mod tests {
             standing: Standing::Suspect,
             standing_port: None,
             standing_left: Some(Duration::from_secs(200)),
+            standing_why: "scan (different closed targets: 5, limit 4)".into(),
+            standing_of: Some("203.0.113.0/24".parse().unwrap()),
             accepted: false,
             enforced: true,
             settled_by: "rate".into(),
@@ -187,6 +211,11 @@ mod tests {
                         .into(),
                 ],
             }),
+            spared: Some(SparedRow {
+                address: "203.0.113.7".parse().unwrap(),
+                port: 22,
+                open: true,
+            }),
             advice: vec![
                 "Wait 12 s: the login rate of 10 a minute then has room for another attempt."
                     .into(),
@@ -207,11 +236,15 @@ A connection from 203.0.113.7 to port 22
 Outcome: it would be REFUSED now (settled by: rate)
 
 What is known of the source
-  standing  suspect, for another 3m 20s: unserved ports are closed to it, served
-            ones want a second try
+  standing  suspect, as all of 203.0.113.0/24, for another 3m 20s: unserved
+            ports are closed to it, served ones want a second try
+  because   scan (different closed targets: 5, limit 4)
   refused   1,204 lately; 7 of them surely its own
   proven    no: it has not completed a connection, so its address may be forged
   score     20 of the 100 points that make a suspect
+  spared    an SSH session of 203.0.113.7 is open at port 22: it is never
+            banned, and there neither the deny list nor the port policy keep it
+            out
 
 How it behaves, beside everybody else
   score     4.01: unusual (limit 3.49; 0.4 % of honest sources score as high)
@@ -235,12 +268,15 @@ What would change it
             standing: Standing::Clean,
             standing_port: None,
             standing_left: None,
+            standing_why: String::new(),
+            standing_of: None,
             accepted: false,
             enforced: false,
             settled_by: "ports".into(),
             checks: vec![],
             memory: None,
             habits: None,
+            spared: None,
             advice: vec![],
         };
         let text = screen(&report);
@@ -255,12 +291,15 @@ What would change it
             standing: Standing::Clean,
             standing_port: None,
             standing_left: None,
+            standing_why: String::new(),
+            standing_of: None,
             accepted: true,
             enforced: true,
             settled_by: String::new(),
             checks: vec![row("denylist", FindingWord::Pass, "", 0.0, 0.0)],
             memory: None,
             habits: None,
+            spared: None,
             advice: vec![],
         };
         assert_eq!(

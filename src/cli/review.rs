@@ -5,7 +5,7 @@ mod chart;
 mod logs;
 mod page;
 mod screen;
-mod services;
+pub(super) mod services;
 mod when;
 
 use std::io::{self, Write};

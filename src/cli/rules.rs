@@ -49,6 +49,11 @@ pub fn as_text(config: &Config) -> String {
         "# What `portcullis run` installs with this policy: one table of its own, nothing else.\n\
          # Standings fill the sets while it runs. `portcullis unload` removes it all.\n\n",
     );
+    if !config.policy.allowlist.names.is_empty() {
+        out.push_str(
+            "# Names in the allow list fill trusted4 and trusted6 when they are looked up.\n\n",
+        );
+    }
     out.push_str(&ruleset(config, Stage::Open(path)).to_text());
     let commands: String = iptables_commands(config).iter().fold(String::new(), |mut all, line| {
         let _ = writeln!(all, "#   {line}");

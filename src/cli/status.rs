@@ -10,12 +10,18 @@ use jiff::tz::TimeZone;
 use super::asked::{self, local};
 use super::layout::{Align, Table, wrap};
 use crate::anomaly::{CALIBRATORS, sources_needed};
-use crate::control::protocol::{AnomalyFacts, FloodFacts, StatusReport};
+use crate::control::protocol::{
+    AnomalyFacts, CaptureRow, FloodFacts, SparedRow, StatusReport, TrialFacts,
+};
 use crate::control::{Request, Response};
 use crate::events::{Grouped, Measured, Snapshot, Span, ports};
 
 /// How the gate is: traffic, standings, health
 #[derive(Clone, Copy, Debug, clap::Args)]
+#[command(after_help = "Standings: a suspect finds unserved ports closed and has to knock twice \
+at the others; from a banned source the kernel takes no new connection. The kernel table is what \
+the gate puts into the kernel: nft list table inet portcullis. Lost is what got no verdict, or \
+was not written. What is wrong, and how to mend it: portcullis doctor")]
 pub struct Args {}
 
 /// Asks the daemon how it is.
@@ -29,10 +35,12 @@ pub fn run(_args: &Args, socket: &Path, json: bool) -> ExitCode {
     }
 }
 
-/// The whole screen. `top` shows it again and again.
-pub(super) fn screen(report: &StatusReport, zone: &TimeZone) -> String {
-    [head(report, zone), traffic(report), state(report), queues(report), alarms(report, zone)]
-        .join("\n")
+/// The whole screen.
+fn screen(report: &StatusReport, zone: &TimeZone) -> String {
+    let mut parts = vec![head(report, zone), traffic(report), state(report, zone), queues(report)];
+    parts.extend((!report.names.is_empty()).then(|| names(report)));
+    parts.push(alarms(report, zone));
+    parts.join("\n")
 }
 
 fn head(report: &StatusReport, zone: &TimeZone) -> String {
@@ -47,8 +55,37 @@ fn head(report: &StatusReport, zone: &TimeZone) -> String {
         ("policy", format!("{}, read {}", report.config, local(report.config_loaded, zone))),
         ("redirect", redirect.clone()),
         ("served", report.served.clone()),
+        ("on trial", trial(report.trial)),
+        ("spared", spared(&report.spared)),
     ];
     lines(&format!("Portcullis {version} is running, pid {pid}"), facts)
+}
+
+/// What is in force until somebody confirms it, or nothing.
+fn trial(facts: TrialFacts) -> String {
+    let Some(left) = facts.left else { return String::new() };
+    let left = Span(whole_seconds(left));
+    if facts.start {
+        format!("THE GATE ITSELF: it goes in {left}, unless you type portcullis confirm")
+    } else {
+        format!("THIS POLICY: the old one comes back in {left}, unless you type portcullis confirm")
+    }
+}
+
+/// So many are named.
+const NAMED: usize = 5;
+
+/// Who cannot be locked out, or nothing.
+fn spared(rows: &[SparedRow]) -> String {
+    let words = |row: &SparedRow| {
+        let is = if row.open { "is" } else { "was" };
+        format!("{}, whose SSH session (port {}) {is} open", row.address, row.port)
+    };
+    let mut named: Vec<String> = rows.iter().take(NAMED).map(words).collect();
+    if rows.len() > NAMED {
+        named.push(format!("and {} more", rows.len() - NAMED));
+    }
+    named.join("; ")
 }
 
 fn traffic(report: &StatusReport) -> String {
@@ -96,17 +133,26 @@ fn largest_first(counts: &BTreeMap<String, u64>) -> Vec<(&str, u64)> {
     counts
 }
 
-fn state(report: &StatusReport) -> String {
+/// What it means that the gate stands aside.
+const ASIDE: &str = "somebody typed portcullis panic; nothing is judged and no ban acts until \
+                     portcullis panic --over";
+
+fn state(report: &StatusReport, zone: &TimeZone) -> String {
     let standings = report.standings;
     let firewall = &report.firewall;
-    let mut health = if firewall.healthy {
+    let mut health = if let Some(since) = firewall.aside {
+        format!("STANDS ASIDE since {}: {}", local(since, zone), ASIDE)
+    } else if firewall.healthy {
         "in place".to_owned()
     } else {
         format!("PROBLEM: {}", firewall.text)
     };
     if firewall.repaired > 0 {
-        health +=
-            &format!("; rebuilt {} times, because it was removed", Grouped(firewall.repaired));
+        let often = match firewall.repaired {
+            1 => "once".to_owned(),
+            more => format!("{} times", Grouped(more)),
+        };
+        health += &format!("; rebuilt {often}, because somebody removed or changed it");
     }
     let sets = match report.kernel_sets {
         Some(latency) => format!(
@@ -146,13 +192,14 @@ fn state(report: &StatusReport) -> String {
             ("sources", of(memory.sources, memory.sources_bound)),
             ("networks", networks),
             ("anomaly", report.anomaly.map(anomaly).unwrap_or_default()),
+            ("captures", captures(report)),
             ("lost", losses(report)),
         ],
     )
 }
 
 /// The floods that last, or nothing.
-fn floods(report: &StatusReport) -> String {
+pub(super) fn floods(report: &StatusReport) -> String {
     let flood = |facts: &FloodFacts| {
         let FloodFacts { lasts, per_second, frozen, .. } = facts;
         let what = if *frozen { "FORGED SYNS" } else { "FEW SOURCES" };
@@ -165,6 +212,18 @@ fn floods(report: &StatusReport) -> String {
         )
     };
     report.floods.iter().map(flood).collect::<Vec<_>>().join("; ")
+}
+
+/// The captures that last, or nothing.
+fn captures(report: &StatusReport) -> String {
+    let capture = |row: &CaptureRow| {
+        let missing = match row.missing {
+            0 => String::new(),
+            count => format!(", {} missing", Grouped(count)),
+        };
+        format!("{}: {} packets{missing}", row.what, Grouped(row.packets))
+    };
+    report.captures.iter().map(capture).collect::<Vec<_>>().join("; ")
 }
 
 /// How far the anomaly detector is.
@@ -205,7 +264,7 @@ fn sources_needed_for(per_day: f64) -> u64 {
 }
 
 /// What did not get where it should, or `nothing`.
-fn losses(report: &StatusReport) -> String {
+pub(super) fn losses(report: &StatusReport) -> String {
     let Snapshot { events_lost, orders_lost, lost, .. } = report.counters;
     let losses: Vec<String> = [
         (lost, "packets on their way to the gate"),
@@ -240,7 +299,30 @@ fn queues(report: &StatusReport) -> String {
     table.text()
 }
 
-fn alarms(report: &StatusReport, zone: &TimeZone) -> String {
+/// The allow list's names, with what they stand for.
+fn names(report: &StatusReport) -> String {
+    let mut text = "Names in the allow list\n".to_owned();
+    let width = report.names.iter().map(|row| row.name.len()).max().unwrap_or_default().min(30);
+    for row in &report.names {
+        let addresses: Vec<String> = row.addresses.iter().map(ToString::to_string).collect();
+        let age = row.age.map(|age| format!(" ({} ago)", Span(whole_seconds(age))));
+        let known = format!("{}{}", addresses.join(", "), age.unwrap_or_default());
+        let value = match (row.state.as_str(), addresses.is_empty()) {
+            ("good", _) => known,
+            ("gone", true) => "PROBLEM: there is no such name; nobody is trusted for it".to_owned(),
+            ("gone", false) => format!("PROBLEM: there is no such name any more; was {known}"),
+            ("failing", true) => {
+                "PROBLEM: cannot be looked up; nobody is trusted for it".to_owned()
+            }
+            ("failing", false) => format!("PROBLEM: cannot be looked up; was {known}"),
+            _ => "not answered yet".to_owned(),
+        };
+        text += &wrap(&format!("  {:<width$}  ", row.name), &value);
+    }
+    text
+}
+
+pub(super) fn alarms(report: &StatusReport, zone: &TimeZone) -> String {
     if report.alarms.is_empty() {
         return "No alarms.\n".to_owned();
     }
@@ -262,18 +344,21 @@ fn lines<const N: usize>(title: &str, facts: [(&str, String); N]) -> String {
 }
 
 /// Nobody wants milliseconds of a time that is told while it passes.
-fn whole_seconds(span: Duration) -> Duration {
+pub(super) fn whole_seconds(span: Duration) -> Duration {
     Duration::from_secs(span.as_secs())
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
 
     use super::*;
-    use crate::control::protocol::{FirewallFacts, Latency, MemoryFacts, QueueRow, StandingCounts};
+    use crate::control::protocol::{
+        FirewallFacts, Latency, MemoryFacts, NameRow, QueueRow, StandingCounts,
+    };
     use crate::events::{Alarm, PerSecond};
 
-    fn report() -> StatusReport {
+    /// A gate that does well.
+    pub(in crate::cli) fn report() -> StatusReport {
         StatusReport {
             version: "0.1.0".into(),
             pid: 812,
@@ -336,6 +421,28 @@ mod tests {
             served: "22, 80, 443".into(),
             alarms: vec![],
             floods: vec![],
+            captures: vec![],
+            names: vec![],
+            trial: TrialFacts::default(),
+            spared: vec![],
+        }
+    }
+
+    #[test]
+    fn trials_and_the_spared_are_told() {
+        let mut report = report();
+        let state = crate::control::TrialState::Waiting;
+        report.trial =
+            TrialFacts { state, left: Some(Duration::from_millis(43_900)), start: false };
+        let row = |n: u8, open| SparedRow { address: [203, 0, 113, n].into(), port: 22, open };
+        report.spared = vec![row(7, true), row(8, false)];
+        let screen = screen(&report, &TimeZone::UTC);
+        for line in [
+            "  on trial      THIS POLICY: the old one comes back in 43s, unless you type",
+            "  spared        203.0.113.7, whose SSH session (port 22) is open; 203.0.113.8,",
+            "                whose SSH session (port 22) was open",
+        ] {
+            assert!(screen.contains(line), "{screen}");
         }
     }
 
@@ -377,6 +484,43 @@ No alarms.
     }
 
     #[test]
+    fn names_and_captures_are_shown() {
+        let mut report = report();
+        let row = |name: &str, state: &str, address: Option<&str>| NameRow {
+            name: name.into(),
+            addresses: address.map(|text| text.parse().unwrap()).into_iter().collect(),
+            confirmed: None,
+            age: address.map(|_| Duration::from_millis(125_900)),
+            state: state.into(),
+        };
+        report.names = vec![
+            row("office.example.org", "good", Some("203.0.113.9")),
+            row("a.example", "failing", Some("2001:db8::9")),
+            row("typo.example", "gone", None),
+            row("new.example", "unknown", None),
+        ];
+        report.captures = vec![CaptureRow {
+            what: "refused to port 22".into(),
+            since: "2026-09-21T14:13:20Z".parse().unwrap(),
+            packets: 1234,
+            missing: 5,
+        }];
+        let text = screen(&report, &TimeZone::UTC);
+        let names = "\
+Names in the allow list
+  office.example.org  203.0.113.9 (2m 5s ago)
+  a.example           PROBLEM: cannot be looked up; was 2001:db8::9 (2m 5s ago)
+  typo.example        PROBLEM: there is no such name; nobody is trusted for it
+  new.example         not answered yet
+
+No alarms.
+";
+        assert!(text.ends_with(names), "{text}");
+        assert!(text.contains("  captures      refused to port 22: 1,234 packets, 5 missing\n"));
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    }
+
+    #[test]
     fn troubles_stand_out() {
         let mut report = report();
         report.mode = "observe".into();
@@ -389,6 +533,11 @@ No alarms.
         report.firewall.healthy = false;
         report.firewall.text = "nft is missing; install it with: apt install nftables".into();
         report.firewall.repaired = 2;
+        let aside = "2026-09-21T14:13:20Z".parse().ok();
+        let firewall = FirewallFacts { aside, ..report.firewall.clone() };
+        let aside = screen(&StatusReport { firewall, ..report.clone() }, &TimeZone::UTC);
+        let line = "  kernel table  STANDS ASIDE since 2026-09-21 14:13:20: somebody typed";
+        assert!(aside.contains(line), "{aside}");
         report.floods = vec![FloodFacts {
             kind: "forged".into(),
             lasts: Duration::from_millis(12_345),
@@ -412,7 +561,7 @@ No alarms.
             "    by ports                           70",
             "    by rate                             5",
             "  kernel table  PROBLEM: nft is missing; install it with: apt install nftables;",
-            "                rebuilt 2 times, because it was removed",
+            "                rebuilt 2 times, because somebody removed or changed it",
             "  kernel sets   nothing to tell them yet",
             "  networks      9 of 32,768 (0 %)",
             "    7        ?   8,192        10,922  1,234,567     0",

@@ -80,7 +80,7 @@ pub fn parse(text: &str, name: &str) -> Result<Loaded, ConfigErrors> {
 }
 
 /// The overlays in the order of their names; none if there is no such folder.
-fn overlays(folder: &Path) -> io::Result<Vec<PathBuf>> {
+pub(super) fn overlays(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let entries = match folder.read_dir() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,

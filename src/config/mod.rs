@@ -12,11 +12,13 @@ mod findings;
 mod lists;
 mod load;
 mod problem;
+mod salvage;
 mod section;
 mod settings;
 mod source;
 mod tables;
 mod tree;
+pub(crate) mod typed;
 mod units;
 mod unknown;
 
@@ -25,7 +27,8 @@ mod tests;
 
 pub use load::{Loaded, load, parse};
 pub use problem::{ConfigErrors, Problem};
+pub use salvage::state_dir;
 pub use settings::{
-    Bans, Capture, Config, Control, Events, Facility, FailMode, Guard, LogTarget, Metrics, Mode,
-    Queue, Redirect, SyslogFormat, Table,
+    Bans, Capture, Config, Control, Events, Facility, FailMode, Guard, Lifeline, LogTarget,
+    Metrics, Mode, Names, Queue, Redirect, SyslogFormat, Table,
 };

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::policy::{Policy, Rate};
+use crate::policy::{Policy, PortSet, Rate};
 
 /// A whole policy file with its overlays.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -22,6 +22,10 @@ pub struct Config {
     pub memory: Table,
     /// `[allowlist]`, `[denylist]`, `[quirks]`, `[ports]`, `[rate]` and half of `[bans]`.
     pub policy: Policy,
+    /// `[allowlist]`, how its names are looked up.
+    pub names: Names,
+    /// `[lifeline]`
+    pub lifeline: Lifeline,
     /// The other half of `[bans]`: what follows an offence.
     pub bans: Bans,
     /// `[events]`
@@ -127,6 +131,22 @@ pub struct Table {
     pub networks: usize,
 }
 
+/// `[allowlist]`, how its names are looked up.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Names {
+    /// How often (`look_up_every`).
+    pub every: Duration,
+}
+
+/// `[lifeline]`: what keeps an admin who has an SSH session open from locking himself out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lifeline {
+    /// SSH's ports (`ports`), besides those in sshd's own configuration.
+    pub ports: PortSet,
+    /// So long after the session has ended, its peer is still spared (`grace`).
+    pub grace: Duration,
+}
+
 /// `[bans]`, the half that the firewall needs: what follows an offence.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Bans {
@@ -170,9 +190,13 @@ pub struct Events {
 /// `[events] to`
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogTarget {
-    /// Standard error, with the priority prefix journald reads when it is the journal.
+    /// The journal if standard error is connected to it, as under systemd; else standard error.
     #[default]
+    Auto,
+    /// Standard error, with the priority prefix journald reads when it is the journal.
     Stderr,
+    /// The journal, with fields.
+    Journal,
     /// Syslog.
     Syslog,
     /// Nobody: only the JSON file, if there is one.
@@ -215,6 +239,25 @@ pub enum Facility {
     Local6,
     /// 23
     Local7,
+}
+
+impl Facility {
+    /// Its number in a syslog priority.
+    pub fn number(self) -> u8 {
+        match self {
+            Facility::Daemon => 3,
+            Facility::Auth => 4,
+            Facility::AuthPriv => 10,
+            Facility::Local0 => 16,
+            Facility::Local1 => 17,
+            Facility::Local2 => 18,
+            Facility::Local3 => 19,
+            Facility::Local4 => 20,
+            Facility::Local5 => 21,
+            Facility::Local6 => 22,
+            Facility::Local7 => 23,
+        }
+    }
 }
 
 /// `[metrics]`: numbers for Prometheus and its kin.
@@ -286,6 +329,18 @@ impl Default for Table {
     }
 }
 
+impl Default for Names {
+    fn default() -> Self {
+        Self { every: Duration::from_secs(300) }
+    }
+}
+
+impl Default for Lifeline {
+    fn default() -> Self {
+        Self { ports: [22].into_iter().collect(), grace: Duration::from_secs(600) }
+    }
+}
+
 impl Default for Bans {
     fn default() -> Self {
         let minutes = |m: u64| Duration::from_secs(60 * m);
@@ -304,7 +359,7 @@ impl Default for Bans {
 impl Default for Events {
     fn default() -> Self {
         Self {
-            to: LogTarget::Stderr,
+            to: LogTarget::Auto,
             format: SyslogFormat::Rfc3164,
             facility: Facility::AuthPriv,
             syslog: "/dev/log".into(),

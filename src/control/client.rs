@@ -75,7 +75,57 @@ pub fn ask_within(
     patience: Duration,
 ) -> Result<Response, AskError> {
     let path = || socket.to_owned();
-    let line = exchange(socket, request, patience).map_err(|error| match error.kind() {
+    let (line, _) = exchange(socket, request, patience).map_err(|error| lost(socket, error))?;
+    serde_json::from_slice(&line).map_err(|error| AskError::Nonsense(path(), error))
+}
+
+/// What comes behind the line of an answer. Reading fails if nothing comes for longer than the
+/// patience.
+pub struct Streamed {
+    stream: BufReader<Timed>,
+    patience: Duration,
+}
+
+impl Streamed {
+    /// Ends it from another thread: whoever reads is at the end then.
+    ///
+    /// # Errors
+    /// If the system has no more descriptors.
+    pub fn stopper(&self) -> io::Result<impl Fn() + Send + 'static> {
+        let stopper = self.stream.get_ref().stopper()?;
+        Ok(move || {
+            // If it has ended already, there is nothing to end.
+            let _ = stopper.shutdown(std::net::Shutdown::Both);
+        })
+    }
+}
+
+impl Read for Streamed {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.stream.get_mut().extend(self.patience);
+        self.stream.read(buffer)
+    }
+}
+
+/// Asks the daemon behind `socket` for an answer that goes on behind its line.
+///
+/// # Errors
+/// As [`ask`].
+pub fn follow(
+    socket: &Path,
+    request: &Request,
+    patience: Duration,
+) -> Result<(Response, Streamed), AskError> {
+    let (line, stream) =
+        exchange(socket, request, patience).map_err(|error| lost(socket, error))?;
+    serde_json::from_slice(&line)
+        .map(|response| (response, Streamed { stream, patience }))
+        .map_err(|error| AskError::Nonsense(socket.to_owned(), error))
+}
+
+fn lost(socket: &Path, error: io::Error) -> AskError {
+    let path = || socket.to_owned();
+    match error.kind() {
         io::ErrorKind::NotFound
         | io::ErrorKind::ConnectionRefused
         | io::ErrorKind::NotADirectory => AskError::NotRunning(path()),
@@ -85,20 +135,25 @@ pub fn ask_within(
         | io::ErrorKind::ConnectionReset
         | io::ErrorKind::BrokenPipe => AskError::Silent(path()),
         _ => AskError::Io(path(), error),
-    })?;
-    serde_json::from_slice(&line).map_err(|error| AskError::Nonsense(path(), error))
+    }
 }
 
-fn exchange(socket: &Path, request: &Request, patience: Duration) -> io::Result<Vec<u8>> {
+/// The line of the answer, and what comes behind it.
+fn exchange(
+    socket: &Path,
+    request: &Request,
+    patience: Duration,
+) -> io::Result<(Vec<u8>, BufReader<Timed>)> {
     let mut stream = Timed::connect(socket, patience)?;
     let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');
     // A daemon that refuses to listen may have said why: read before giving up.
     let sent = stream.write_all(&line);
     let mut answer = Vec::new();
-    BufReader::new(stream).take(LONGEST_ANSWER).read_until(b'\n', &mut answer)?;
+    let mut stream = BufReader::new(stream);
+    stream.by_ref().take(LONGEST_ANSWER).read_until(b'\n', &mut answer)?;
     if answer.ends_with(b"\n") {
-        return Ok(answer);
+        return Ok((answer, stream));
     }
     sent.and(Err(io::ErrorKind::UnexpectedEof.into()))
 }

@@ -13,12 +13,13 @@ pub mod protocol;
 mod server;
 mod timed;
 
-pub use client::{AskError, ask, ask_within};
+pub use client::{AskError, Streamed, ask, ask_within, follow};
 pub(crate) use doorman::{Doorman, Host};
 pub use protocol::{
-    AnomalyFacts, BanRow, CheckRow, Done, ExplainReport, FindingWord, FirewallFacts, FloodFacts,
-    HabitFacts, Latency, MOST_PEERS, MemoryFacts, PeerRow, QueueRow, Refusal, Request, Response,
-    SourceFacts, StandingCounts, StatusReport, Trouble,
+    AnomalyFacts, BanRow, BusiestFacts, BusyPort, BusySource, CaptureRow, CaptureWish, CheckRow,
+    Done, ExplainReport, FindingWord, FirewallFacts, FloodFacts, HabitFacts, Latency, MOST_PEERS,
+    MemoryFacts, NameRow, PeerRow, QueueRow, Refusal, Request, Response, SourceFacts, SparedRow,
+    StandingCounts, StatusReport, TrialFacts, TrialState, Trouble,
 };
-pub use server::{Handler, Server, StartError};
+pub use server::{Handler, Reply, Rest, Server, StartError};
 pub(crate) use timed::Timed;

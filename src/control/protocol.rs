@@ -3,7 +3,7 @@
 //! The names of fields are what `--json` prints: they may be added to, but do not change. Spans
 //! are seconds, times are RFC 3339.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -13,8 +13,15 @@ use serde::{Deserialize, Serialize};
 use crate::events::{Alarm, PerSecond, Snapshot};
 use crate::policy::Standing;
 
+mod busiest;
+mod capture;
+mod names;
 mod seconds;
 mod word;
+
+pub use busiest::{BusiestFacts, BusyPort, BusySource};
+pub use capture::{CaptureRow, CaptureWish};
+pub use names::NameRow;
 
 /// A question or an order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -61,8 +68,31 @@ pub enum Request {
         /// At most [`MOST_PEERS`].
         addresses: Vec<IpAddr>,
     },
+    /// Who and what was busiest lately? → [`Response::Busiest`]
+    Busiest {
+        /// So many sources and ports, at most [`MOST_PEERS`].
+        most: usize,
+    },
     /// Read the policy anew. → [`Response::Done`]
-    Reload,
+    Reload {
+        /// Take the old policy back after so long, unless somebody confirms the new one.
+        #[serde(default, with = "seconds::optional", skip_serializing_if = "Option::is_none")]
+        confirm: Option<Duration>,
+        /// The SSH session in which that was typed: this host's end, and the peer's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        session: Option<(SocketAddr, SocketAddr)>,
+    },
+    /// What is on trial stays; or, with `undo`, goes at once. → [`Response::Done`]
+    Confirm {
+        /// Not confirmed.
+        #[serde(default)]
+        undo: bool,
+    },
+    /// Is anything on trial? → [`Response::Trial`]
+    Trial,
+    /// Show what comes. → [`Response::Done`], and behind its line the conversation is a pcapng
+    /// stream until one side ends it.
+    Capture(CaptureWish),
 }
 
 /// So many addresses fit into one request, however long they are.
@@ -90,6 +120,10 @@ pub enum Response {
     Explain(Box<ExplainReport>),
     /// To [`Request::Standings`]: those of whom something is known, each source once.
     Standings(Vec<PeerRow>),
+    /// To [`Request::Busiest`].
+    Busiest(BusiestFacts),
+    /// To [`Request::Trial`].
+    Trial(TrialFacts),
     /// An order was carried out.
     Done(Done),
     /// It was not.
@@ -205,6 +239,58 @@ pub struct StatusReport {
     /// The floods that last.
     #[serde(default)]
     pub floods: Vec<FloodFacts>,
+    /// The captures that last.
+    #[serde(default)]
+    pub captures: Vec<CaptureRow>,
+    /// The allow list's names.
+    #[serde(default)]
+    pub names: Vec<NameRow>,
+    /// Whether a policy, or the gate itself, is on trial.
+    #[serde(default)]
+    pub trial: TrialFacts,
+    /// Who is spared because of an SSH session.
+    #[serde(default)]
+    pub spared: Vec<SparedRow>,
+}
+
+/// What is in force until somebody confirms it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrialFacts {
+    /// How it stands, or how the last one ended.
+    pub state: TrialState,
+    /// How long there is to confirm it.
+    #[serde(default, with = "seconds::optional")]
+    pub left: Option<Duration>,
+    /// It is the gate itself that is on trial, and not only a policy.
+    #[serde(default)]
+    pub start: bool,
+}
+
+/// How a trial stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TrialState {
+    /// There was none.
+    #[default]
+    Never,
+    /// It lasts.
+    Waiting,
+    /// It was confirmed.
+    Confirmed,
+    /// It was not.
+    Undone,
+}
+
+/// Somebody who is spared because of an SSH session: never banned, and at the session's port the
+/// deny list and the port policy do not keep it out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SparedRow {
+    /// Who.
+    pub address: IpAddr,
+    /// The port of this host.
+    pub port: u16,
+    /// The session is open. If not, it ended lately.
+    pub open: bool,
 }
 
 /// A flood of SYNs that lasts.
@@ -314,6 +400,10 @@ pub struct FirewallFacts {
     pub healthy: bool,
     /// In a sentence: what is wrong and what is being done; empty if healthy.
     pub text: String,
+    /// Since when the gate stands aside, with nothing of it in the kernel, because somebody typed
+    /// `portcullis panic`.
+    #[serde(default)]
+    pub aside: Option<Timestamp>,
     /// How often it had to be rebuilt because somebody removed it.
     pub repaired: u64,
     /// Packets that the kernel dropped by itself: banned, suspect, or over the ceiling.
@@ -383,6 +473,12 @@ pub struct ExplainReport {
     /// How much longer the standing lasts.
     #[serde(default, with = "seconds::optional")]
     pub standing_left: Option<Duration>,
+    /// Why it has that standing, in words; empty if it has none.
+    #[serde(default)]
+    pub standing_why: String,
+    /// The wider prefix whose ban covers it; `None` if the standing is its own.
+    #[serde(default)]
+    pub standing_of: Option<IpNet>,
     /// Does the gate find nothing against letting it in at this moment?
     pub accepted: bool,
     /// Does the gate act on that? False in observe mode: everything is let in.
@@ -396,6 +492,9 @@ pub struct ExplainReport {
     /// How it behaves, as the anomaly detector sees it; `None` if it was not looked at lately.
     #[serde(default)]
     pub habits: Option<HabitFacts>,
+    /// It is spared because of an SSH session at this port.
+    #[serde(default)]
+    pub spared: Option<SparedRow>,
     /// What would have to happen for it to be let in, in sentences.
     pub advice: Vec<String>,
 }
@@ -494,7 +593,31 @@ mod tests {
                 Request::Standings { addresses: vec![address] },
                 r#"{"ask":"standings","addresses":["2001:db8::1"]}"#,
             ),
-            (Request::Reload, r#"{"ask":"reload"}"#),
+            (Request::Busiest { most: 100 }, r#"{"ask":"busiest","most":100}"#),
+            (
+                Request::Capture(CaptureWish {
+                    all: true,
+                    from: vec!["192.0.2.0/24".parse().unwrap()],
+                    ports: vec![(22, 22), (80, 90)],
+                    lasts: Duration::from_secs(600),
+                    count: None,
+                    rate: 1000,
+                }),
+                r#"{"ask":"capture","all":true,"from":["192.0.2.0/24"],"ports":[[22,22],[80,90]],"lasts":600.0,"count":null,"rate":1000}"#,
+            ),
+            (Request::Reload { confirm: None, session: None }, r#"{"ask":"reload"}"#),
+            (
+                Request::Reload {
+                    confirm: Some(Duration::from_secs(60)),
+                    session: Some((
+                        "192.0.2.1:22".parse().unwrap(),
+                        "[2001:db8::1]:5".parse().unwrap(),
+                    )),
+                },
+                r#"{"ask":"reload","confirm":60.0,"session":["192.0.2.1:22","[2001:db8::1]:5"]}"#,
+            ),
+            (Request::Confirm { undo: true }, r#"{"ask":"confirm","undo":true}"#),
+            (Request::Trial, r#"{"ask":"trial"}"#),
         ] {
             assert_eq!(serde_json::to_string(&request).unwrap(), text);
             assert_eq!(Request::read(text.as_bytes()).unwrap(), request);
@@ -514,6 +637,8 @@ mod tests {
             "{\"ask\":\"explain\",\"address\":\"1.2.3.4\",\"port\":70000}",
             "{\"ask\":\"explain\",\"address\":\"1.2.3.4\",\"port\":1,\"x\":1}",
             "{\"ask\":\"bans_add\",\"net\":\"::/0\",\"standing\":\"king\"}",
+            "{\"ask\":\"capture\",\"lasts\":1e300,\"rate\":1}",
+            "{\"ask\":\"capture\",\"lasts\":1,\"rate\":1,\"file\":\"/etc/passwd\"}",
             "{\"ask\":\"bans_add\",\"net\":\"::/0\",\"standing\":\"banned\",\"lasts\":-1}",
             "{\"ask\":\"bans_add\",\"net\":\"::/0\",\"standing\":\"banned\",\"lasts\":1e300}",
         ] {

@@ -27,7 +27,25 @@ const LONGEST_REQUEST: u64 = 64 * 1024;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Answers requests. It runs in a thread of the conversation, so that a slow one delays nobody.
-pub type Handler = Arc<dyn Fn(Request) -> Response + Send + Sync>;
+pub type Handler = Arc<dyn Fn(Request) -> Reply + Send + Sync>;
+
+/// Writes what comes behind the line of an answer.
+pub type Rest = Box<dyn FnOnce(&mut dyn Write) -> io::Result<()>>;
+
+/// What the daemon says.
+pub enum Reply {
+    /// One answer.
+    Line(Response),
+    /// An answer, and behind its line whatever is written here. The conversation ends with it. A
+    /// client that does not read for some seconds is given up.
+    Stream(Response, Rest),
+}
+
+impl From<Response> for Reply {
+    fn from(response: Response) -> Self {
+        Self::Line(response)
+    }
+}
 
 /// Why the socket could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -225,21 +243,45 @@ impl Desk {
                 return Ok(());
             }
             let whole = line.ends_with(b"\n");
-            let response = match Request::read(&line) {
+            let reply = match Request::read(&line) {
                 _ if line.len() as u64 == LONGEST_REQUEST && !whole => {
-                    refuse(Trouble::Usage, "the request is longer than 64 KiB")
+                    refuse(Trouble::Usage, "the request is longer than 64 KiB").into()
                 }
                 Ok(request) => (self.handler)(request),
-                Err(error) => refuse(Trouble::Usage, format!("this is no request: {error}")),
+                Err(error) => refuse(Trouble::Usage, format!("this is no request: {error}")).into(),
+            };
+            let (response, rest) = match reply {
+                Reply::Line(response) => (response, None),
+                Reply::Stream(response, rest) => (response, Some(rest)),
             };
             let line = line_of(&response)?;
             stream.get_mut().extend(self.patience);
             stream.get_mut().write_all(&line)?;
+            if let Some(rest) = rest {
+                return rest(&mut Patient { stream: stream.into_inner(), patience: self.patience });
+            }
             if !whole {
                 return Ok(());
             }
             stream.get_mut().extend(self.patience);
         }
+    }
+}
+
+/// A stream that has so much time for each piece, and not for all of it.
+struct Patient {
+    stream: Timed,
+    patience: Duration,
+}
+
+impl Write for Patient {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.extend(self.patience);
+        self.stream.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
     }
 }
 

@@ -33,6 +33,11 @@ impl Timed {
         self.deadline = Instant::now() + patience;
     }
 
+    /// The same stream, for a thread that may want to end it.
+    pub(super) fn stopper(&self) -> io::Result<Socket> {
+        self.stream.try_clone()
+    }
+
     fn left(&self) -> io::Result<Duration> {
         let left = self.deadline.saturating_duration_since(Instant::now());
         if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }

@@ -8,23 +8,25 @@ use std::time::{Duration, SystemTime};
 use ipnet::IpNet;
 use jiff::Timestamp;
 
+use super::advice::{Case, advice, is_wide, why};
 use super::{Daemon, lock};
 use crate::anomaly::{self, Detector};
 use crate::config::{Config, FailMode, Mode};
 use crate::control::{
     AnomalyFacts, BanRow, CheckRow, Done, ExplainReport, FindingWord, FirewallFacts, FloodFacts,
-    HabitFacts, Latency, MOST_PEERS, MemoryFacts, PeerRow, QueueRow, Refusal, Request, Response,
-    SourceFacts, StandingCounts, StatusReport, Trouble,
+    HabitFacts, Latency, MOST_PEERS, MemoryFacts, PeerRow, QueueRow, Refusal, Reply, Request,
+    Response, SourceFacts, StandingCounts, StatusReport, Trouble,
 };
-use crate::firewall::{By, Entry, Gone, Order, Told, Whom};
+use crate::firewall::{By, Gone, Order, Told, Whom, aside_since};
 use crate::memory::{FloodKind, Moment, Source, SourceKey};
 use crate::packet::Syn;
 use crate::policy::{Anomaly, Evidence, Finding, Policy, Reaction, Row, Ruling, Standing, explain};
 
 impl Daemon {
     /// Answers one request. Called from the threads of the control socket.
-    pub(super) fn answer(&self, request: Request) -> Response {
+    pub(super) fn answer(&self, request: Request) -> Reply {
         let answer = match request {
+            Request::Capture(wish) => return self.capture(&wish),
             Request::Status => self.status().map(|report| Response::Status(Box::new(report))),
             Request::Bans => self.bans().map(Response::Bans),
             Request::BansAdd { net, port, standing, lasts, reason } => {
@@ -35,9 +37,15 @@ impl Daemon {
                 self.explain(address, port).map(|report| Response::Explain(Box::new(report)))
             }
             Request::Standings { addresses } => self.standings(addresses).map(Response::Standings),
-            Request::Reload => self.reload().map(Response::Done),
+            Request::Busiest { most } => Ok(Response::Busiest(self.busiest(most))),
+            Request::Reload { confirm, session } => {
+                self.reload(confirm, session).map(Response::Done)
+            }
+            Request::Confirm { undo: false } => self.confirm().map(Response::Done),
+            Request::Confirm { undo: true } => self.undo().map(Response::Done),
+            Request::Trial => Ok(Response::Trial(self.trial_facts())),
         };
-        answer.unwrap_or_else(Response::Error)
+        answer.unwrap_or_else(Response::Error).into()
     }
 
     fn status(&self) -> Result<StatusReport, Refusal> {
@@ -54,6 +62,9 @@ impl Daemon {
             .map(|events| (events.lines_lost(), events.alarms().recent()))
             .unwrap_or_default();
         let uptime = self.shared.birth().elapsed();
+        // The marker itself counts: the firewall's thread may be too busy to say that it saw it.
+        let aside = aside_since(&state.config.bans.state_dir);
+        let aside = firewall.aside.or(aside).map(timestamp);
         let kernel = |name: &str| {
             firewall.kernel.iter().find(|(known, _)| *known == name).map_or(0, |(_, count)| *count)
         };
@@ -89,8 +100,14 @@ impl Daemon {
                 count: firewall.told,
             }),
             firewall: FirewallFacts {
-                healthy: firewall.in_step && firewall.path.is_some(),
+                healthy: firewall.in_step && firewall.path.is_some() && aside.is_none(),
+                aside,
                 text: match (firewall.in_step, firewall.path.is_some()) {
+                    _ if aside.is_some() => {
+                        "the gate stands aside: nothing is judged and no ban acts until \
+                         portcullis panic --over"
+                            .into()
+                    }
                     _ if busy => {
                         "unknown: nft keeps the firewall thread waiting; standings wait too".into()
                     }
@@ -111,6 +128,10 @@ impl Daemon {
             counters,
             alarms,
             floods: self.floods(now),
+            captures: self.capture_rows(),
+            names: self.name_rows(),
+            trial: self.trial_facts(),
+            spared: self.spared_rows(&state),
         })
     }
 
@@ -156,7 +177,7 @@ impl Daemon {
         facts.collect()
     }
 
-    fn list(&self) -> Result<Vec<Told>, Refusal> {
+    pub(super) fn list(&self) -> Result<Vec<Told>, Refusal> {
         let order = |reply| Order::List { reply };
         self.orders.ask_within(LIST_PATIENCE, order).map_err(gone)?.ok_or_else(busy)
     }
@@ -218,7 +239,9 @@ impl Daemon {
                     .find(|told| told.entry.port.is_none() && told.entry.net.contains(&net));
                 let more = around.map_or_else(String::new, |told| {
                     let wide = told.entry.net;
-                    format!(" of its own, but {wide} around it: portcullis bans remove {wide}")
+                    format!(
+                        " of its own, but {wide} around it has.\nLift that one: portcullis bans remove {wide}"
+                    )
                 });
                 let text = format!("{net} has no standing{}{more}", at_port(port));
                 return Err(Refusal::new(Trouble::Usage, text));
@@ -237,8 +260,8 @@ impl Daemon {
         }
         addresses.sort_by_key(|address| SourceKey::of(*address));
         addresses.dedup_by_key(|address| SourceKey::of(*address));
-        let asked = addresses.clone();
-        let get = |reply| Order::GetMany { addresses: asked, reply };
+        let peers = addresses.iter().map(|address| (*address, None)).collect();
+        let get = |reply| Order::GetMany { peers, reply };
         let entries = self.orders.ask_within(PATIENCE, get).map_err(gone)?.ok_or_else(busy)?;
         let now = SystemTime::now();
         let rules = self.shared.rules.load();
@@ -296,7 +319,21 @@ impl Daemon {
             checks: rows.iter().map(|row| check_row(row, banned)).collect(),
             memory: source.map(|source| source_facts(&source, known)),
             habits: source.and_then(|source| self.habit_facts(&source, &rules.policy)),
-            advice: advice(address, entry.as_ref().map(Entry::whom), banned, denied),
+            spared: self
+                .spared_rows(&lock(&self.state))
+                .into_iter()
+                .filter(|row| SourceKey::of(row.address) == key)
+                .min_by_key(|row| (row.port != port, row.address != address, !row.open)),
+            standing_why: entry
+                .as_ref()
+                .filter(|entry| entry.is_live(now))
+                .map(why)
+                .unwrap_or_default(),
+            standing_of: entry.as_ref().map(|entry| entry.net).filter(|net| is_wide(*net)),
+            advice: advice(
+                address,
+                &Case { entry: entry.as_ref(), banned, denied, enforced: rules.enforce },
+            ),
         })
     }
 
@@ -350,7 +387,7 @@ fn gone(gone: Gone) -> Refusal {
     Refusal::new(Trouble::Software, format!("{gone}; systemctl restart portcullis"))
 }
 
-fn timestamp(time: SystemTime) -> Timestamp {
+pub(super) fn timestamp(time: SystemTime) -> Timestamp {
     Timestamp::try_from(time).unwrap_or(Timestamp::MAX)
 }
 
@@ -415,62 +452,6 @@ fn source_facts(source: &Source, proven: bool) -> SourceFacts {
         refused_own: source.offences.own.into(),
         proven,
         score: source.offences.score.into(),
-    }
-}
-
-/// What would have to happen for the connection to be let in.
-fn advice(
-    address: IpAddr,
-    standing: Option<Whom>,
-    banned: bool,
-    denied: Option<&Row>,
-) -> Vec<String> {
-    let trust = format!("To trust it whatever it does, add it to [allowlist] from: \"{address}\"");
-    // The ban may be of a wider prefix.
-    let whom = match standing {
-        Some(Whom { port: Some(port), .. }) => format!("{address} --port {port}"),
-        Some(Whom { net, .. }) if net.prefix_len() < net.max_prefix_len() => net.to_string(),
-        _ => address.to_string(),
-    };
-    let pardon = format!("To lift it now: portcullis bans remove {whom}");
-    if banned {
-        return vec!["It is let in when the ban ends.".to_owned(), pardon, trust];
-    }
-    let Some(row) = denied else { return Vec::new() };
-    let Some(Finding::Deny { evidence, .. } | Finding::Condemn { evidence, .. }) = row.finding
-    else {
-        return Vec::new();
-    };
-    let first = match row.check.name() {
-        "denylist" => {
-            format!("Take it out of the deny list ({}), then: portcullis reload", evidence.what)
-        }
-        "ports" if evidence.what == "not for this source" => {
-            "Name its prefix under [ports.only_from] for this port.".to_owned()
-        }
-        "ports" | "scan" => {
-            "The port is not served: start the service, or name the port in [ports] open."
-                .to_owned()
-        }
-        "rate" if evidence.what.ends_with("network") => format!(
-            "Its whole network tries too often (limit: {}). A connection that is tried again after \
-             a second has a quarter of that limit to itself.",
-            evidence.what
-        ),
-        "rate" => {
-            format!("It is let in again when it tries less often (limit: {}).", evidence.what)
-        }
-        "anomaly" => "It is let in when it retransmits its SYN, unless it is proven; and when it \
-                      behaves otherwise in an hour."
-            .to_owned(),
-        "standing" => "It is let in when it retransmits its SYN, about a second later, as every \
-                       honest system does."
-            .to_owned(),
-        _ => "Such a packet is never let in.".to_owned(),
-    };
-    match row.check.name() {
-        "standing" if standing.is_some() => vec![first, pardon, trust],
-        _ => vec![first, trust],
     }
 }
 

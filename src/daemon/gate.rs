@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use arc_swap::Cache;
 
 use super::shared::{Rules, Shared};
-use crate::capture::{Prefix, Taken, Taker};
+use crate::capture::{Taps, Wanted};
 use crate::events::{Block, Event, Judged, Teller};
 use crate::firewall::{Offence, Orders};
 use crate::memory::SourceKey;
@@ -27,8 +27,8 @@ pub(super) struct Gate {
     pub(super) shared: Arc<Shared>,
     pub(super) teller: Teller,
     pub(super) orders: Orders,
-    /// If refused packets are captured.
-    pub(super) taker: Option<Taker>,
+    /// Everybody who may want packets.
+    pub(super) taps: Arc<Taps>,
 }
 
 impl Gate {
@@ -45,13 +45,13 @@ impl Gate {
         let mut opinions = Vec::with_capacity(Queue::MOST);
         loop {
             progress.waiting();
-            let count = self.queue.receive()?;
-            if count > 0 {
+            let held = self.queue.receive()?;
+            if held > 0 {
                 let lost = self.queue.lost() - counters.lost.get();
                 if lost > 0 {
                     counters.lost.add(lost);
                 }
-                self.judge(count, rules.load(), counters, &mut opinions)?;
+                self.judge(held, rules.load(), counters, &mut opinions)?;
             } else if drained_by.is_some() {
                 return Ok(());
             }
@@ -71,7 +71,7 @@ impl Gate {
     #[inline]
     fn judge(
         &mut self,
-        count: usize,
+        held: usize,
         rules: &Rules,
         counters: &Block,
         opinions: &mut Vec<Result<(Syn, Decision), Malformed>>,
@@ -79,9 +79,9 @@ impl Gate {
         // Those that wait together have come at once, for all that the judge cares.
         let now = self.shared.now();
         self.shared.progress[self.index].busy(now);
-        counters.received.add(count as u64);
+        counters.received.add(held as u64);
         opinions.clear();
-        opinions.extend((0..count).map(|place| {
+        opinions.extend((0..held).map(|place| {
             let held = self.queue.held(place);
             parse(held.bytes()).map(|syn| {
                 let (proven, suspect) =
@@ -96,27 +96,28 @@ impl Gate {
         }))?;
 
         // The kernel has its answers. Nothing from here on may wait.
+        let watched = self.shared.busiest.watched(now);
         for (place, opinion) in opinions.iter().enumerate() {
             match opinion {
                 Ok((syn, decision)) => {
                     let held = self.queue.held(place);
-                    let judged = self.tell(syn, decision, held.interface(), rules, counters);
-                    if let (Some(taker), Some(judged)) = (&self.taker, judged)
-                        && taker.wants(now)
-                    {
-                        taker.take(Taken { packet: Prefix::of(held.bytes()), judged });
+                    let refused = decision.ruling == Ruling::Drop;
+                    if watched {
+                        let refused = refused.then_some(decision.check);
+                        self.shared.busiest.note(self.index, syn.src, syn.dport, refused);
                     }
+                    let wanted = self.taps.want(held.bytes(), syn, refused, now);
+                    self.tell(syn, decision, held.interface(), rules, counters, wanted);
                 }
                 Err(kind) => {
                     counters.malformed(*kind);
-                    count_ruling(counters, CheckId::QUIRKS, Ruling::Drop, rules.enforce);
+                    count(counters, CheckId::QUIRKS, Ruling::Drop, rules.enforce);
                 }
             }
         }
         Ok(())
     }
 
-    /// Returns what it told of a refusal.
     #[inline]
     fn tell(
         &self,
@@ -125,19 +126,23 @@ impl Gate {
         interface: u32,
         rules: &Rules,
         counters: &Block,
-    ) -> Option<Judged> {
-        count_ruling(counters, decision.check, decision.ruling, rules.enforce);
+        wanted: Option<Wanted>,
+    ) {
+        count(counters, decision.check, decision.ruling, rules.enforce);
         if decision.retransmission {
             counters.retransmissions.add(1);
         }
-        let judged = (decision.ruling == Ruling::Drop).then(|| {
+        let refused = decision.ruling == Ruling::Drop;
+        if refused || wanted.is_some() {
             let enforced = rules.enforce;
-            Judged { at: SystemTime::now(), interface, syn: *syn, decision: *decision, enforced }
-        });
-        if let Some(judged) = judged
-            && !self.teller.tell(Event::Judged(judged))
-        {
-            counters.events_lost.add(1);
+            let judged =
+                Judged { at: SystemTime::now(), interface, syn: *syn, decision: *decision, enforced };
+            if refused && !self.teller.tell(Event::Judged(judged)) {
+                counters.events_lost.add(1);
+            }
+            if let Some(wanted) = wanted {
+                wanted.take(judged);
+            }
         }
         if decision.earned != Standing::Clean {
             let offence = Offence {
@@ -153,7 +158,6 @@ impl Gate {
                 counters.orders_lost.add(1);
             }
         }
-        judged
     }
 }
 
@@ -163,7 +167,7 @@ fn ruling(opinion: &Result<(Syn, Decision), Malformed>) -> Ruling {
 }
 
 #[inline]
-fn count_ruling(counters: &Block, check: CheckId, ruling: Ruling, enforce: bool) {
+fn count(counters: &Block, check: CheckId, ruling: Ruling, enforce: bool) {
     match ruling {
         Ruling::Accept => counters.accepted.add(1),
         Ruling::Drop if enforce => counters.dropped(check),

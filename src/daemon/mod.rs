@@ -5,6 +5,7 @@
 //!  queue-N   one per queue: packet → judge → verdict
 //!  firewall  standings → ledger → kernel sets
 //!  events    lines and JSON
+//!  names     looks up the allow list's names
 //!  learner   lets the anomaly detector learn, keeps its model
 //!  ticker    which ports listen, the watchdog, rates, floods
 //!  control   the socket that the command line talks to
@@ -17,24 +18,30 @@
 //! reverse: the redirect is removed, the queues are emptied, and what stays are the table and its
 //! sets, so that bans outlive the daemon.
 
+mod advice;
 mod answers;
+mod busiest;
 mod capturing;
+mod confirming;
 mod floods;
 mod gate;
 mod learner;
+mod lifeline;
 mod listening;
 mod manager;
 mod measures;
 mod model;
+mod names;
 mod reload;
+mod sessions;
 mod shared;
 mod ticker;
+mod trial;
 
 use std::io;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -47,18 +54,21 @@ use signal_hook::iterator::{Handle, Signals};
 use thiserror::Error;
 
 use self::gate::Gate;
+use self::lifeline::Lifeline;
 use self::listening::Listening;
 use self::manager::notify;
 use self::measures::Measures;
 use self::reload::Reloaded;
 use self::shared::Shared;
-use crate::capture::{Capture, Taker, Tally};
+use self::trial::Trials;
+use crate::capture::{Capture, Tally, Taps};
 use crate::config::{Config, ConfigErrors, FailMode, Loaded, Mode};
 use crate::control;
 use crate::events::{Event, Events, Level, Notice, Rates, Teller};
 use crate::firewall::{self, Firewall, Orders};
 use crate::host;
 use crate::memory::Moment;
+use crate::names::Book;
 use crate::queue::{Queue, QueueError, Settings};
 
 /// How long a queue thread waits for a packet before it looks whether the daemon stops.
@@ -78,7 +88,22 @@ pub enum Failure {
     Redirect(#[from] firewall::OrderError),
     /// A queue could not be bound.
     #[error(transparent)]
-    Queue(#[from] QueueError),
+    Queue(QueueError),
+    /// Another program has the queue.
+    #[error(
+        "queue {number} belongs to {who}.\n\
+         Stop that program, or give the gate another number: [queue] number = {free}{how}"
+    )]
+    QueueTaken {
+        /// Its number.
+        number: u16,
+        /// The program, as far as this user may know.
+        who: String,
+        /// A number that is free, as far as this user may know.
+        free: u16,
+        /// How to see more.
+        how: &'static str,
+    },
     /// The control socket could not be opened.
     #[error(transparent)]
     Control(#[from] control::StartError),
@@ -90,6 +115,12 @@ pub enum Failure {
         /// What the system said.
         error: io::Error,
     },
+    /// Nobody confirmed the start (`portcullis run --confirm`).
+    #[error(
+        "nobody confirmed this start: the gate has ended, and nothing of it is in the kernel any \
+         more{0}"
+    )]
+    Unconfirmed(String),
     /// A queue broke while it was in use.
     #[error("queue {number} can no longer be used: {error}")]
     Broken {
@@ -100,6 +131,10 @@ pub enum Failure {
     },
 }
 
+/// The exit code of a start, or of a reload, that nobody confirmed. Behind those of sysexits.h, and
+/// in the systemd unit's RestartPreventExitStatus.
+pub const UNCONFIRMED: u8 = 79;
+
 impl Failure {
     /// The exit code (sysexits.h).
     pub fn code(&self) -> ExitCode {
@@ -109,8 +144,9 @@ impl Failure {
             Failure::Firewall(error) => error.code(),
             Failure::Redirect(_) => 77,
             Failure::Queue(QueueError::Forbidden) => 77,
-            Failure::Queue(_) | Failure::Control(_) => 69,
+            Failure::Queue(_) | Failure::QueueTaken { .. } | Failure::Control(_) => 69,
             Failure::System { .. } | Failure::Broken { .. } => 71,
+            Failure::Unconfirmed(_) => UNCONFIRMED,
         })
     }
 }
@@ -123,7 +159,20 @@ struct Daemon {
     /// Held from reading a policy until it is in force: the one that was read last counts.
     reloading: Mutex<()>,
     reloads: Reloaded,
+    /// Locked while `reloading` is, or for a moment.
+    trials: Mutex<Trials>,
+    /// The policy on disk failed its trial, or it was not over, when the daemon started: it only
+    /// observes.
+    doubtful: AtomicBool,
+    /// Ends the daemon.
+    end: Handle,
     captured: Arc<Tally>,
+    /// The policy's capture, and those that were asked for.
+    taps: Arc<Taps>,
+    /// The policy's capture.
+    capture: Mutex<Option<Capture>>,
+    /// The allow list's names. Locked after the state where both are.
+    names: Mutex<Book>,
     orders: Orders,
     teller: Teller,
     events: Mutex<Option<Events>>,
@@ -138,24 +187,33 @@ struct State {
     config: Arc<Config>,
     loaded: SystemTime,
     listening: Listening,
-    /// SSH sessions that were open when the daemon started and still are.
-    sessions: Vec<(SocketAddr, SocketAddr)>,
+    /// The policy's files.
+    files: Vec<PathBuf>,
+    /// SSH sessions, and who is spared because of one.
+    lifeline: Lifeline,
     /// Addresses that must never be locked out, as last looked up.
     indispensable: Vec<IpNet>,
     rates: Rates,
 }
 
-/// Runs the daemon until it is told to stop.
+/// Runs the daemon until it is told to stop. With `confirm`, it takes everything out of the kernel
+/// again and ends after so long, unless somebody confirms that all is well.
 ///
 /// # Errors
 /// [`Failure`]. Whatever was installed by then is removed again, except standings and their sets.
-pub fn run(path: &Path) -> Result<(), Failure> {
+pub fn run(path: &Path, confirm: Option<Duration>) -> Result<(), Failure> {
     let system = |step| move |error| Failure::System { step, error };
     // Signals first: one that comes during the start is not lost.
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(system("catch signals"))?;
-    let Loaded { config, warnings, .. } = crate::config::load(path)?;
+    let Loaded { mut config, warnings, files } = crate::config::load(path)?;
+    // It shut somebody out, perhaps; until somebody says that it is good, it shuts out nobody.
+    let doubtful = trial::is_marked(&config.bans.state_dir, &files);
+    if doubtful {
+        config.mode = Mode::Observe;
+    }
     let (teller, events) = Events::start(&config.events).map_err(system("start a thread"))?;
-    let start = Start { path, config: &config, teller: &teller, handle: signals.handle() };
+    let handle = signals.handle();
+    let start = Start { path, config: &config, files, teller: &teller, handle };
     let (daemon, running) = match start.everything() {
         Ok(started) => started,
         Err(failure) => {
@@ -168,23 +226,41 @@ pub fn run(path: &Path) -> Result<(), Failure> {
     }
     daemon.keep(events);
     daemon.announce(&config);
+    if doubtful {
+        daemon.doubtful.store(true, Relaxed);
+        daemon.say_doubtful();
+    }
+    if let Some(lasts) = confirm {
+        daemon.begin_start_trial(lasts);
+    }
     notify(&[NotifyState::Ready]);
 
     for signal in &mut signals {
         match signal {
             // What is wrong with the policy is told as an event.
-            SIGHUP => drop(daemon.reload()),
+            SIGHUP => drop(daemon.reload(None, None)),
             _ => break,
         }
     }
     notify(&[NotifyState::Stopping]);
-    running.stop(&daemon)
+    // Whoever ends it before it was confirmed has not confirmed it.
+    let unconfirmed = daemon.is_start_unconfirmed();
+    let outcome = running.stop(&daemon);
+    if !unconfirmed {
+        return outcome;
+    }
+    let left = match firewall::unload(&config) {
+        Ok(_) => String::new(),
+        Err(error) => format!(", except what could not be removed ({error})"),
+    };
+    Err(Failure::Unconfirmed(left))
 }
 
 /// What a start needs at every step.
 struct Start<'a> {
     path: &'a Path,
     config: &'a Config,
+    files: Vec<PathBuf>,
     teller: &'a Teller,
     handle: Handle,
 }
@@ -198,8 +274,8 @@ struct Running {
     control: control::Server,
     ticker: ticker::Ticker,
     learner: learner::Learner,
+    resolver: names::Resolver,
     measures: Measures,
-    capture: Option<Capture>,
 }
 
 impl Start<'_> {
@@ -210,6 +286,12 @@ impl Start<'_> {
         listening.note(ports, self.config.policy.ports.closed_grace, Moment::default());
         let mut config = Config::clone(self.config);
         config.policy.ports.serve(listening.listening(), &listening.closing());
+        let lifeline = Lifeline::begin(&config, Moment(1));
+        config.policy.lifelines = lifeline.lifelines();
+        // A start before the network is up must not lock out who was trusted until now.
+        let (book, names_unread) =
+            names::restore(&config.bans.state_dir, &config, SystemTime::now());
+        names::fill(&mut config, &book);
         let config = Arc::new(config);
         let shared = Shared::new(&config);
 
@@ -230,12 +312,13 @@ impl Start<'_> {
             patience: PATIENCE,
         };
         let numbers = (0..config.queue.threads).map(|n| config.queue.number + n);
-        let queues: Vec<Queue> =
-            numbers.map(|number| Queue::open(settings(number))).collect::<Result<_, _>>()?;
+        let queues: Vec<Queue> = numbers
+            .map(|number| Queue::open(settings(number)))
+            .collect::<Result<_, _>>()
+            .map_err(|error| queue_failure(error, self.config.queue.threads))?;
         let facts = queues.iter().map(|queue| (queue.number(), queue.holds())).collect();
 
-        let sessions = host::ssh_sessions();
-        let indispensable = host::indispensable(&sessions);
+        let indispensable = host::indispensable(&lifeline.peers());
         let (teller, lost) = (self.teller.clone(), Arc::clone(&shared));
         let firewall =
             Firewall::start_alone(alone, &config, indispensable.clone(), move |event| {
@@ -245,7 +328,8 @@ impl Start<'_> {
             })?;
 
         let captured = Arc::default();
-        let capture = capturing::start(&self.config.capture, self.teller, &captured)?;
+        let taps: Arc<Taps> = Arc::default();
+        let capture = capturing::start(&taps, &self.config.capture, self.teller, &captured)?;
         let (report, broken) = channel();
         let mut gates = Vec::new();
         for (index, queue) in queues.into_iter().enumerate() {
@@ -255,7 +339,7 @@ impl Start<'_> {
                 shared: Arc::clone(&shared),
                 teller: self.teller.clone(),
                 orders: firewall.orders(),
-                taker: capture.as_ref().map(|(taker, _)| Taker::clone(taker)),
+                taps: Arc::clone(&taps),
             };
             gates.push(self.queue_thread(gate, report.clone())?);
         }
@@ -268,13 +352,20 @@ impl Start<'_> {
                 config: Arc::clone(&config),
                 loaded: SystemTime::now(),
                 listening,
-                sessions,
+                files: self.files.clone(),
+                lifeline,
                 indispensable,
                 rates: Rates::default(),
             }),
             reloading: Mutex::new(()),
             reloads: Reloaded::default(),
+            trials: Mutex::default(),
+            doubtful: AtomicBool::new(false),
+            end: self.handle.clone(),
             captured,
+            taps,
+            capture: Mutex::new(capture),
+            names: Mutex::new(book),
             orders: firewall.orders(),
             teller: self.teller.clone(),
             events: Mutex::new(None),
@@ -284,10 +375,12 @@ impl Start<'_> {
         if let Err(text) = unread {
             daemon.say(Level::Warning, "anomaly", text);
         }
+        if let Some(text) = names_unread {
+            daemon.say(Level::Warning, "names", text);
+        }
         match attendants(&daemon, &config) {
-            Ok((control, ticker, learner)) => {
+            Ok((control, ticker, learner, resolver)) => {
                 let measures = Measures::start(&daemon, &config);
-                let capture = capture.map(|(_, capture)| capture);
                 let running = Running {
                     firewall,
                     gates,
@@ -295,8 +388,8 @@ impl Start<'_> {
                     control,
                     ticker,
                     learner,
+                    resolver,
                     measures,
-                    capture,
                 };
                 Ok((daemon, running))
             }
@@ -325,11 +418,29 @@ impl Start<'_> {
     }
 }
 
+/// A queue that belongs to another program is told with that program's name.
+fn queue_failure(error: QueueError, threads: u16) -> Failure {
+    let QueueError::Taken { number } = error else { return Failure::Queue(error) };
+    let holders = host::queue_holders();
+    let holder = holders.iter().flatten().find(|holder| holder.number == number);
+    let free = host::free_queues(holders.as_deref().unwrap_or_default(), threads);
+    match holder {
+        Some(holder) => Failure::QueueTaken { number, who: holder.who(), free, how: "" },
+        // The service's user sees neither the kernel's table nor other users' programs.
+        None => Failure::QueueTaken {
+            number,
+            who: "another program".to_owned(),
+            free,
+            how: ".\nWho it is: sudo portcullis doctor",
+        },
+    }
+}
+
 /// The threads that are not needed for judging.
 fn attendants(
     daemon: &Arc<Daemon>,
     config: &Config,
-) -> Result<(control::Server, ticker::Ticker, learner::Learner), Failure> {
+) -> Result<(control::Server, ticker::Ticker, learner::Learner, names::Resolver), Failure> {
     let answering = Arc::clone(daemon);
     let control = control::Server::start(
         &config.control.socket,
@@ -339,16 +450,20 @@ fn attendants(
     let failed = |error| Failure::System { step: "start a thread", error };
     let ticker = ticker::Ticker::start(daemon).map_err(failed)?;
     let learner = learner::Learner::start(daemon).map_err(failed)?;
-    Ok((control, ticker, learner))
+    let resolver = names::Resolver::start(daemon).map_err(failed)?;
+    Ok((control, ticker, learner, resolver))
 }
 
 impl Running {
     /// Ends everything in order: no more packets, empty queues, then the rest.
     fn stop(self, daemon: &Daemon) -> Result<(), Failure> {
-        let Running { firewall, gates, broken, control, ticker, learner, measures, capture } = self;
+        let Running { firewall, gates, broken, control, ticker, learner, resolver, measures } =
+            self;
         control.stop();
+        daemon.taps.close();
         measures.stop();
         ticker.stop();
+        resolver.stop();
         let closed = firewall.close();
         daemon.shared.draining.store(true, Relaxed);
         for gate in gates {
@@ -356,9 +471,7 @@ impl Running {
             let _ = gate.join();
         }
         learner.stop();
-        if let Some(capture) = capture {
-            capture.stop();
-        }
+        daemon.end_capture();
         firewall.stop();
         let outcome = broken.try_recv().map_or(Ok(()), Err).and(closed.map_err(Failure::from));
         match &outcome {

@@ -1,18 +1,22 @@
 //! A new policy in place of the old one, all of it or nothing of it.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, SystemTime};
 
 use sd_notify::NotifyState;
 
 use super::manager::notify;
+use super::sessions::Session;
 use super::shared::{Rules, bounds};
-use super::{Daemon, lock};
+use super::trial::{self, Subject};
+use super::{Daemon, State, lock, names};
+use crate::audit;
 use crate::config::{Config, Loaded};
 use crate::control::{Done, Refusal, Trouble};
-use crate::events::{Count, Level};
+use crate::events::{Count, Level, Span};
 use crate::firewall::Order;
-use crate::host;
+use crate::host::{self, TcpState};
 
 /// How often it was tried.
 #[derive(Debug, Default)]
@@ -24,13 +28,20 @@ pub(super) struct Reloaded {
 impl Daemon {
     /// Reads the policy again and uses it from now on. What is remembered stays, and so do
     /// standings. If anything is wrong with it, nothing changes.
-    pub(super) fn reload(&self) -> Result<Done, Refusal> {
+    ///
+    /// With `confirm`, the old policy comes back after so long, unless somebody confirms the new
+    /// one. `typed_in` is the SSH session of whoever wants it.
+    pub(super) fn reload(
+        &self,
+        confirm: Option<Duration>,
+        typed_in: Option<Session>,
+    ) -> Result<Done, Refusal> {
         if let Ok(reloading) = NotifyState::monotonic_usec_now() {
             notify(&[NotifyState::Reloading, reloading]);
         }
         let outcome = {
             let _alone = lock(&self.reloading);
-            self.replace()
+            self.may_reload(confirm.is_some()).and_then(|()| self.replace(confirm, typed_in))
         };
         match &outcome {
             Ok(done) => {
@@ -50,7 +61,11 @@ impl Daemon {
         outcome
     }
 
-    fn replace(&self) -> Result<Done, Refusal> {
+    fn replace(
+        &self,
+        confirm: Option<Duration>,
+        typed_in: Option<Session>,
+    ) -> Result<Done, Refusal> {
         let Loaded { config, warnings, files } =
             crate::config::load(&self.path).map_err(|errors| Refusal {
                 kind: Trouble::Config,
@@ -59,11 +74,49 @@ impl Daemon {
         let mut warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
         // Not while the ticker swaps served ports.
         let mut state = lock(&self.state);
-        let mut config = only_at_start(config, &state.config, &mut warnings);
-        config.policy.ports.serve(state.listening.listening(), &state.listening.closing());
-        let config = Arc::new(config);
+        let config = only_at_start(config, &state.config, &mut warnings);
+        self.spare(&mut state, &config, typed_in);
+        let (before, loaded) = (Arc::clone(&state.config), state.loaded);
+        let began = SystemTime::now();
+        warnings.extend(self.put_in_force(&mut state, config)?);
+        (state.loaded, state.files) = (SystemTime::now(), files);
+        warnings.extend(cut_off(&state));
+        let mut text = match state.files.len() {
+            1 => "the policy was read again (1 file)".to_owned(),
+            n => format!("the policy was read again ({n} files)"),
+        };
+        self.doubtful.store(false, Relaxed);
+        match confirm {
+            None => trial::unmark(&state.config.bans.state_dir),
+            Some(lasts) => {
+                text += &format!(
+                    ", on trial: the old one comes back in {} unless you type portcullis confirm",
+                    Span(lasts)
+                );
+                let subject = Subject::Policy { before, loaded, began };
+                lock(&self.trials).begin(subject, lasts, self.shared.now());
+                if let Err(error) = trial::mark(&state.config.bans.state_dir, &state.files) {
+                    warnings.push(format!(
+                        "it cannot be written down that this policy is on trial ({error}): a gate \
+                         that is started again meanwhile would use it"
+                    ));
+                }
+            }
+        }
+        Ok(Done { changed: 1, text, warnings })
+    }
 
-        state.indispensable = host::indispensable(&state.sessions);
+    /// From now on the kernel, the judge and everybody else go by this policy; or all by the old
+    /// one, if the kernel does not take it. Returns what the admin should know besides.
+    pub(super) fn put_in_force(
+        &self,
+        state: &mut State,
+        mut config: Config,
+    ) -> Result<Option<String>, Refusal> {
+        config.policy.ports.serve(state.listening.listening(), &state.listening.closing());
+        config.policy.lifelines = state.lifeline.lifelines();
+        names::fill(&mut config, &lock(&self.names));
+        let config = Arc::new(config);
         let protected = Some(state.indispensable.clone());
         let order = |reply| Order::Configure { config: Arc::clone(&config), protected, reply };
         let refusal = |text: String| Refusal::new(Trouble::Unavailable, text);
@@ -76,17 +129,37 @@ impl Daemon {
         if config.memory != state.config.memory {
             self.shared.memory.resize(bounds(&config));
         }
+        let capture = (config.capture != state.config.capture)
+            .then(|| self.recapture(&config.capture).err())
+            .flatten();
         if let Some(events) = lock(&self.events).as_ref() {
             events.reconfigure(&config.events);
         }
         state.config = config;
-        state.loaded = SystemTime::now();
-        let text = match files.len() {
-            1 => "the policy was read again (1 file)".to_owned(),
-            n => format!("the policy was read again ({n} files)"),
-        };
-        Ok(Done { changed: 1, text, warnings })
+        Ok(capture.map(|failure| format!("refused packets are not captured: {failure}")))
     }
+}
+
+/// The most open sessions of which a reload says that it would cut them off.
+const TOLD: usize = 5;
+
+/// Open sessions whose peers the policy refuses from now on.
+fn cut_off(state: &State) -> Vec<String> {
+    let Ok(open) = host::tcp_sockets(TcpState::Established.into()) else { return Vec::new() };
+    let ends = open.iter().map(|socket| (socket.local, socket.peer));
+    let ssh = state.lifeline.ports();
+    let served = state.listening.listening();
+    let cuts = audit::cut_off(&state.config, ends, ssh, served, |_| None);
+    let mut told: Vec<String> = cuts
+        .iter()
+        .take(TOLD)
+        .map(|cut| format!("{}: {}. {}", cut.words(), cut.why, cut.todo))
+        .collect();
+    if cuts.len() > TOLD {
+        let more = cuts.len() - TOLD;
+        told.push(format!("and {more} more open sessions: portcullis check --live"));
+    }
+    told
 }
 
 /// Settings that are fixed when the daemon starts keep their old value, and the admin is told.
@@ -95,14 +168,12 @@ fn only_at_start(new: Config, old: &Config, warnings: &mut Vec<String>) -> Confi
     kept.queue = old.queue.clone();
     kept.control = old.control.clone();
     kept.metrics = old.metrics.clone();
-    kept.capture = old.capture.clone();
     kept.bans.state_dir = old.bans.state_dir.clone();
     kept.guard.redirect = old.guard.redirect;
     kept.guard.mark_bit = old.guard.mark_bit;
     let changed = [
         ("[queue]", kept.queue != new.queue),
         ("[metrics]", kept.metrics != new.metrics),
-        ("[capture]", kept.capture != new.capture),
         ("[control]", kept.control != new.control),
         ("[bans] state_dir", kept.bans.state_dir != new.bans.state_dir),
         ("[guard] redirect", kept.guard.redirect != new.guard.redirect),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 
 use crate::config::{Config, Mode};
-use crate::events::Counters;
+use crate::events::{Busiest, Counters};
 use crate::memory::{Bounds, Memory, Moment};
 use crate::policy::Policy;
 
@@ -19,6 +19,8 @@ pub(super) struct Shared {
     pub(super) memory: Memory,
     /// What the queue threads count.
     pub(super) counters: Counters,
+    /// What they count while somebody watches.
+    pub(super) busiest: Busiest,
     /// How far each queue thread is.
     pub(super) progress: Box<[Progress]>,
     /// Set when the queue threads are to empty their queues and end.
@@ -64,6 +66,7 @@ impl Shared {
             rules: ArcSwap::from_pointee(Rules::new(config)),
             memory,
             counters: Counters::new(threads),
+            busiest: Busiest::new(threads),
             progress: (0..threads).map(|_| Progress::default()).collect(),
             draining: AtomicBool::new(false),
             birth: Instant::now(),

@@ -14,7 +14,6 @@ use super::shared::Rules;
 use super::{Daemon, State};
 use crate::config::Config;
 use crate::events::{Grouped, Level};
-use crate::firewall::Order;
 use crate::host;
 
 /// How often completed connections are counted: the interval in which floods are looked for.
@@ -24,6 +23,8 @@ const BEAT: Duration = Duration::from_millis(100);
 const STEP: u32 = 2;
 /// How often own addresses, gateways and resolvers are read again: networks come and go.
 const INDISPENSABLE: Duration = Duration::from_secs(60);
+/// How often it is looked which SSH sessions are open. A peer that reloads is looked for at once.
+const SESSIONS: Duration = Duration::from_secs(10);
 /// The same alarm is not raised more often.
 const ALARM_EVERY: Duration = Duration::from_secs(60);
 /// A verdict takes microseconds; a thread that is at one for this long is stuck.
@@ -66,6 +67,7 @@ struct Ticks {
     watchdog: Option<Duration>,
     fed: Instant,
     refreshed: Instant,
+    sessions: Instant,
     stuck: bool,
     unreadable: bool,
     /// The kernel has not been told of the last change of served ports.
@@ -83,6 +85,7 @@ impl Ticks {
             watchdog,
             fed: now,
             refreshed: now,
+            sessions: now,
             stuck: false,
             unreadable: false,
             untold: false,
@@ -91,8 +94,9 @@ impl Ticks {
         }
     }
 
-    fn tick(&mut self, daemon: &Daemon) {
+    fn tick(&mut self, daemon: &Arc<Daemon>) {
         self.watch(daemon);
+        daemon.look_at_trial();
         // A reload may hold the state while it waits for nft; the watchdog must not wait with it.
         let Ok(mut state) = daemon.state.try_lock() else { return };
         self.look_at_ports(daemon, &mut state);
@@ -101,7 +105,11 @@ impl Ticks {
         self.look_at_losses(daemon, counters.lost);
         if self.refreshed.elapsed() >= INDISPENSABLE {
             self.refreshed = Instant::now();
-            look_at_addresses(daemon, &mut state);
+            daemon.look_at_addresses(&mut state);
+        }
+        if self.sessions.elapsed() >= SESSIONS {
+            self.sessions = Instant::now();
+            daemon.look_at_sessions(&mut state);
         }
     }
 
@@ -162,22 +170,5 @@ impl Ticks {
         state.config = Arc::new(config);
         // Too many orders wait: the next tick will do.
         self.untold = !daemon.orders.served(served);
-    }
-}
-
-/// Networks come and go: the addresses that must never be locked out are looked up again.
-fn look_at_addresses(daemon: &Daemon, state: &mut State) {
-    let now = host::ssh_sessions();
-    state.sessions.retain(|session| now.contains(session));
-    let found = host::indispensable(&state.sessions);
-    if found == state.indispensable {
-        return;
-    }
-    let config = Arc::clone(&state.config);
-    let (reply, _) = std::sync::mpsc::channel();
-    let order = Order::Configure { config, protected: Some(found.clone()), reply };
-    // If too many orders wait, the list stays different and the next minute tries again.
-    if daemon.orders.tell(order) {
-        state.indispensable = found;
     }
 }

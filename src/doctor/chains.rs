@@ -39,9 +39,19 @@ fn text<'a>(value: &'a Value, key: &str) -> &'a str {
     value[key].as_str().unwrap_or_default()
 }
 
-/// The families and hooks that an arriving connection meets.
-const FAMILIES: [&str; 3] = ["ip", "ip6", "inet"];
-const HOOKS: [&str; 4] = ["prerouting", "input", "forward", "postrouting"];
+/// A chain of others that refuses packets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refuser {
+    /// The base chain that leads there.
+    pub base: BaseChain,
+    /// One of its rules that refuse, as `nft delete rule` wants it named: `inet table chain handle
+    /// 4`; `None` if the chain's policy does.
+    pub rule: Option<String>,
+}
+
+/// The families and hooks that an arriving connection meets. `netdev` is there before all others.
+const FAMILIES: [&str; 4] = ["netdev", "ip", "ip6", "inet"];
+const HOOKS: [&str; 5] = ["ingress", "prerouting", "input", "forward", "postrouting"];
 
 /// The chains that new connections from outside pass, in order.
 pub fn base_chains(listing: &[Value]) -> Vec<BaseChain> {
@@ -106,6 +116,66 @@ pub fn owner(listing: &[Value], family: &str, table: &str) -> String {
     if who.len() > 1 { who[1..].join(", ") } else { "iptables".to_owned() }
 }
 
+/// The rules that a packet may meet in a base chain, and in those that it leads to.
+fn reached<'a>(listing: &'a [Value], base: &BaseChain) -> Vec<&'a Value> {
+    let mut found = Vec::new();
+    let mut known: HashSet<&str> = HashSet::new();
+    let mut waiting = vec![base.name.clone()];
+    while let Some(name) = waiting.pop() {
+        for rule in objects(listing, "rule").filter(|rule| {
+            text(rule, "family") == base.family
+                && text(rule, "table") == base.table
+                && text(rule, "chain") == name
+        }) {
+            found.push(rule);
+            for statement in rule["expr"].as_array().into_iter().flatten() {
+                for leads in ["jump", "goto"] {
+                    if let Some(target) = statement[leads]["target"].as_str()
+                        && known.insert(target)
+                    {
+                        waiting.push(target.to_owned());
+                    }
+                }
+            }
+        }
+    }
+    found
+}
+
+/// The chains of others at these hooks that drop or reject packets, by a rule or by their policy.
+/// What exactly they match is not read.
+pub fn refusers(listing: &[Value], hooks: &[&str]) -> Vec<Refuser> {
+    let refuses = |statement: &Value| {
+        ["drop", "reject"].iter().any(|word| statement.get(word).is_some())
+            || statement["xt"]["name"] == "REJECT"
+    };
+    let others = base_chains(listing)
+        .into_iter()
+        .filter(|chain| chain.owner != "portcullis" && hooks.contains(&chain.hook.as_str()));
+    let refuser = |base: BaseChain| {
+        let rules = reached(listing, &base);
+        let refusing =
+            rules.iter().find(|rule| rule["expr"].as_array().into_iter().flatten().any(refuses));
+        let rule = refusing.map(|rule| {
+            format!(
+                "{} {} {} handle {}",
+                base.family,
+                base.table,
+                text(rule, "chain"),
+                rule["handle"]
+            )
+        });
+        let policy = objects(listing, "chain").any(|chain| {
+            text(chain, "family") == base.family
+                && text(chain, "table") == base.table
+                && text(chain, "name") == base.name
+                && chain["policy"] == "drop"
+        });
+        (rule.is_some() || policy).then_some(Refuser { base, rule })
+    };
+    others.filter_map(refuser).collect()
+}
+
 /// Rules of others, reached from `prerouting`, that write the whole packet mark: with a value that
 /// is not made from the mark as it was. iptables' own rules are not read here.
 pub fn mark_setters(listing: &[Value]) -> Vec<Setter> {
@@ -114,25 +184,12 @@ pub fn mark_setters(listing: &[Value]) -> Vec<Setter> {
     let others =
         others.iter().filter(|chain| chain.hook == "prerouting" && chain.owner != "portcullis");
     for base in others {
-        let mut reached: HashSet<&str> = HashSet::from([base.name.as_str()]);
-        let mut waiting = vec![base.name.as_str()];
-        while let Some(name) = waiting.pop() {
-            let rules = objects(listing, "rule").filter(|rule| {
-                text(rule, "family") == base.family
-                    && text(rule, "table") == base.table
-                    && text(rule, "chain") == name
-            });
-            for statement in rules.flat_map(|rule| rule["expr"].as_array()).flatten() {
-                for leads in ["jump", "goto"] {
-                    if let Some(target) = statement[leads]["target"].as_str()
-                        && reached.insert(target)
-                    {
-                        waiting.push(target);
-                    }
-                }
+        for rule in reached(listing, base) {
+            for statement in rule["expr"].as_array().into_iter().flatten() {
                 let written = &statement["mangle"];
                 let mark = |at: &Value| at["meta"]["key"] == "mark";
                 if mark(&written["key"]) && !mentions_mark(&written["value"]) {
+                    let name = text(rule, "chain");
                     let chain = format!("{} {} {name}", base.family, base.table);
                     found.push(Setter { chain, priority: base.priority });
                 }
@@ -212,6 +269,42 @@ mod tests {
         ] {
             assert_eq!(owner(&listing, family, table), who, "{family} {table}");
         }
+    }
+
+    #[test]
+    fn who_refuses() {
+        let rule = |table: &str, chain: &str, statement: Value| json!({"rule": {"family": "inet", "table": table, "chain": chain, "handle": 9, "expr": [{"counter": null}, statement]}});
+        let mut strict = chain("inet", "strict", "in", "input", 0);
+        strict["chain"]["policy"] = "drop".into();
+        let listing = [
+            chain("netdev", "early", "in", "ingress", -500),
+            json!({"rule": {"family": "netdev", "table": "early", "chain": "in", "handle": 2, "expr": [{"drop": null}]}}),
+            chain("inet", "front", "pre", "prerouting", -400),
+            rule("front", "pre", json!({"jump": {"target": "deep"}})),
+            rule("front", "deep", json!({"goto": {"target": "pre"}})),
+            rule("front", "deep", json!({"drop": null})),
+            chain("inet", "portcullis", "early", "prerouting", -300),
+            rule("portcullis", "early", json!({"drop": null})),
+            chain("inet", "kind", "pre", "prerouting", -200),
+            rule("kind", "pre", json!({"accept": null})),
+            strict,
+            chain("inet", "usual", "in", "input", 10),
+            rule("usual", "in", json!({"reject": {"type": "tcp reset"}})),
+        ];
+        let seen = |hooks: &[&str]| -> Vec<(String, Option<String>)> {
+            let found = refusers(&listing, hooks);
+            found.into_iter().map(|refuser| (refuser.base.table, refuser.rule)).collect()
+        };
+        assert_eq!(
+            seen(&["ingress", "prerouting"]),
+            [
+                ("early".into(), Some("netdev early in handle 2".into())),
+                ("front".into(), Some("inet front deep handle 9".into())),
+            ]
+        );
+        let behind =
+            [("strict".into(), None), ("usual".into(), Some("inet usual in handle 9".to_owned()))];
+        assert_eq!(seen(&["input", "forward"]), behind);
     }
 
     #[test]

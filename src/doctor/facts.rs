@@ -2,12 +2,13 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use ipnet::IpNet;
 use serde_json::Value;
 
 use super::journald::RateLimit;
-use super::queues::Holder;
 use crate::control::protocol::StatusReport;
 use crate::firewall::LiveSet;
+use crate::host::Holder;
 
 /// Something that was looked at, or why it could not be.
 pub type Seen<T> = Result<T, String>;
@@ -23,6 +24,8 @@ pub struct Facts {
     pub ipv6: bool,
     /// Does it forward?
     pub forwards: bool,
+    /// Networks at this host's inner interfaces: those by which the rest of the world is not reached.
+    pub behind: Vec<(IpNet, String)>,
     /// Has it packet queues?
     pub queues: bool,
     /// Does it take nft's `queue` statement?
@@ -37,6 +40,8 @@ pub struct Facts {
     pub saved: [Seen<String>; 2],
     /// There are rules of iptables' legacy variant besides, which the iptables here does not show.
     pub legacy_rules: bool,
+    /// Since when the gate stands aside, because somebody typed `portcullis panic`.
+    pub aside: Option<SystemTime>,
     /// Our bounded sets.
     pub sets: Seen<Vec<LiveSet>>,
     /// What the ledger says, from the daemon or from its file.

@@ -60,6 +60,8 @@ kinds! {
     QueueModule => "New connections come to the gate through a queue of the kernel; without it there is no gate.",
     /// The kernel does not take the statement that the policy insists on.
     QueueStatement => "The policy allows no other way to the gate, so it will not start.",
+    /// It was told to stand aside.
+    Aside => "Nothing is judged and no ban acts, and it stays so through restarts until somebody says otherwise.",
     /// Nobody guards.
     NotRunning => "Nothing is judged. Bans that stand in the kernel go on acting until they end.",
     /// The daemon does not answer.
@@ -92,6 +94,10 @@ kinds! {
     MarkOverwritten => "The gate's rule knows by a bit of the mark what to hand over. Once that is wiped out, nothing is judged.",
     /// Rules behind ours are skipped.
     RuleNotLast => "What the gate lets in leaves the chain at its rule, so rules behind it never see new connections.",
+    /// Others drop packets that the gate never sees.
+    DroppedBefore => "Whom they stop is not judged, counted or logged here, and portcullis explain knows nothing of it.",
+    /// What the gate lets in may be refused behind it.
+    RefusedBehind => "What the gate lets in may be refused there: then portcullis explain says that it is let in, and it gets no answer all the same.",
     /// Connection tracking is off for some.
     NotTracked => "The gate knows real visitors by connection tracking: visitors of those ports never count as real, and offenders are suspected at most, not banned.",
     /// What happens without a verdict is not what the policy says.

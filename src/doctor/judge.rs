@@ -13,7 +13,8 @@ use super::facts::Facts;
 use super::finding::{Finding, FindingKind};
 use crate::config::Config;
 
-/// What is off first; then what is good to know.
+/// What is off first; then what is good to know. That the gate does not run comes after what may
+/// hinder it: it is to be started when that is mended.
 pub fn judge(facts: &Facts, config: &Config) -> Vec<Finding> {
     let mut found = Vec::new();
     let mut note = |finding| found.push(finding);
@@ -23,7 +24,7 @@ pub fn judge(facts: &Facts, config: &Config) -> Vec<Finding> {
     rules::look(facts, config, &mut note);
     records::look(facts, config, &mut note);
     proof(facts, &mut note);
-    found.sort_by_key(|finding| !finding.off);
+    found.sort_by_key(|finding| (!finding.off, finding.kind == FindingKind::NotRunning));
     found
 }
 

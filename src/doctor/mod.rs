@@ -12,9 +12,8 @@ mod finding;
 mod journald;
 mod judge;
 mod mangle;
-mod queues;
 
-pub use chains::{BaseChain, Setter, base_chains, mark_setters, owner};
+pub use chains::{BaseChain, Refuser, Setter, base_chains, mark_setters, owner, refusers};
 pub use facts::{
     Clock, Daemon, Facts, Journal, LedgerFacts, LogFacts, Proof, Seen, Standing, Tools, moment,
 };
@@ -22,4 +21,3 @@ pub use finding::{Finding, FindingKind};
 pub use journald::{RateLimit, rate_limit};
 pub use judge::judge;
 pub use mangle::{Handed, Mangle, mangle, untracked};
-pub use queues::{Holder, holders, port_sockets};

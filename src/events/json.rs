@@ -17,7 +17,7 @@ impl Serialize for Record {
         // A clock beyond year 9999 is broken; the event is still worth telling.
         let time = Timestamp::try_from(*at).unwrap_or(Timestamp::MAX);
         map.serialize_entry("time", &format!("{time:.6}"))?;
-        map.serialize_entry("event", &verb.to_ascii_lowercase())?;
+        map.serialize_entry("event", &verb.word().to_ascii_lowercase())?;
         map.serialize_entry("level", level.word())?;
         for field in fields.iter().filter(|field| field.name != "level") {
             map.serialize_entry(&field.name.to_ascii_lowercase(), &field.value)?;

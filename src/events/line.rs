@@ -5,22 +5,23 @@ use std::fmt::{self, Write as _};
 use super::quantity::Span;
 use super::record::{Record, Value};
 
-/// The longest text value in characters; more is cut off and ends in `…`. A BSD syslog message
-/// is only sure to arrive whole up to 1,024 bytes (RFC 3164 §4.1).
-const LONGEST_TEXT: usize = 600;
+/// The longest text value as it is written, in bytes between its quotes; more is cut off and ends
+/// in `…`. A BSD syslog message is only sure to arrive whole up to 1,024 bytes (RFC 3164 §4.1),
+/// and a line has one long text at most.
+pub(super) const LONGEST_TEXT: usize = 600;
 
 /// Displays a record as one line, without time stamp and line end: the verb, then
 /// `name=value` for each field, then `id=…`.
 ///
-/// Whatever the values are, it stays one line: text that is more than a plain word is quoted, and
-/// in quotes `"` and `\` are escaped with a backslash and every character that a terminal or a
-/// log reader might act upon is written as an escape.
+/// Whatever the values are, it stays one line: text that is more than a plain word is a JSON string
+/// (RFC 8259 §7), as logfmt has it too, in which every character that a terminal or a log reader
+/// might act upon is written as an escape.
 pub struct Line<'a>(pub &'a Record);
 
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Record { at: _, level: _, verb, fields, id } = self.0;
-        f.write_str(verb)?;
+        f.write_str(verb.word())?;
         for field in fields.iter().filter(|field| !field.detail) {
             write!(f, " {}={}", field.name, Plain(&field.value))?;
         }
@@ -71,18 +72,50 @@ fn quoted(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
         return f.write_str(text);
     }
     f.write_char('"')?;
-    for (i, c) in text.chars().enumerate() {
-        if i == LONGEST_TEXT {
+    let mut left = LONGEST_TEXT;
+    for c in text.chars() {
+        let written = Escaped(c);
+        let Some(rest) = left.checked_sub(written.length()) else {
             f.write_char('…')?;
             break;
-        }
-        match c {
-            '\'' => f.write_char(c)?,
-            // Escapes what cannot be seen, what changes the direction of reading, and `"` and `\`.
-            c => write!(f, "{}", c.escape_debug())?,
-        }
+        };
+        left = rest;
+        write!(f, "{written}")?;
     }
     f.write_char('"')
+}
+
+/// A character as it stands in a JSON string; what cannot be seen or changes the direction of
+/// reading is escaped, too, where JSON would let it be.
+struct Escaped(char);
+
+impl Escaped {
+    /// Bytes.
+    fn length(&self) -> usize {
+        match self.0 {
+            '"' | '\\' | '\n' | '\r' | '\t' => 2,
+            c if is_seen(c) => c.len_utf8(),
+            c => 6 * c.len_utf16(),
+        }
+    }
+}
+
+impl fmt::Display for Escaped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            c @ ('"' | '\\') => write!(f, "\\{c}"),
+            '\n' => f.write_str("\\n"),
+            '\r' => f.write_str("\\r"),
+            '\t' => f.write_str("\\t"),
+            c if is_seen(c) => f.write_char(c),
+            c => c.encode_utf16(&mut [0; 2]).iter().try_for_each(|unit| write!(f, "\\u{unit:04x}")),
+        }
+    }
+}
+
+/// Is it a character that shows, by itself and in its place?
+pub(super) fn is_seen(c: char) -> bool {
+    matches!(c, '"' | '\'' | '\\') || c.escape_debug().len() == 1
 }
 
 #[cfg(test)]
@@ -189,6 +222,9 @@ mod tests {
         }
         let long = notice(Level::Info, "x", &"a ".repeat(5000));
         assert!(long.ends_with("…\"") && long.chars().count() < 700, "{long}");
+        // Escapes count as what they are.
+        let long = notice(Level::Info, "x", &"\u{1b}".repeat(5000));
+        assert!(long.len() < 700 && long.ends_with("\\u001b…\""), "{long}");
     }
 
     #[test]
@@ -218,14 +254,13 @@ mod tests {
             let line = line(&event);
             prop_assert!(!line.chars().any(char::is_control));
             let value = line.strip_prefix("ALARM what=x text=").unwrap();
-            if let Some(inner) = value.strip_prefix('"') {
-                let inner = inner.strip_suffix('"').unwrap();
-                let mut escaped = false;
-                for c in inner.chars() {
-                    prop_assert!(escaped || c != '"');
-                    escaped = !escaped && c == '\\';
+            if value.starts_with('"') {
+                // A JSON string to its end, so nothing in it ends the quotes.
+                let read: String = serde_json::from_str(value).unwrap();
+                match read.strip_suffix('…') {
+                    Some(cut) if read != text => prop_assert!(text.starts_with(cut)),
+                    _ => prop_assert_eq!(read, text),
                 }
-                prop_assert!(!escaped);
             } else {
                 prop_assert_eq!(value, text);
                 prop_assert!(!value.contains([' ', '=']));

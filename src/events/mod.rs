@@ -6,14 +6,16 @@
 //! # Lines
 //!
 //! One event is one line: a verb, then `name=value` pairs, in the style and with the names of
-//! netfilter's LOG target. A value that is more than a plain word is quoted and escaped; nothing
-//! that a sender controls can end a line or look like another field.
+//! netfilter's LOG target. A value that is more than a plain word is a JSON string of at most 600
+//! bytes; nothing that a sender controls can end a line or look like another field. So parsers of
+//! logfmt read the lines, too.
 //!
 //! | verb | level | what happened |
 //! |---|---|---|
 //! | `DROP` | warning | a packet was refused |
 //! | `WOULD-DROP` | notice | it would have been, but the gate only observes |
 //! | `DROP-MORE`, `WOULD-DROP-MORE` | as above | refusals that were not written one by one |
+//! | `ACCEPT` | info | a packet was let in; told by `portcullis capture --all` only |
 //! | `SUSPECT`, `BAN` | warning | a source's standing rose |
 //! | `WOULD-SUSPECT`, `WOULD-BAN` | notice | it would have, but the gate only observes |
 //! | `CLEAR` | notice | a source is clean again |
@@ -43,11 +45,16 @@
 //! | `text` | notices, summaries | in a sentence |
 //! | `id` | all | the event's short name, the same in every output |
 //!
+//! The journal gets the line as `MESSAGE` and each field of it as a field of its own: `SRC` is
+//! `PORTCULLIS_SRC`, `reason` is `PORTCULLIS_REASON`, and the verb is `PORTCULLIS_EVENT`. Values are
+//! there as they are, without quotes and escapes: `journalctl PORTCULLIS_EVENT=BAN`.
+//!
 //! JSON objects have the same names in lower case, and besides `time` (RFC 3339), `event` (the
 //! verb in lower case), `level`, and of refusals `flags`, `seq`, `window`, `ttl`, `length` and
 //! `ip_id`. Spans are seconds there.
 
 mod alarms;
+mod busiest;
 mod counters;
 mod distinct;
 mod event;
@@ -63,9 +70,11 @@ pub(crate) mod sample;
 mod sink;
 mod summary;
 mod throttle;
+mod verb;
 mod worker;
 
 pub use alarms::{Alarm, Alarms};
+pub use busiest::{Busiest, Busy, Report as BusiestReport};
 pub use counters::{Block, Count, Counters, Snapshot};
 pub use event::{Event, Judged, Level, Notice, StandingChange};
 pub(crate) use interfaces::Interfaces;
@@ -78,4 +87,5 @@ pub use record::{Field, Record, Value};
 pub(crate) use sink::{Form, stderr_line};
 pub use summary::{StandingSummary, Summary};
 pub use throttle::Throttle;
+pub use verb::Verb;
 pub use worker::{Events, Teller};

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use super::id::{id, mix};
-use super::{Event, Judged, Level, Notice, StandingChange};
+use super::{Event, Judged, Level, Notice, StandingChange, Verb};
 use crate::packet::Flags;
-use crate::policy::{Ruling, Standing};
+use crate::policy::Standing;
 
 /// The value of a field.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,8 +43,8 @@ pub struct Record {
     pub at: SystemTime,
     /// How bad it is.
     pub level: Level,
-    /// What happened: `DROP`, `BAN`, `ALARM`, …
-    pub verb: &'static str,
+    /// What happened.
+    pub verb: Verb,
     /// The particulars, in the order in which a line tells them.
     pub fields: Vec<Field>,
     /// The event's short name.
@@ -64,10 +64,9 @@ impl Record {
 
     fn judged(judged: &Judged, interface: &str) -> Self {
         let Judged { at, interface: _, syn, decision, enforced } = judged;
-        let (verb, level) = match (decision.ruling, enforced) {
-            (Ruling::Drop, true) => ("DROP", Level::Warning),
-            (Ruling::Drop, false) => ("WOULD-DROP", Level::Notice),
-            (Ruling::Accept, _) => ("ACCEPT", Level::Info),
+        let (verb, level) = match enforced {
+            true => (Verb::Drop, Level::Warning),
+            false => (Verb::WouldDrop, Level::Notice),
         };
         let evidence = decision.evidence;
         let standing =
@@ -115,11 +114,11 @@ impl Record {
         let StandingChange { at, source, port, standing, lasts, reason, offence, enforced } =
             change;
         let (verb, level) = match (standing, enforced) {
-            (Standing::Clean, _) => ("CLEAR", Level::Notice),
-            (Standing::Suspect, true) => ("SUSPECT", Level::Warning),
-            (Standing::Suspect, false) => ("WOULD-SUSPECT", Level::Notice),
-            (Standing::Banned, true) => ("BAN", Level::Warning),
-            (Standing::Banned, false) => ("WOULD-BAN", Level::Notice),
+            (Standing::Clean, _) => (Verb::Clear, Level::Notice),
+            (Standing::Suspect, true) => (Verb::Suspect, Level::Warning),
+            (Standing::Suspect, false) => (Verb::WouldSuspect, Level::Notice),
+            (Standing::Banned, true) => (Verb::Ban, Level::Warning),
+            (Standing::Banned, false) => (Verb::WouldBan, Level::Notice),
         };
         let mut fields = Fields::default();
         fields.text("SRC", source.to_string());
@@ -141,14 +140,14 @@ impl Record {
     fn notice(notice: &Notice) -> Self {
         let Notice { at, level, what, text } = notice;
         let verb = match *what {
-            "start" => "START",
-            "stop" => "STOP",
-            "reload" => "RELOAD",
-            _ if *level <= Level::Warning => "ALARM",
-            _ => "NOTE",
+            "start" => Verb::Start,
+            "stop" => Verb::Stop,
+            "reload" => Verb::Reload,
+            _ if *level <= Level::Warning => Verb::Alarm,
+            _ => Verb::Note,
         };
         let mut fields = Fields::default();
-        if matches!(verb, "ALARM" | "NOTE") {
+        if matches!(verb, Verb::Alarm | Verb::Note) {
             fields.text("what", *what);
         } else if *level <= Level::Warning {
             // A failed reload must not read like one that went well.

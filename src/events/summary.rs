@@ -2,10 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::Level;
 use super::id::{id, mix};
 use super::quantity::{Grouped, Span};
 use super::record::{Fields, Record, Value};
+use super::{Level, Verb};
 use crate::memory::SourceKey;
 use crate::policy::CheckId;
 
@@ -91,15 +91,15 @@ impl Summary {
                     whole(*within)
                 );
                 fields.text("text", text);
-                ("STANDINGS-MORE", Level::Warning, 2)
+                (Verb::StandingsMore, Level::Warning, 2)
             }
         };
         Record { at, level, verb, fields: fields.0, id: id(at, mix(who)) }
     }
 }
 
-fn more_verb(enforced: bool) -> &'static str {
-    if enforced { "DROP-MORE" } else { "WOULD-DROP-MORE" }
+fn more_verb(enforced: bool) -> Verb {
+    if enforced { Verb::DropMore } else { Verb::WouldDropMore }
 }
 
 fn level(enforced: bool) -> Level {

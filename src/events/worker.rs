@@ -251,11 +251,14 @@ impl Worker {
             self.alarms.note(&notice);
             let record = Record::of(&Event::Notice(notice), "");
             // A sink that fails now says nothing more: there would be no end to it.
-            let mut told = false;
-            for sink in [&mut self.lines, &mut self.json].into_iter().flatten() {
-                told |= sink.works() && matches!(sink.write(now, &record), Written::Yes);
+            let mut told = [false; 2];
+            for (sink, told) in [&mut self.lines, &mut self.json].into_iter().zip(&mut told) {
+                let Some(sink) = sink else { continue };
+                *told = sink.works() && matches!(sink.write(now, &record), Written::Yes);
             }
-            if !told && !self.lines.as_ref().is_some_and(Sink::is_stderr) {
+            // People read lines. Only who wants none is content with the file for programs.
+            let heard = if self.lines.is_some() { told[0] } else { told[1] };
+            if !heard && !self.lines.as_ref().is_some_and(Sink::is_stderr) {
                 Sink::stderr().write(now, &record);
             }
         }

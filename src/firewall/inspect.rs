@@ -83,16 +83,23 @@ pub fn live_sets(listing: &[Value]) -> Result<Vec<LiveSet>, ToolError> {
     let nft = Nft::find(OwnTools::default())?;
     let ours = listing.iter().filter_map(|object| object.get("set"));
     let ours = ours.filter(|set| set["family"] == "inet" && set["table"] == TABLE);
-    let bounded = ours.filter_map(|set| Some((set["name"].as_str()?, set["size"].as_u64()?)));
+    let bounded: Vec<(&str, u64)> =
+        ours.filter_map(|set| Some((set["name"].as_str()?, set["size"].as_u64()?))).collect();
+    if bounded.is_empty() {
+        return Ok(Vec::new());
+    }
+    // All at once: a program for each set would take longer than the sets.
+    let there = nft.list(&["table", "inet", TABLE])?;
     let read = |(name, size): (&str, u64)| {
-        let there = nft.list(&["set", "inet", TABLE, name])?;
-        let all = there.iter().filter_map(|object| object["set"]["elem"].as_array());
+        let set = there.iter().filter(|object| object["set"]["name"] == name);
+        let set: Vec<Value> = set.cloned().collect();
+        let all = set.iter().filter_map(|object| object["set"]["elem"].as_array());
         let holds = all.map(|elements| elements.len() as u64).sum();
-        let elements = transaction::listed(&there);
+        let elements = transaction::listed(&set);
         let elements = elements.into_iter().map(|listed| (listed.whom, listed.left)).collect();
-        Ok(LiveSet { name: name.to_owned(), size, holds, elements })
+        LiveSet { name: name.to_owned(), size, holds, elements }
     };
-    bounded.map(read).collect()
+    Ok(bounded.into_iter().map(read).collect())
 }
 
 /// The kernel set in which a standing about `net` (at `port`) has its element; `None` for clean ones.

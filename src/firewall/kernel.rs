@@ -26,12 +26,22 @@ pub(super) struct Kernel {
     /// Looked for when iptables is first needed, so that nft alone suffices where it does.
     iptables: Option<Iptables>,
     legacy: bool,
+    /// The gate stands aside: nothing is put into the kernel, whatever is asked for.
+    aside: bool,
 }
 
 impl Kernel {
     pub(super) fn new(config: Arc<Config>, own: OwnTools) -> Result<Self, ToolError> {
         let nft = Nft::find(own.clone())?;
-        Ok(Self { nft, own, config, stage: Stage::Closed, iptables: None, legacy: false })
+        Ok(Self {
+            nft,
+            own,
+            config,
+            stage: Stage::Closed,
+            iptables: None,
+            legacy: false,
+            aside: false,
+        })
     }
 
     pub(super) fn path(&self) -> Option<Path> {
@@ -39,6 +49,25 @@ impl Kernel {
             Stage::Open(path) => Some(path),
             Stage::Closed => None,
         }
+    }
+
+    /// Does the gate stand aside?
+    pub(super) fn is_aside(&self) -> bool {
+        self.aside
+    }
+
+    /// Takes everything of ours out of the kernel, and puts nothing in from now on. What should be
+    /// there is remembered and followed, so that it can be put back.
+    pub(super) fn step_aside(&mut self) -> Result<(), RedirectError> {
+        self.aside = true;
+        self.nft.apply(&transaction::remove()).map_err(RedirectError::Table)?;
+        self.drop_iptables_rules();
+        Ok(())
+    }
+
+    /// From now on things are put into the kernel again.
+    pub(super) fn step_back(&mut self) {
+        self.aside = false;
     }
 
     /// Must iptables' rules be looked at now and then, because nobody tells of their changes?
@@ -66,6 +95,9 @@ impl Kernel {
     /// The first installation, which adopts what an earlier run left. After a crash under
     /// `when_down = "drop"` the gate stays closed to everybody meanwhile, as it was.
     pub(super) fn adopt(&mut self) -> Result<(), RedirectError> {
+        if self.aside {
+            return Ok(());
+        }
         let present = Present::read(&self.nft.table().map_err(RedirectError::Table)?);
         if present.has_gate() && self.config.guard.when_down == FailMode::Drop {
             self.stage = Stage::Open(redirect::choose(&self.config, &self.nft)?);
@@ -79,6 +111,9 @@ impl Kernel {
     }
 
     fn install_stage(&self, stage: Stage) -> Result<(), ToolError> {
+        if self.aside {
+            return Ok(());
+        }
         let program = ruleset(&self.config, stage);
         let present = Present::read(&self.nft.table()?);
         let proven = self.proven(&program, &present);
@@ -116,6 +151,9 @@ impl Kernel {
 
     /// Are the table's rules and sets there? Elements are not looked at.
     pub(super) fn is_whole(&self) -> Result<bool, ToolError> {
+        if self.aside {
+            return Ok(true);
+        }
         let present = Present::read(&self.nft.table()?);
         Ok(present.covers(&ruleset(&self.config, self.stage)))
     }
@@ -144,7 +182,9 @@ impl Kernel {
             });
         }
         let iptables = self.iptables()?;
-        iptables.install(&self.config).map_err(RedirectError::of_iptables)?;
+        if !self.aside {
+            iptables.install(&self.config).map_err(RedirectError::of_iptables)?;
+        }
         Ok(format!("by {}", iptables.variant()))
     }
 
@@ -169,7 +209,7 @@ impl Kernel {
 
     /// Puts iptables' rules back if they are gone. Returns whether they were.
     pub(super) fn repair_iptables(&mut self) -> Result<bool, RedirectError> {
-        if self.path() != Some(Path::Iptables) {
+        if self.path() != Some(Path::Iptables) || self.aside {
             return Ok(false);
         }
         self.iptables()?.install(&self.config).map_err(RedirectError::of_iptables)
@@ -190,6 +230,9 @@ impl Kernel {
 
     /// Changes single elements, fresh ones first, because that is quick.
     pub(super) fn change(&self, changes: &[Elem]) -> Result<(), ToolError> {
+        if self.aside {
+            return Ok(());
+        }
         let (fresh, others): (Vec<Elem>, Vec<Elem>) = changes.iter().partition(|e| e.fresh);
         fresh.chunks(BATCH).chain(others.chunks(BATCH)).try_for_each(|some| {
             let commands = transaction::elements(some);
@@ -199,17 +242,26 @@ impl Kernel {
 
     /// Fills the sets of wide prefixes.
     pub(super) fn refuse(&self, live: &[(IpNet, u32)]) -> Result<(), ToolError> {
+        if self.aside {
+            return Ok(());
+        }
         self.nft.apply(&transaction::refused(live))
     }
 
     /// Fills the set of served ports.
     pub(super) fn serve(&self) -> Result<(), ToolError> {
+        if self.aside {
+            return Ok(());
+        }
         self.nft.apply(&transaction::served(&sets::ports(&sets::served(&self.config))))
     }
 
     /// Brings the sets of sources in step with the ledger: what is missing or ends at another
     /// time is set, what does not belong is taken out. Returns how many elements that took.
     pub(super) fn resync(&self, live: &[Elem]) -> Result<usize, ToolError> {
+        if self.aside {
+            return Ok(0);
+        }
         let mut wanted: HashMap<(&str, Whom), Elem> =
             live.iter().filter(|e| !is_wide(e.whom.net)).map(|e| ((e.stem, e.whom), *e)).collect();
         let mut changes = Vec::new();
@@ -232,7 +284,7 @@ impl Kernel {
 
     /// The named counters, in packets.
     pub(super) fn counters(&self) -> Result<Vec<(&'static str, u64)>, ToolError> {
-        let objects = self.nft.list(&["counters", "table", "inet", TABLE])?;
+        let objects = self.nft.table()?;
         let packets = |name: &str| {
             let counter = objects.iter().map(|o| &o["counter"]).find(|c| c["name"] == name);
             counter.and_then(|c| c["packets"].as_u64()).unwrap_or(0)

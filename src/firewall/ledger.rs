@@ -337,6 +337,36 @@ impl Ledger {
         changes
     }
 
+    /// The clock was set: where it should say `expected`, it says `says`. Standings that were given
+    /// between `began` and then move along, so that they last as long as they were meant to; says
+    /// how many did. What is older was given by a clock of which nothing is known (a machine that
+    /// boots without one gets the right time from the network later), and stays.
+    pub fn clock_was_set(
+        &mut self,
+        began: SystemTime,
+        expected: SystemTime,
+        says: SystemTime,
+    ) -> usize {
+        let moved = |at: SystemTime| match at.duration_since(expected) {
+            Ok(ahead) => says + ahead,
+            Err(behind) => says.checked_sub(behind.duration()).unwrap_or(SystemTime::UNIX_EPOCH),
+        };
+        let own = |at: SystemTime| (began..=expected).contains(&at);
+        let whose: Vec<Whom> =
+            self.entries.values().filter(|entry| own(entry.since)).map(Entry::whom).collect();
+        for whom in &whose {
+            if let Some(mut entry) = self.drop_entry(*whom) {
+                entry.since = moved(entry.since);
+                entry.until = moved(entry.until);
+                if own(entry.last_offence) {
+                    entry.last_offence = moved(entry.last_offence);
+                }
+                self.put(entry);
+            }
+        }
+        whose.len()
+    }
+
     /// Goes by other rules from now on, and ends the standings of those that are now spared.
     pub fn follow(&mut self, rules: Rules) -> Vec<Change> {
         self.rules = rules;

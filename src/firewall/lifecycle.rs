@@ -147,11 +147,16 @@ impl Firewall {
             watched: watch.is_some(),
             state: State::default(),
         };
-        worker.begin()?;
+        // It must be read while the sets are filled: the kernel slows down whoever changes rules
+        // while somebody who wants to hear of it does not listen (netlink_broadcast yields).
         let watcher = match watch {
             Some(watch) => Some(start_watcher(watch, Arc::clone(&stop), sender.clone())?),
             None => None,
         };
+        if let Err(error) = worker.begin() {
+            stop.store(true, Ordering::Relaxed);
+            return Err(error.into());
+        }
         let thread = std::thread::Builder::new().name("portcullis-firewall".into());
         let worker = thread.spawn(move || worker.run(&messages))?;
         let orders = Orders(sender);

@@ -10,6 +10,7 @@
 //! [`ruleset()`], the ledger and the transactions are pure; `kernel`, `nft`, `redirect`, `store` and
 //! `watch` do the I/O; `worker` is the thread that owns them all.
 
+mod aside;
 mod budget;
 mod child;
 mod entry;
@@ -38,6 +39,7 @@ mod unload;
 mod watch;
 mod worker;
 
+pub use aside::{aside_since, marker, step_aside, step_back};
 pub use child::ToolError;
 pub use entry::{By, Entry, Whom};
 pub use inspect::{
@@ -55,4 +57,4 @@ pub use redirect::{RedirectError, iptables_commands};
 pub use ruleset::{Marks, Path, Ruleset, Spread, Stage, ruleset};
 pub(crate) use store::put_in_place;
 pub use store::{Line, Loaded, Peek, Store, StoreError, peek};
-pub use unload::unload;
+pub use unload::{Removal, remove_all, unload};

@@ -60,8 +60,8 @@ pub enum Order {
     },
     /// The same of many addresses at once.
     GetMany {
-        /// Whose.
-        addresses: Vec<IpAddr>,
+        /// Whose, and where each wants to; without a port, bans at one port do not count.
+        peers: Vec<(IpAddr, Option<u16>)>,
         /// In the same order.
         reply: Sender<Vec<Option<Entry>>>,
     },
@@ -78,6 +78,11 @@ pub enum Order {
         protected: Option<Vec<IpNet>>,
         /// Whether the kernel took it; if not, it is tried again.
         reply: Sender<Result<(), RedirectError>>,
+    },
+    /// The host needs other prefixes than before: they get no standing, and lose what they have.
+    Protect {
+        /// All of them.
+        nets: Vec<IpNet>,
     },
     /// How it is going.
     Counters {
@@ -161,6 +166,8 @@ pub struct Counters {
     pub in_step: bool,
     /// How SYNs are handed over; `None` while they are not.
     pub path: Option<Path>,
+    /// Since when the gate stands aside, because an admin said so (`portcullis panic`).
+    pub aside: Option<SystemTime>,
     /// How often somebody else's change was repaired.
     pub repairs: u64,
     /// How many have which standing for which reason: a check's name, `admin`, or `other`.

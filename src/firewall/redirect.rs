@@ -104,9 +104,11 @@ pub(super) fn choose(config: &Config, nft: &Nft) -> Result<Path, RedirectError> 
     }
 }
 
-/// iptables and ip6tables.
+/// iptables and ip6tables, of one variant.
 #[derive(Clone, Debug)]
 pub(super) struct Iptables {
+    /// The name of the first: `iptables`, `iptables-nft`, `iptables-legacy`.
+    name: &'static str,
     tools: Vec<(Family, Tool)>,
 }
 
@@ -114,13 +116,39 @@ impl Iptables {
     /// Finds the tools. Without IPv6 in the kernel, ip6tables is not needed. `folder` is for the
     /// lock file of the legacy variant, where its usual place cannot be written.
     pub(super) fn find(own: &OwnTools, folder: &FilePath) -> Result<Self, ToolError> {
+        Self::named(["iptables", "ip6tables"], own, folder)
+    }
+
+    /// Every variant that may hold rules of ours, by whatever name: somebody may have changed
+    /// which one is called `iptables` since.
+    pub(super) fn variants(own: &OwnTools, folder: &FilePath) -> Vec<Self> {
+        let find = |names| Self::named(names, own, folder);
+        let nft = find(["iptables-nft", "ip6tables-nft"]).ok();
+        // Asking the legacy variant loads its modules; where it has no mangle table, it has no rules.
+        let in_use = ["ip_tables_names", "ip6_tables_names"].iter().any(|names| {
+            let names = std::fs::read_to_string(FilePath::new("/proc/self/net").join(names));
+            names.is_ok_and(|names| names.lines().any(|name| name == "mangle"))
+        });
+        let legacy = find(["iptables-legacy", "ip6tables-legacy"]).ok().filter(|_| in_use);
+        let plain = match (&nft, &legacy) {
+            (Some(_), _) | (_, Some(_)) => None,
+            (None, None) => Self::find(own, folder).ok(),
+        };
+        [nft, legacy, plain].into_iter().flatten().collect()
+    }
+
+    fn named(
+        names: [&'static str; 2],
+        own: &OwnTools,
+        folder: &FilePath,
+    ) -> Result<Self, ToolError> {
         let usual = FilePath::new("/run/xtables.lock");
         let lockable =
             |path| std::fs::OpenOptions::new().append(true).create(true).open(path).is_ok();
         let lock: Option<PathBuf> = (!lockable(usual)).then(|| folder.join("xtables.lock"));
         let mut tools = Vec::new();
         for family in FAMILIES {
-            let name = if family == Family::V4 { "iptables" } else { "ip6tables" };
+            let name = if family == Family::V4 { names[0] } else { names[1] };
             // Not /proc/net: the systemd unit shows the daemon nothing of /proc but processes.
             if family == Family::V6 && !FilePath::new("/proc/self/net/if_inet6").exists() {
                 continue;
@@ -131,7 +159,12 @@ impl Iptables {
             }
             tools.push((family, tool));
         }
-        Ok(Self { tools })
+        Ok(Self { name: names[0], tools })
+    }
+
+    /// What the tools are called, by the first of them.
+    pub(super) fn name(&self) -> &'static str {
+        self.name
     }
 
     fn run(&self, tool: &Tool, arguments: &[&str]) -> Result<String, ToolError> {

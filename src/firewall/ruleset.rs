@@ -167,9 +167,11 @@ fn trusted(config: &Config, then: impl Fn() -> Value) -> impl Iterator<Item = Ru
     families.map(move |f| vec![say::address_in(f, "saddr", "trusted"), then()])
 }
 
-/// Are there trusted prefixes of this family that the kernel is told?
-fn has_trusted(config: &Config, family: Family) -> bool {
-    !of_family(config.policy.allowlist.in_kernel(), family).is_empty()
+/// Are there trusted prefixes of this family that the kernel is told, or may there be some? Names
+/// have addresses of either family, now or later; the rules need not change with them.
+pub(super) fn has_trusted(config: &Config, family: Family) -> bool {
+    let allowed = &config.policy.allowlist;
+    !allowed.names.is_empty() || !of_family(allowed.in_kernel(), family).is_empty()
 }
 
 /// Where packets for this host and for protected prefixes part.

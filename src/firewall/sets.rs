@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::kernel_rate::KernelRate;
 use super::names::{BANNED_AT, FAMILIES, Family, TABLE};
-use super::ruleset::of_family;
+use super::ruleset::{has_trusted, of_family};
 use crate::config::Config;
 use crate::policy::PortSet;
 
@@ -204,7 +204,7 @@ pub(super) fn sets(config: &Config) -> Vec<KernelSet> {
     {
         for family in FAMILIES {
             let elements: Vec<Value> = of_family(nets, family).into_iter().map(prefix).collect();
-            if !elements.is_empty() {
+            if !elements.is_empty() || (stem == "trusted" && has_trusted(config, family)) {
                 let kind = if family == Family::V4 { SetType::Ipv4Addr } else { SetType::Ipv6Addr };
                 sets.push(KernelSet::fixed(family.set(stem), kind, elements));
             }

@@ -4,9 +4,12 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant, SystemTime};
 
+use jiff::Timestamp;
+
 use super::entry::Entry;
 use super::names::is_wide;
-use crate::events::{Event, Level, Notice, Span, StandingChange};
+use super::redirect::RedirectError;
+use crate::events::{Event, Grouped, Level, Notice, Span, StandingChange};
 use crate::memory::SourceKey;
 use crate::policy::Standing;
 
@@ -78,7 +81,7 @@ impl Teller {
         self.alarm(Level::Warning, "budget", || {
             format!(
                 "{source} and perhaps others earned a ban but were not banned: too many bans in \
-                 this minute (bans.budget, bans.budget_network). Judging goes on"
+                 this minute ([bans] budget, budget_network). Judging goes on"
             )
         });
     }
@@ -86,8 +89,9 @@ impl Teller {
     pub(super) fn list_full(&mut self, size: u32) {
         self.alarm(Level::Warning, "full", || {
             format!(
-                "the ban list is full ({size} standings, of which suspects get no more than half), so \
-                 new offenders get none. Judging goes on. Raise guard.set_size, or see who is in it: portcullis bans list"
+                "the ban list is full ({} standings, of which suspects get no more than half), so \
+                 new offenders get none. Judging goes on. Raise [guard] set_size, then: portcullis reload. Who is in it: portcullis bans",
+                Grouped(size.into())
             )
         });
     }
@@ -114,12 +118,53 @@ impl Teller {
         self.notice(Level::Notice, "kernel", text);
     }
 
+    /// `trouble` is what could not be taken out of the kernel.
+    pub(super) fn steps_aside(&self, since: SystemTime, trouble: Option<RedirectError>) {
+        let since = Timestamp::try_from(since).unwrap_or(Timestamp::MAX);
+        let trouble = trouble.map_or_else(String::new, |error| {
+            format!(". Something of it may still be in the kernel: {error}")
+        });
+        let text = format!(
+            "the gate stands aside since {}, because somebody typed portcullis panic: nothing is \
+             judged and no ban acts until portcullis panic --over{trouble}",
+            since.strftime("%F %TZ")
+        );
+        self.notice(Level::Error, "aside", text);
+    }
+
+    pub(super) fn steps_back(&self, standings: usize) {
+        let text = format!(
+            "the gate is back in its place: new connections are judged again, and the kernel holds \
+             all {standings} standings"
+        );
+        self.notice(Level::Warning, "aside", text);
+    }
+
     pub(super) fn repaired(&self, what: &str, elements: usize) {
         let text = format!(
-            "the table inet portcullis was {what}. It is whole again; {elements} standings were \
-             put back or set right"
+            "the table inet portcullis was {what}. It is whole again; {}",
+            match elements {
+                0 => "no standing was in it".to_owned(),
+                1 => "1 standing was put back or set right".to_owned(),
+                more => format!("{} standings were put back or set right", Grouped(more as u64)),
+            }
         );
         self.notice(Level::Warning, "flushed", text);
+    }
+
+    pub(super) fn clock_was_set(&self, by: Duration, ahead: bool, moved: usize) {
+        let by = Span(Duration::from_secs(by.as_secs_f64().round() as u64));
+        let direction = if ahead { "forward" } else { "back" };
+        let moved = match moved {
+            0 => "No standing of this run depends on it".to_owned(),
+            1 => "1 standing of this run was moved with it and lasts as long as before".to_owned(),
+            more => format!(
+                "{} standings of this run were moved with it and last as long as before",
+                Grouped(more as u64)
+            ),
+        };
+        let text = format!("the clock was set {direction} by {by}. {moved}");
+        self.notice(Level::Warning, "clock", text);
     }
 
     pub(super) fn iptables_gone(&self, who: &str) {

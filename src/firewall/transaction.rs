@@ -165,6 +165,11 @@ pub(super) fn remove() -> Vec<Value> {
     vec![json!({ "add": table() }), json!({ "delete": table() })]
 }
 
+/// Removes the table; refused if it is not there.
+pub(super) fn delete() -> Vec<Value> {
+    vec![json!({ "delete": table() })]
+}
+
 /// Is the queue statement known to the kernel? To be checked, not applied.
 pub(super) fn trial(queue_rules: &[Vec<Value>]) -> Vec<Value> {
     const NAME: &str = "portcullis_trial";

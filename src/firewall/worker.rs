@@ -71,10 +71,15 @@ pub(super) struct State {
     /// The table has to be looked at; with what was heard of it.
     repair: Option<Option<String>>,
     unsaved: bool,
+    /// Since when the gate stands aside.
+    aside: Option<SystemTime>,
     /// Elements whose standing has ended, but which the kernel may hold for a moment longer.
     lingering: HashMap<(&'static str, Whom), Instant>,
-    /// Both clocks at the last tick: when the wall clock jumps, ends move.
-    clocks: Option<(Instant, SystemTime)>,
+    /// When this run began, by the clock as it is set now.
+    began: Option<SystemTime>,
+    /// Both clocks at the last look, the time since boot and that of the day: when the latter is
+    /// set, standings move.
+    clocks: Option<(Duration, SystemTime)>,
 }
 
 struct Failing {
@@ -109,6 +114,9 @@ impl Worker {
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return self.save(),
             };
+            // First: what ends only because the clock was set has not ended.
+            self.watch_clock();
+            self.look_aside();
             let mut batch = Batch::default();
             let more = messages.try_iter().take(TOGETHER);
             let mut stop = None;
@@ -196,13 +204,22 @@ impl Worker {
             Order::Get { address, port, reply } => {
                 drop(reply.send(self.ledger.get_at(address, port, now).cloned()))
             }
-            Order::GetMany { addresses, reply } => {
-                let get = |address: &IpAddr| self.ledger.get(*address, now).cloned();
-                drop(reply.send(addresses.iter().map(get).collect()));
+            Order::GetMany { peers, reply } => {
+                let get = |(address, port): &(IpAddr, Option<u16>)| match port {
+                    Some(port) => self.ledger.get_at(*address, *port, now).cloned(),
+                    None => self.ledger.get(*address, now).cloned(),
+                };
+                drop(reply.send(peers.iter().map(get).collect()));
             }
             Order::Served { ports } => batch.served = Some(ports),
             Order::Configure { config, protected, reply } => {
                 drop(reply.send(self.configure(config, protected, batch)));
+            }
+            Order::Protect { nets } => {
+                self.protected = nets;
+                for change in self.ledger.follow(Rules::new(&self.config, &self.protected)) {
+                    self.note(change, batch, false);
+                }
             }
             Order::Counters { reply } => drop(reply.send(self.counters())),
             Order::Open { reply } => {
@@ -218,7 +235,7 @@ impl Worker {
         let Evidence { what, seen, limit } = offence.evidence;
         let evidence = match (seen, limit) {
             (0.0, 0.0) => what.to_owned(),
-            _ => format!("{what}: {} of {}", Measured(seen), Measured(limit)),
+            _ => format!("{what}: {}, limit {}", Measured(seen), Measured(limit)),
         };
         let Offence { source, port, earned, check, .. } = *offence;
         let outcome = self.ledger.offence(source, port, earned, check, evidence, now);
@@ -294,8 +311,9 @@ impl Worker {
         if let Some(ports) = &batch.served {
             self.kernel.set_served(ports);
         }
-        // While nft fails, everything is set right at once when it works again.
-        if self.state.failing.is_none() {
+        // While nft fails, everything is set right at once when it works again; and so it is when
+        // the gate comes back to its place.
+        if self.state.failing.is_none() && !self.kernel.is_aside() {
             let mut done = self.kernel.change(&elements);
             if batch.wide {
                 done = done.and_then(|()| self.kernel.refuse(&self.wide(now)));
@@ -311,7 +329,7 @@ impl Worker {
                 Err(error) => self.failed(&error.to_string()),
             }
         }
-        let in_kernel = self.state.failing.is_none();
+        let in_kernel = self.state.failing.is_none() && !self.kernel.is_aside();
         let told = |entry| Told { entry, stopped: 0, in_kernel };
         for (reply, entry) in batch.added {
             drop(reply.send(Ok(told(entry))));
@@ -359,6 +377,8 @@ impl Worker {
 
     /// The first time: as [`Self::rebuild`], with what an earlier run left.
     pub(super) fn begin(&mut self) -> Result<(), RedirectError> {
+        self.watch_clock();
+        self.look_aside();
         self.kernel.adopt()?;
         let now = SystemTime::now();
         self.kernel.resync(&self.live(now)).map_err(RedirectError::Table)?;
@@ -442,6 +462,7 @@ impl Worker {
             latency_p99: self.state.latency.quantile(0.99),
             in_step: self.state.failing.is_none() && self.state.repair.is_none(),
             path: self.kernel.path(),
+            aside: self.state.aside,
             repairs: self.state.repairs,
             delays: self.state.latency.spread(),
             unsaved: self.state.unsaved_changes,

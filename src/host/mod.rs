@@ -5,8 +5,11 @@
 mod diag;
 pub(crate) mod netlink;
 mod programs;
+mod queues;
+mod ssh;
 mod tcp_state;
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::{fs, io};
@@ -15,6 +18,8 @@ use ipnet::IpNet;
 
 pub use self::diag::{TcpSocket, Timer, TimerKind};
 pub use self::programs::{Program, programs};
+pub use self::queues::{Holder, free_queues, has_queues, queue_holders};
+pub use self::ssh::{Sshd, own_session, sshd};
 pub use self::tcp_state::{NotAState, TcpState, TcpStates};
 use crate::policy::PortSet;
 
@@ -39,20 +44,27 @@ pub fn tcp_sockets(states: TcpStates) -> io::Result<Vec<TcpSocket>> {
     diag::sockets(states, None, true)
 }
 
-/// The SSH sessions that are open now: both ends of each.
-///
-/// Whoever guesses passwords has such a session too, for as long as sshd lets him try. So only
-/// those that are open when the daemon starts are worth anything, and only while they last.
-pub fn ssh_sessions() -> Vec<(SocketAddr, SocketAddr)> {
-    let open = diag::sockets(TcpState::Established.into(), Some(22), false).unwrap_or_default();
-    open.iter().map(|socket| (socket.local, socket.peer)).collect()
+/// The sessions that are open now at these ports of this host: its own end of each, and the
+/// peer's. Whoever guesses passwords has such a session too, for as long as sshd lets him try.
+pub fn ssh_sessions(ports: &BTreeSet<u16>) -> Vec<(SocketAddr, SocketAddr)> {
+    // Each question makes the kernel walk all its connections, so many ports are asked at once.
+    let few = ports.len() <= 4;
+    let asked: Vec<Option<u16>> =
+        if few { ports.iter().copied().map(Some).collect() } else { vec![None] };
+    let open = asked.into_iter().flat_map(|port| {
+        diag::sockets(TcpState::Established.into(), port, false).unwrap_or_default()
+    });
+    let plain = |at: SocketAddr| SocketAddr::new(at.ip().to_canonical(), at.port());
+    open.filter(|socket| ports.contains(&socket.local.port()))
+        .map(|socket| (plain(socket.local), plain(socket.peer)))
+        .collect()
 }
 
 /// Everyone who must never be locked out, whatever arrives in their name: this host's own
-/// addresses, its gateways and resolvers, and the peers of these SSH sessions.
+/// addresses, its gateways and resolvers, and these peers, who have SSH sessions.
 ///
 /// What cannot be read is left out: a missing file is a smaller list, not a failure.
-pub fn indispensable(sessions: &[(SocketAddr, SocketAddr)]) -> Vec<IpNet> {
+pub fn indispensable(peers: &[IpAddr]) -> Vec<IpNet> {
     let read = |path| fs::read_to_string(path).unwrap_or_default();
     let mut found: Vec<IpAddr> = Vec::new();
     found.extend(own_v4(&read("/proc/self/net/fib_trie")));
@@ -60,7 +72,7 @@ pub fn indispensable(sessions: &[(SocketAddr, SocketAddr)]) -> Vec<IpNet> {
     found.extend(gateways_v4(&read("/proc/self/net/route")));
     found.extend(gateways_v6(&read("/proc/self/net/ipv6_route")));
     found.extend(resolvers(&read("/etc/resolv.conf")));
-    found.extend(sessions.iter().map(|(_, peer)| peer.ip()));
+    found.extend(peers);
     found.sort();
     found.dedup();
     found.into_iter().map(|address| IpNet::from(address.to_canonical())).collect()
@@ -139,8 +151,72 @@ fn gateways_v6(table: &str) -> impl Iterator<Item = IpAddr> {
     })
 }
 
+/// The networks at this host's inner interfaces, with those: everywhere but where a default route
+/// leads. Without a default route nobody knows what is inner, and there are none.
+pub fn inner_networks() -> Vec<(IpNet, String)> {
+    let read = |path| fs::read_to_string(path).unwrap_or_default();
+    let mut found = inner(routes_v4(&read("/proc/self/net/route")));
+    found.extend(inner(routes_v6(&read("/proc/self/net/ipv6_route"))));
+    found
+}
+
+/// A route: where to, through a gateway or not, by which interface.
+type Route = (IpNet, bool, String);
+
+fn inner(routes: Vec<Route>) -> Vec<(IpNet, String)> {
+    let outer = |interface: &str| {
+        routes.iter().any(|(net, _, outer)| net.prefix_len() == 0 && outer == interface)
+    };
+    if !routes.iter().any(|(net, _, _)| net.prefix_len() == 0) {
+        return Vec::new();
+    }
+    let local = |net: &IpNet| match net {
+        IpNet::V4(net) => net.network().is_link_local() || net.network().is_multicast(),
+        IpNet::V6(net) => (net.network().segments()[0] & 0xff00) >= 0xfe00,
+    };
+    let networks = routes.iter().filter(|(net, via, interface)| {
+        let single = net.prefix_len() == net.max_prefix_len();
+        !via && !single
+            && net.prefix_len() > 0
+            && interface != "lo"
+            && !local(net)
+            && !outer(interface)
+    });
+    networks.map(|(net, _, interface)| (*net, interface.clone())).collect()
+}
+
+fn routes_v4(table: &str) -> Vec<Route> {
+    let row = |line: &str| {
+        let columns: Vec<&str> = line.split_ascii_whitespace().collect();
+        let number =
+            |at: usize| u32::from_str_radix(columns.get(at)?, 16).ok().map(u32::to_ne_bytes);
+        let (to, via, mask) = (number(1)?, number(2)?, number(7)?);
+        let net = IpNet::with_netmask(IpAddr::from(to), IpAddr::from(mask)).ok()?;
+        Some((net, via != [0; 4], (*columns.first()?).to_owned()))
+    };
+    table.lines().skip(1).filter_map(row).collect()
+}
+
+fn routes_v6(table: &str) -> Vec<Route> {
+    let row = |line: &str| {
+        let columns: Vec<&str> = line.split_ascii_whitespace().collect();
+        let bits = u8::from_str_radix(columns.get(1)?, 16).ok()?;
+        let net = IpNet::new(hex_v6(columns.first()?)?, bits).ok()?;
+        let via = hex_v6(columns.get(4)?)?;
+        let interface = (*columns.last()?).to_owned();
+        // The kernel keeps an unreachable default route at lo.
+        (interface != "lo").then(|| (net, !via.is_unspecified(), interface))
+    };
+    table.lines().filter_map(row).collect()
+}
+
 fn hex_v6(digits: &str) -> Option<IpAddr> {
     Some(Ipv6Addr::from_bits(u128::from_str_radix(digits, 16).ok()?).into())
+}
+
+/// The DNS servers that /etc/resolv.conf names. What cannot be read is left out.
+pub fn name_servers() -> Vec<IpAddr> {
+    resolvers(&fs::read_to_string("/etc/resolv.conf").unwrap_or_default()).collect()
 }
 
 /// The `nameserver` lines of resolv.conf(5); a zone behind `%` is left off.
@@ -179,6 +255,33 @@ mod tests {
     }
 
     #[test]
+    #[cfg(target_endian = "little")]
+    fn networks_behind_this_host() {
+        let table = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\n\
+            eth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\n\
+            eth0\t000200C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\n\
+            docker0\t000011AC\t00000000\t0001\t0\t0\t0\t0000FFFF\n\
+            lan\t0000FEA9\t00000000\t0001\t0\t0\t0\t0000FFFF\n\
+            lan\t0000010A\t0200000A\t0003\t0\t0\t0\t0000FFFF\n\
+            wg0\t0700000A\t00000000\t0005\t0\t0\t0\tFFFFFFFF\n";
+        let net = |text: &str, at: &str| (text.parse::<IpNet>().unwrap(), at.to_owned());
+        assert_eq!(inner(routes_v4(table)), [net("172.17.0.0/16", "docker0")]);
+        let without = table.lines().filter(|line| !line.contains("010200C0"));
+        let without: Vec<&str> = without.collect();
+        assert_eq!(inner(routes_v4(&without.join("\n"))), []);
+        let none = "00000000000000000000000000000000";
+        let table = format!(
+            "{none} 00 {none} 00 fe800000000000000000000000000001 00000400 0 0 00000003 eth0\n\
+             {none} 00 {none} 00 {none} ffffffff 0 0 00200200 lo\n\
+             20010db8002000000000000000000000 40 {none} 00 {none} 00000100 0 0 00000001 lan\n\
+             20010db8002000000000000000000001 80 {none} 00 {none} 00000100 0 0 00000001 lan\n\
+             fe800000000000000000000000000000 40 {none} 00 {none} 00000100 0 0 00000001 lan\n\
+             20010db8000500000000000000000000 40 {none} 00 {none} 00000100 0 0 00000001 eth0\n"
+        );
+        assert_eq!(inner(routes_v6(&table)), [net("2001:db8:20::/64", "lan")]);
+    }
+
+    #[test]
     fn resolver_lines() {
         let file = "# comment\nnameserver 192.0.2.53\nnameserver fe80::1%eth0\nsearch example\nnameserver junk\n";
         assert_eq!(resolvers(file).collect::<Vec<_>>(), addresses(&["192.0.2.53", "fe80::1"]));
@@ -205,8 +308,7 @@ mod tests {
         let ports = listening_ports().unwrap();
         assert!(ports.contains(listener.local_addr().unwrap().port()));
         assert!(!ports.contains(hidden.local_addr().unwrap().port()));
-        let peer: SocketAddr = "[::ffff:203.0.113.9]:50000".parse().unwrap();
-        let found = indispensable(&[(peer, peer)]);
+        let found = indispensable(&["::ffff:203.0.113.9".parse().unwrap()]);
         assert!(found.contains(&"203.0.113.9/32".parse().unwrap()), "{found:?}");
         assert!(
             found.contains(&"127.0.0.1/32".parse().unwrap())

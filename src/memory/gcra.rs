@@ -8,6 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Moment;
 
+/// Threads read the time before they wait for each other: one may come with an older time than the
+/// last that was charged. Nobody is so late.
+const SKEW: u64 = 10_000_000_000;
+
 /// How often something may happen: one event per `interval` in the long run, `burst` at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
@@ -28,12 +32,16 @@ impl Limit {
     /// The new TAT if an event at `now` conforms, or how full the bucket is if not.
     #[inline]
     fn step(self, tat: u64, now: Moment) -> Result<u64, Full> {
-        let start = tat.max(now.0);
+        let full = self.interval.saturating_mul(u64::from(self.burst));
+        // Fuller than full it can only have become under a narrower limit, of a policy that was
+        // replaced: it begins anew, so that a limit that was raised is felt at once.
+        let stale = tat > now.0.saturating_add(full).saturating_add(SKEW);
+        let start = if stale { now.0 } else { tat.max(now.0) };
         let next = start.saturating_add(self.interval);
-        if next - now.0 <= self.interval.saturating_mul(u64::from(self.burst)) {
+        if next - now.0 <= full {
             Ok(next)
         } else {
-            Err(Full { seen: self.level(tat, now) + 1, limit: self.burst })
+            Err(Full { seen: self.level(start, now).saturating_add(1), limit: self.burst })
         }
     }
 
@@ -128,6 +136,20 @@ mod tests {
     use super::*;
 
     const SECOND: u64 = 1_000_000_000;
+
+    #[test]
+    fn a_raised_limit_is_felt_at_once() {
+        let minute = 60_000_000_000;
+        let mut bucket = Bucket::default();
+        let now = Moment(minute);
+        let (narrow, wide) = (Limit::new(4, minute, 5), Limit::new(600, minute, 100));
+        (0..5).for_each(|_| bucket.charge(narrow, now));
+        assert!(bucket.test(narrow, now).is_err());
+        // What it owes, 75 s, is more than the wider limit ever lets anybody owe.
+        assert_eq!(bucket.test(wide, now), Ok(()));
+        (0..100).for_each(|_| bucket.charge(wide, now));
+        assert_eq!(bucket.test(wide, now), Err(Full { seen: 101, limit: 100 }));
+    }
 
     #[test]
     fn burst_then_rate() {

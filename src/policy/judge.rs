@@ -161,12 +161,15 @@ fn offend(source: &mut Source, policy: &Policy, charge: Charge, now: Moment) -> 
         Standing::Suspect
     };
     // What was the source's own keeps counting towards a ban after it became a suspect.
+    // A ban has used it all up: what comes after it, or after an admin lifted it, is counted anew.
+    let mut wide = offences.wide;
     if standing == Standing::Banned {
         offences.own = 0;
+        wide = std::mem::take(&mut offences.wide);
     }
     (offences.denied, offences.score) = (0, 0);
     // A ban at one port ends there; the source is judged as before everywhere else.
-    if standing == Standing::Banned && scope == Scope::Port && !offences.wide {
+    if standing == Standing::Banned && scope == Scope::Port && !wide {
         return (standing, Scope::Port);
     }
     source.suspect_until = Tick::at(now + HANDOVER).next();

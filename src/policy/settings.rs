@@ -4,10 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ipnet::IpNet;
-
-use super::prefixes::canonical;
-use super::{PortSet, PrefixSet};
+use super::{Allowlist, Lifelines, PortSet, PrefixSet};
 use crate::anomaly::Budget;
 use crate::memory::{FloodRule, Steps};
 
@@ -34,34 +31,9 @@ pub struct Policy {
     pub rate: Rates,
     /// The part of `[bans]` that the judge needs.
     pub offences: Offences,
-}
-
-/// `[allowlist]`: sources that are trusted whatever they do.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Allowlist {
-    /// Trusted prefixes (`from`), the words `loopback`, `private` and `link-local` spelled out.
-    pub prefixes: PrefixSet,
-    /// The same, merged so that none overlaps or touches another: what the kernel is told.
-    pub nets: Vec<IpNet>,
-}
-
-impl Allowlist {
-    /// The most merged prefixes that the kernel is told: its tool reads such a set whole before it
-    /// changes anything else in the table, and longer ones would slow every ban.
-    pub const KERNEL_LIMIT: usize = 1000;
-
-    /// The list of these prefixes, which may overlap.
-    pub fn new(nets: Vec<IpNet>) -> Self {
-        let prefixes = PrefixSet::new(nets.iter().map(|net| (*net, 0)).collect());
-        let nets: Vec<IpNet> = nets.into_iter().map(canonical).collect();
-        Self { prefixes, nets: IpNet::aggregate(&nets) }
-    }
-
-    /// What the kernel is told: all of it or, if that is too much, nothing. The judge knows the
-    /// list in any case.
-    pub fn in_kernel(&self) -> &[IpNet] {
-        if self.nets.len() > Self::KERNEL_LIMIT { &[] } else { &self.nets }
-    }
+    /// Who is to reach SSH whatever the lists and ports say. Kept in step by the daemon; not a
+    /// setting.
+    pub lifelines: Arc<Lifelines>,
 }
 
 /// `[denylist]`: sources that are refused whatever they do.
@@ -460,35 +432,5 @@ impl Default for Rates {
             ],
             other: class(("other", "other, network"), &[], rate(600, 10, 600), None, true),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn trusted_prefixes_are_merged_for_the_kernel() {
-        let nets =
-            |list: &[&str]| list.iter().map(|net| net.parse().unwrap()).collect::<Vec<IpNet>>();
-        let list = Allowlist::new(nets(&[
-            "10.0.0.0/8",
-            "10.1.0.0/16",
-            "192.0.2.0/25",
-            "192.0.2.128/25",
-            "::ffff:198.51.100.0/120",
-            "2001:db8::/33",
-            "2001:db8:8000::/33",
-        ]));
-        let mut merged = list.in_kernel().to_vec();
-        merged.sort();
-        let expected = ["10.0.0.0/8", "192.0.2.0/24", "198.51.100.0/24", "2001:db8::/32"];
-        assert_eq!(merged, nets(&expected));
-        assert!(list.prefixes.find("10.1.2.3".parse().unwrap()).is_some());
-        let many = |count: u32| {
-            (0..count).map(|n| IpNet::from(std::net::IpAddr::from((n * 2).to_be_bytes()))).collect()
-        };
-        assert_eq!(Allowlist::new(many(1000)).in_kernel().len(), 1000);
-        assert_eq!(Allowlist::new(many(1001)).in_kernel().len(), 0);
     }
 }

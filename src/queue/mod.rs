@@ -29,10 +29,7 @@ const NO_SUCH_PACKET: i32 = 2;
 #[derive(Debug, Error)]
 pub enum QueueError {
     /// Another program listens on this number.
-    #[error(
-        "queue {number} is taken by another program; choose another [queue] number, \
-         or see who has it: the second column of /proc/net/netfilter/nfnetlink_queue is a port id, usually the process id"
-    )]
+    #[error("queue {number} belongs to another program")]
     Taken {
         /// The queue number.
         number: u16,
@@ -44,7 +41,9 @@ pub enum QueueError {
     Forbidden,
     /// The kernel has no NFQUEUE.
     #[error(
-        "this kernel has no packet queues (nfnetlink_queue): {0}; try `modprobe nfnetlink_queue`"
+        "this kernel has no packet queues (the module nfnetlink_queue is not loaded: {0}).\n\
+         Load it: sudo modprobe nfnetlink_queue\n\
+         and at every boot: echo nfnetlink_queue | sudo tee /etc/modules-load.d/portcullis.conf"
     )]
     Missing(io::Error),
     /// Anything else.

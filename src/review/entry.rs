@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 
+use crate::events::Verb;
 use crate::memory::SourceKey;
 
 /// One event, as it was read. Words are as they were written: whoever shows them must see to it
@@ -109,62 +110,6 @@ pub struct Said<'a> {
     pub what: Cow<'a, str>,
     /// In a sentence.
     pub text: Cow<'a, str>,
-}
-
-/// The first word of a line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the table in the events room explains them")]
-pub enum Verb {
-    Drop,
-    WouldDrop,
-    DropMore,
-    WouldDropMore,
-    Suspect,
-    WouldSuspect,
-    Ban,
-    WouldBan,
-    Clear,
-    StandingsMore,
-    Start,
-    Stop,
-    Reload,
-    Alarm,
-    Note,
-}
-
-impl Verb {
-    /// The verb that a line begins with. JSON writes it in lower case.
-    pub fn of(word: &str) -> Option<Self> {
-        // Longer than every verb: no need to look at the letters.
-        let mut upper = [0; 16];
-        let upper = upper.get_mut(..word.len())?;
-        upper.copy_from_slice(word.as_bytes());
-        upper.make_ascii_uppercase();
-        Some(match &*upper {
-            b"DROP" => Self::Drop,
-            b"WOULD-DROP" => Self::WouldDrop,
-            b"DROP-MORE" => Self::DropMore,
-            b"WOULD-DROP-MORE" => Self::WouldDropMore,
-            b"SUSPECT" => Self::Suspect,
-            b"WOULD-SUSPECT" => Self::WouldSuspect,
-            b"BAN" => Self::Ban,
-            b"WOULD-BAN" => Self::WouldBan,
-            b"CLEAR" => Self::Clear,
-            b"STANDINGS-MORE" => Self::StandingsMore,
-            b"START" => Self::Start,
-            b"STOP" => Self::Stop,
-            b"RELOAD" => Self::Reload,
-            b"ALARM" => Self::Alarm,
-            b"NOTE" => Self::Note,
-            _ => return None,
-        })
-    }
-
-    /// False for what the gate would have done, had it not only observed.
-    pub fn enforced(self) -> bool {
-        use Verb::{WouldBan, WouldDrop, WouldDropMore, WouldSuspect};
-        !matches!(self, WouldDrop | WouldDropMore | WouldSuspect | WouldBan)
-    }
 }
 
 /// What is wrong with a line of ours.

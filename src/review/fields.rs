@@ -67,7 +67,7 @@ impl<'a> Raw<'a> {
     }
 }
 
-/// Undoes [`str::escape_debug`]. What is no escape stays as it is.
+/// Undoes the escapes of a JSON string. What is no escape stays as it is.
 fn unescaped(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut rest = text;
@@ -78,9 +78,10 @@ fn unescaped(text: &str) -> String {
             Some(b'n') => (Some('\n'), 1),
             Some(b'r') => (Some('\r'), 1),
             Some(b't') => (Some('\t'), 1),
-            Some(b'0') => (Some('\0'), 1),
-            Some(quoted @ (b'"' | b'\'' | b'\\')) => (Some(char::from(*quoted)), 1),
-            Some(b'u') => code_point(escape),
+            Some(quoted @ (b'"' | b'\\' | b'/')) => (Some(char::from(*quoted)), 1),
+            Some(b'b') => (Some('\u{8}'), 1),
+            Some(b'f') => (Some('\u{c}'), 1),
+            Some(b'u') => utf16(escape),
             _ => (None, 0),
         };
         plain.push(c.unwrap_or('\\'));
@@ -90,14 +91,20 @@ fn unescaped(text: &str) -> String {
     plain
 }
 
-/// `u{1b}`, and how long that is.
-fn code_point(escape: &str) -> (Option<char>, usize) {
-    let digits = escape.strip_prefix("u{").and_then(|rest| rest.split_once('}'));
-    let found = digits.and_then(|(digits, _)| {
-        let c = u32::from_str_radix(digits, 16).ok().and_then(char::from_u32)?;
-        Some((c, digits.len() + 3))
-    });
-    found.map_or((None, 0), |(c, length)| (Some(c), length))
+/// `u001b`, or two such for a character beyond U+FFFF, and how long that is.
+fn utf16(escape: &str) -> (Option<char>, usize) {
+    let unit = |escape: &str| {
+        let digits = escape.strip_prefix('u')?.get(..4)?;
+        let hex = digits.bytes().all(|b| b.is_ascii_hexdigit());
+        u16::from_str_radix(digits, 16).ok().filter(|_| hex)
+    };
+    let Some(first) = unit(escape) else { return (None, 0) };
+    let second = escape.get(5..).and_then(|rest| unit(rest.strip_prefix('\\')?));
+    let mut read = char::decode_utf16([Some(first), second].into_iter().flatten());
+    match read.next() {
+        Some(Ok(c)) => (Some(c), if c.len_utf16() == 1 { 5 } else { 11 }),
+        _ => (None, 0),
+    }
 }
 
 #[cfg(test)]
@@ -116,11 +123,13 @@ mod tests {
             ("", vec![]),
             ("IN= SRC=::1", vec![pair("IN", ""), pair("SRC", "::1")]),
             (r#"a="b c" d=e"#, vec![pair("a", "b c"), pair("d", "e")]),
-            (r#"a="\"\\\n\u{202e}é" b=1"#, vec![pair("a", "\"\\\n\u{202e}é"), pair("b", "1")]),
+            (r#"a="\"\\\n\u202eé" b=1"#, vec![pair("a", "\"\\\n\u{202e}é"), pair("b", "1")]),
             (r#"a="x id=1"#, vec![]),
             ("word a=1", vec![]),
             ("a=1 word", vec![pair("a", "1")]),
             (r#"a="\q\u{110000}\u{" b="""#, vec![pair("a", r"\q\u{110000}\u{"), pair("b", "")]),
+            (r#"a="\u001b\ud83d\ude00\/\b""#, vec![pair("a", "\u{1b}😀/\u{8}")]),
+            (r#"a="\ud83d\u00e9\u12\u+123""#, vec![pair("a", "\\ud83dé\\u12\\u+123")]),
         ] {
             assert_eq!(all(line), expected, "{line}");
         }
@@ -129,7 +138,7 @@ mod tests {
     proptest! {
         #[test]
         fn escaped_and_read_again(text in any::<String>()) {
-            let line = format!("a=\"{}\" b=1", text.escape_debug());
+            let line = format!("a={} b=1", serde_json::to_string(&text).unwrap());
             let fields: Vec<_> = Fields(&line).collect();
             prop_assert_eq!(fields.len(), 2);
             prop_assert_eq!(fields[0].1.text(), text);

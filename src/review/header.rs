@@ -31,7 +31,7 @@ pub(super) enum Header<'a> {
 /// | `<84>1 2026-09-21T14:13:20.25Z host portcullis 812 DROP […] …` | RFC 5424 |
 /// | `2026-09-21 14:13:20 DROP …` | standard error of the daemon |
 ///
-/// The first two may have a priority (`<84>`) in front.
+/// The colon is missing where rsyslog had it in RFC 5424. The first two may have a priority (`<84>`) in front.
 pub(super) fn header(line: &str) -> Header<'_> {
     let (priority, rest) = priority(line);
     let first = rest.as_bytes().first().copied().unwrap_or_default();
@@ -74,13 +74,13 @@ fn tagged(rest: &str) -> Option<&str> {
     is_ours(tag).then(|| text.trim_start())
 }
 
-/// `portcullis:` or `portcullis[812]:`.
+/// `portcullis:`, `portcullis[812]:` or `portcullis[812]`, which is what rsyslog makes of RFC 5424 in
+/// its own file format.
 fn is_ours(tag: &str) -> bool {
-    let pid = tag.strip_prefix(NAME).and_then(|rest| rest.strip_suffix(':'));
-    pid.is_some_and(|pid| {
-        let inner = pid.strip_prefix('[').and_then(|pid| pid.strip_suffix(']'));
-        pid.is_empty() || inner.is_some_and(|pid| pid.bytes().all(|b| b.is_ascii_digit()))
-    })
+    let Some(rest) = tag.strip_prefix(NAME) else { return false };
+    let pid = rest.strip_suffix(':').unwrap_or(rest);
+    let inner = pid.strip_prefix('[').and_then(|pid| pid.strip_suffix(']'));
+    rest == ":" || inner.is_some_and(|pid| pid.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// A line that begins with a digit, so with a year or with seconds.

@@ -5,8 +5,9 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::entry::{Changes, Damage, Given, More, Rank, Refused, Said, Verb, What};
+use super::entry::{Changes, Damage, Given, More, Rank, Refused, Said, What};
 use super::fields::{Fields, Raw};
+use crate::events::Verb;
 use crate::memory::SourceKey;
 
 /// Reads a message and its id. `None`: it is no event, but something else that the program said.

@@ -33,7 +33,7 @@ mod wanted;
 mod words;
 
 pub use clock::Clock;
-pub use entry::{Changes, Damage, Entry, Given, More, Rank, Refused, Said, Verb, What};
+pub use entry::{Changes, Damage, Entry, Given, More, Rank, Refused, Said, What};
 pub use input::{Input, OpenError};
 pub use reader::{Told, line, read};
 pub use report::{

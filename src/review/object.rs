@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::entry::{Damage, Entry, Verb, What};
+use super::entry::{Damage, Entry, What};
 use super::message::{Parts, id, net};
+use crate::events::Verb;
 
 /// What a line of JSON is.
 #[derive(Clone, Debug, PartialEq)]

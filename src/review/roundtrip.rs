@@ -48,6 +48,8 @@ fn forms(record: &Record) -> Vec<String> {
         form(SyslogFormat::Rfc3164, Some("gate")).split_once('>').unwrap().1.to_owned(),
         format!("{} gate portcullis[812]: {line}", local.strftime("%FT%T%.6f%:z")),
         format!("{} gate portcullis[812]: {line}", local.strftime("%FT%T%z")),
+        // As rsyslog keeps what came as RFC 5424.
+        format!("{} gate portcullis[812] {line}", local.strftime("%FT%T%.6f%:z")),
         form(SyslogFormat::Rfc5424, Some("gate")),
         stderr_line(record, false, &zone()).trim_end().to_owned(),
         json,
@@ -158,7 +160,7 @@ fn every_form_says_the_same() {
 fn an_event_in_two_logs_counts_once() {
     let lines: Vec<String> = records().iter().flat_map(forms).collect();
     let tally = tally(&lines);
-    assert_eq!((tally.lines().counted, tally.lines().repeated), (11, 11 * 8));
+    assert_eq!((tally.lines().counted, tally.lines().repeated), (11, 11 * 9));
 }
 
 /// The journal's export form, with a value that is no plain text.
@@ -171,7 +173,7 @@ fn exported_entries() {
         write!(text, "__CURSOR=s=1\n__REALTIME_TIMESTAMP={micros}\nBLOB\n").unwrap();
         text.extend_from_slice(&5_u64.to_le_bytes());
         text.extend_from_slice(b"\n\nA=b\nSYSLOG_IDENTIFIER=portcullis\n");
-        if record.verb == "BAN" {
+        if record.verb == crate::events::Verb::Ban {
             text.extend_from_slice(b"MESSAGE\n");
             text.extend_from_slice(&(line.len() as u64).to_le_bytes());
             write!(text, "{line}\n\n").unwrap();
@@ -257,7 +259,8 @@ proptest! {
             port: (port % 2 == 0).then_some(port), lasts: None, reason: text.clone(), offence: 0,
             enforced,
         }), "");
-        let short = text.chars().count() <= 600;
+        // Longer ones are cut.
+        let short = text.len() <= 100;
         for form in forms(&refused) {
             let Told::Event(entry) = line(&form, &mut clock()) else {
                 panic!("{form}");
@@ -289,7 +292,7 @@ proptest! {
 
     /// Whatever comes, it is read to its end and nothing breaks.
     #[test]
-    fn any_bytes(bytes in any::<Vec<u8>>(), at in 0_usize..200, form in 0_usize..9) {
+    fn any_bytes(bytes in any::<Vec<u8>>(), at in 0_usize..200, form in 0_usize..10) {
         let mut log = forms(&records()[0]).remove(form).into_bytes();
         let at = at.min(log.len());
         log.splice(at..at, bytes.iter().copied());

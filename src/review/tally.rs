@@ -5,12 +5,13 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::entry::{Entry, Given, More, Rank, Refused, Said, Verb, What};
+use super::entry::{Entry, Given, More, Rank, Refused, Said, What};
 use super::reader::Told;
 use super::sources::{REASONS, Sources};
 use super::timeline::Timeline;
 use super::wanted::Wanted;
 use super::words::{Words, tame};
+use crate::events::Verb;
 use crate::memory::SourceKey;
 
 /// Sources that are told apart, at about 100 bytes each. The hash table behind them is full here,

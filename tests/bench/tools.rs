@@ -27,7 +27,8 @@ mod range;
 #[path = "../e2e/stage/mod.rs"]
 mod stage;
 
-use range::{Attack, Range, Reads, Seen, Wrk, is_there, tool};
+use range::{Attack, Range, Reads, Seen, Wrk, tool};
+use stage::is_there;
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();

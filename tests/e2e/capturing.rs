@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use portcullis::lab::Visit;
 
-use crate::range::is_there;
-use crate::stage::{ANNA, BEN, CARLA, Gate, HASTE, PORTCULLIS, World, eventually, in_lab, text};
+use crate::stage::{
+    ANNA, BEN, CARLA, Gate, HASTE, PORTCULLIS, World, eventually, in_lab, is_there, text,
+};
 
 const DIR: &str = "/run/gate";
 const FILE: &str = "/run/gate/portcullis.pcapng";
@@ -61,6 +62,26 @@ in_lab! {
             let reason = event["reason"].as_str().expect("a reason");
             assert!(line.contains(&format!("reason={reason}")), "{line}");
         }
+    }
+
+    fn a_reload_begins_and_ends_it() {
+        let world = World::new();
+        let gate = Gate::start(&world.server, "");
+        let reload = |policy: &str| {
+            gate.write_policy(policy);
+            let said = gate.ask(&["reload"]);
+            assert!(said.status.success() && !text(&said).contains("[capture]"), "{}", text(&said));
+        };
+        assert_eq!(world.visit_within(BEN, 81, HASTE), Visit::TimedOut);
+        assert!(!Path::new(FILE).exists());
+        reload(POLICY);
+        assert_eq!(world.visit_within(BEN, 82, HASTE), Visit::TimedOut);
+        await_packets(&world, 1);
+        reload("mode = \"enforce\"\n");
+        let size = fs::metadata(FILE).expect("a file").len();
+        assert_eq!(world.visit_within(BEN, 83, HASTE), Visit::TimedOut);
+        gate.await_event("drop", BEN);
+        assert_eq!(fs::metadata(FILE).expect("a file").len(), size);
     }
 
     fn a_file_is_bounded_and_so_is_the_rate() {

@@ -126,7 +126,7 @@ in_lab! {
         let gate = Gate::start(&world.server, "");
         ban(&gate, MALLORY);
         // The same state and socket; then others, but the same queue.
-        for (name, word) in [("gate", "already"), ("other", "queue 7 is taken")] {
+        for (name, word) in [("gate", "already"), ("other", "queue 7 belongs to")] {
             let second = Gate::try_start(&world.server, name, "").err().expect("a refusal");
             assert_eq!(second.code, Some(69), "{second:?}");
             assert!(second.said.contains(word), "{second:?}");

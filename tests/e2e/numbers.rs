@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use portcullis::lab::{Probe, Process, Visit};
 
-use crate::range::is_there;
-use crate::stage::{ANNA, BEN, CARLA, Gate, HASTE, MALLORY, World, eventually, in_lab, text};
+use crate::stage::{
+    ANNA, BEN, CARLA, Gate, HASTE, MALLORY, World, eventually, in_lab, is_there, text,
+};
 
 const ADDRESS: &str = "127.0.0.1:9917";
 const TEXTFILE: &str = "/run/gate/portcullis.prom";

@@ -234,7 +234,7 @@ fn named(from: &str) -> String {
 }
 
 /// An open connection to a service, with nothing said yet.
-fn established(world: &World, from: &str, port: u16) -> TcpStream {
+pub(crate) fn established(world: &World, from: &str, port: u16) -> TcpStream {
     let from = address(from);
     let to = SocketAddr::new(world.server_for(from), port);
     let connect = || {

@@ -5,27 +5,15 @@
 //! These tools are not part of what a build needs: where one is missing, its test says so on the
 //! terminal and passes. With `PORTCULLIS_TEST_TOOLS=all` it fails.
 
-use std::io::Write;
 use std::time::Duration;
 
-use crate::range::{Attack, NEWCOMER, OPEN, Range, Reads, Seen, is_there, tool};
-use crate::stage::inside;
+use crate::range::{Attack, NEWCOMER, OPEN, Range, Reads, Seen, tool};
+use crate::stage::inside_with;
 
 /// Runs a test in a lab, if there is what it needs: programs, each with its Debian package.
 fn with(tools: &[(&str, &str)], path: &str, body: impl FnOnce()) {
     // Every test here has ordinary clients.
-    let needed = tools.iter().chain(&[("curl", "curl")]);
-    let missing: Vec<&str> =
-        needed.filter(|(program, _)| !is_there(program)).map(|(_, package)| *package).collect();
-    if !missing.is_empty() {
-        let missing = format!("{path}: these packages are not installed: {}", missing.join(" "));
-        let strict = std::env::var("PORTCULLIS_TEST_TOOLS").is_ok_and(|word| word == "all");
-        assert!(!strict, "{missing}");
-        // Past the test harness, which would swallow it.
-        let _ = writeln!(std::io::stderr(), "\nSKIPPED: {missing}");
-        return;
-    }
-    inside(path, body);
+    inside_with(&[tools, &[("curl", "curl")]].concat(), path, body);
 }
 
 macro_rules! with_tools {

@@ -2,16 +2,18 @@
 
 use std::fs;
 use std::path::Path;
+use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, SystemTime};
 
 use super::records;
 use crate::cli::given::{self, Given};
 use crate::control::{AskError, Request, Response, ask_within};
-use crate::doctor::{Clock, Daemon, Facts, Holder, Seen, Tools, holders, port_sockets};
+use crate::doctor::{Clock, Daemon, Facts, Tools, moment};
 use crate::firewall::{
-    ToolError, kernel_takes_queue, list_ruleset, live_sets, save_iptables, tool_version,
+    ToolError, aside_since, kernel_takes_queue, list_ruleset, live_sets, save_iptables,
+    tool_version,
 };
-use crate::host::{self, Program};
+use crate::host;
 
 /// How long the daemon may take: an answer that comes later is a finding.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
@@ -33,12 +35,20 @@ pub(super) fn collect(config: Option<&Path>, socket: Option<&Path>) -> Result<(F
     let config = &given.config;
 
     let root = rustix::process::geteuid().is_root();
-    let listing = list_ruleset().map_err(|error| reason(&error, root));
-    let saved = [false, true].map(|v6| match save_iptables(v6) {
+    let saved = |v6| match save_iptables(v6) {
         // Whoever has no iptables has no rules of it.
         Err(ToolError::Missing { .. }) => Ok(String::new()),
         saved => saved.map_err(|error| reason(&error, root)),
+    };
+    // Each is a program that runs for a while, and none waits for another.
+    let (listing, saved, versions) = thread::scope(|scope| {
+        let saved = [false, true].map(|v6| scope.spawn(move || saved(v6)));
+        let versions = ["nft", "iptables", "ip6tables"];
+        let versions = versions.map(|tool| scope.spawn(move || version(tool)));
+        let listing = list_ruleset().map_err(|error| reason(&error, root));
+        (listing, saved.map(joined), versions.map(joined))
     });
+    let [nft, iptables, ip6tables] = versions;
     // A kernel that shows nothing refuses everything: that would not be its word.
     let queue_statement = listing
         .as_ref()
@@ -49,28 +59,28 @@ pub(super) fn collect(config: Option<&Path>, socket: Option<&Path>) -> Result<(F
         .map_err(Clone::clone)
         .and_then(|listing| live_sets(listing).map_err(|error| reason(&error, root)));
     let changed = |path: &std::path::PathBuf| fs::metadata(path).ok()?.modified().ok();
-    let iptables = tool_version("iptables").map_err(|error| error.to_string());
     let modern = iptables.as_ref().is_ok_and(|version| version.contains("nf_tables"));
     let legacy = ["ip_tables_names", "ip6_tables_names"];
     let legacy = legacy.iter().any(|name| !read(&format!("/proc/self/net/{name}")).is_empty());
+    let told = daemon.status().and_then(|status| status.firewall.aside);
+    let aside = aside_since(&config.bans.state_dir).or(told.map(moment));
     let facts = Facts {
         kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
-        tools: Tools {
-            nft: tool_version("nft").map_err(|error| error.to_string()),
-            iptables,
-            ip6tables: tool_version("ip6tables").map_err(|error| error.to_string()),
-        },
+        tools: Tools { nft, iptables, ip6tables },
         ipv6: Path::new("/proc/self/net/if_inet6").exists(),
         forwards: ["net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"]
             .iter()
             .any(|name| read(&format!("/proc/sys/{name}")).trim() == "1"),
-        queues: Path::new(QUEUES).exists(),
+        behind: host::inner_networks(),
+        queues: host::has_queues(),
         queue_statement,
-        holders: queue_holders(),
+        holders: host::queue_holders()
+            .map_err(|_| "the kernel shows its queues to root only".to_owned()),
         listing,
         saved,
         legacy_rules: modern && legacy,
         sets,
+        aside,
         // After the sets: what was made meanwhile is too young to be missed.
         ledger: records::ledger(&daemon, &socket, &config.bans.state_dir),
         policy_changed: given.files.iter().filter_map(changed).max(),
@@ -82,15 +92,26 @@ pub(super) fn collect(config: Option<&Path>, socket: Option<&Path>) -> Result<(F
     Ok((facts, given))
 }
 
-const QUEUES: &str = "/proc/self/net/netfilter/nfnetlink_queue";
-
 pub(super) fn read(path: &str) -> String {
     fs::read_to_string(path).unwrap_or_default()
+}
+
+/// What a tool says of itself. What to install is told with the finding.
+fn version(tool: &'static str) -> Result<String, String> {
+    tool_version(tool).map_err(|error| match error {
+        ToolError::Missing { .. } => "it is not installed".to_owned(),
+        error => error.to_string(),
+    })
+}
+
+fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// Why a tool did not answer, short.
 fn reason(error: &ToolError, root: bool) -> String {
     match error {
+        ToolError::Missing { tool, .. } => format!("{tool} is not installed"),
         ToolError::Refused { .. } if !root => "nft and iptables answer root only".to_owned(),
         error => error.to_string(),
     }
@@ -107,30 +128,4 @@ fn daemon(socket: &Path) -> Daemon {
         }
         Err(error) => Daemon::Silent(error.to_string().lines().next().unwrap_or("").to_owned()),
     }
-}
-
-/// The queues' listeners: ports from one table, their sockets from another, and the programs that
-/// have those open.
-fn queue_holders() -> Seen<Vec<Holder>> {
-    let table = match fs::read_to_string(QUEUES) {
-        Ok(table) => table,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(_) => return Err("the kernel shows its queues to root only".to_owned()),
-    };
-    let mut found = holders(&table);
-    let sockets = port_sockets(&read("/proc/self/net/netlink"));
-    let inode = |port: u32| sockets.iter().find(|(own, _)| *own == port).map(|(_, inode)| *inode);
-    let wanted = found.iter().filter_map(|holder| inode(holder.port)).collect();
-    let programs = host::programs(&wanted);
-    for holder in &mut found {
-        let known = inode(holder.port).and_then(|inode| programs.get(&inode).cloned());
-        holder.program = known.or_else(|| by_number(holder.port));
-    }
-    Ok(found)
-}
-
-/// A program's first netlink port is its process id.
-fn by_number(port: u32) -> Option<Program> {
-    let name = fs::read_to_string(format!("/proc/{port}/comm")).ok()?;
-    Some(Program { pid: port, name: name.trim().to_owned() })
 }

@@ -168,16 +168,20 @@ fn log(facts: &Facts, config: &Config) -> String {
         Some(path) => format!("; JSON to {}", path.display()),
         None => String::new(),
     };
+    use LogTarget::{Auto, Stderr};
     let lines = match (config.events.to, facts.log.journal) {
-        (LogTarget::Stderr, Journal::Takes(limit)) if limit.limits() => {
+        (Auto | Stderr | LogTarget::Journal, Journal::Takes(limit)) if limit.limits() => {
             format!(
                 "to the journal, which takes {} lines in {}",
                 Grouped(limit.burst),
                 Span(limit.every)
             )
         }
-        (LogTarget::Stderr, Journal::Takes(_)) => "to the journal, which has no limit".to_owned(),
-        (LogTarget::Stderr, Journal::None) => "to standard error; there is no journal".to_owned(),
+        (Auto | Stderr | LogTarget::Journal, Journal::Takes(_)) => {
+            "to the journal, which has no limit".to_owned()
+        }
+        (Auto | Stderr, Journal::None) => "to standard error; there is no journal".to_owned(),
+        (LogTarget::Journal, Journal::None) => "to the journal, which is not there".to_owned(),
         (LogTarget::Syslog, _) => format!("to syslog at {}", config.events.syslog),
         (LogTarget::Nowhere, _) => "no lines".to_owned(),
     };

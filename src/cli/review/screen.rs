@@ -306,9 +306,10 @@ pub(super) mod tests {
     use std::net::IpAddr;
 
     use super::*;
+    use crate::events::Verb;
     use crate::memory::SourceKey;
     use crate::review::{
-        Changes, Entry, Given, More, Rank, Refused, Said, Step, Tally, Told, Verb, Wanted, What,
+        Changes, Entry, Given, More, Rank, Refused, Said, Step, Tally, Told, Wanted, What,
     };
 
     /// A scanner, a guesser, their neighbour, and a flood, within a morning.

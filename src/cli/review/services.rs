@@ -69,7 +69,7 @@ const SERVICES: [(u16, &str); 64] = [
 ];
 
 /// The name of the service that usually has this port, if it is a well-known one.
-pub(super) fn service(port: u16) -> Option<&'static str> {
+pub(in crate::cli) fn service(port: u16) -> Option<&'static str> {
     let place = SERVICES.binary_search_by_key(&port, |(known, _)| *known).ok()?;
     SERVICES.get(place).map(|(_, name)| *name)
 }

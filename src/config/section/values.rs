@@ -1,6 +1,6 @@
 //! Values with units, and lists of them.
 
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,6 +12,9 @@ use crate::config::source::Place;
 use crate::config::tree::{Node, Value};
 use crate::config::units::{self, Mistake};
 use crate::policy::{PortSet, Rate};
+
+/// Values with the places where they stand.
+type Placed<T> = Vec<(T, Place)>;
 
 impl Section<'_, '_> {
     /// A duration.
@@ -133,27 +136,50 @@ impl Section<'_, '_> {
 
     /// Addresses, prefixes and words, in one text or a list, each with its place.
     pub(in crate::config) fn nets(&mut self, key: &str) -> Vec<(IpNet, Place)> {
-        let mut nets = Vec::new();
+        let wanted = ("addresses and prefixes", "[\"192.0.2.7\", \"2001:db8::/32\"]");
+        let mut found = Vec::new();
+        self.each_text(key, wanted, |text, place| {
+            units::nets(text, |net, part| found.push((net, place(part))))
+        });
+        found
+    }
+
+    /// The same, and names of hosts.
+    pub(in crate::config) fn nets_and_names(
+        &mut self,
+        key: &str,
+    ) -> (Placed<IpNet>, Placed<String>) {
+        let wanted = ("addresses, prefixes and names", "[\"192.0.2.7\", \"office.example.org\"]");
+        let (mut nets, mut names) = (Vec::new(), Vec::new());
+        self.each_text(key, wanted, |text, place| {
+            let add = |net, part| nets.push((net, place(part)));
+            units::nets_and_names(text, add, |name, part| names.push((name, place(part))))
+        });
+        (nets, names)
+    }
+
+    /// Reads one text, or each text of a list. `read` is given what tells the place of a part.
+    fn each_text(
+        &mut self,
+        key: &str,
+        wanted: (&str, &str),
+        mut read: impl FnMut(&str, &dyn Fn(Range<usize>) -> Place) -> Vec<Mistake>,
+    ) {
         for item in self.claim(key).into_iter().flat_map(each) {
             let Value::Text(text) = &item.value else {
-                let wanted = ("addresses and prefixes", "[\"192.0.2.7\", \"2001:db8::/32\"]");
                 self.findings.error(&item.place, mistyped(key, &item.value, wanted));
                 continue;
             };
-            let mistakes = units::nets(text, |net, part| {
-                let span = inside(&self.findings.sources[item.place.file], &item.place, part);
+            let source = &self.findings.sources[item.place.file];
+            let mistakes = read(text, &|part| {
                 let place = item.place.clone();
-                nets.push((
-                    net,
-                    match span {
-                        Some(span) => Place { start: span.start, end: span.end, ..place },
-                        None => place,
-                    },
-                ));
+                match inside(source, &item.place, part) {
+                    Some(span) => Place { start: span.start, end: span.end, ..place },
+                    None => place,
+                }
             });
             mistakes.into_iter().for_each(|mistake| self.findings.error(&item.place, mistake));
         }
-        nets
     }
 
     /// Some of the words in `known`, in one text with commas or a list.

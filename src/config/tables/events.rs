@@ -9,7 +9,9 @@ use crate::config::units::Mistake;
 pub(super) fn events(table: &mut Section<'_, '_>) -> Events {
     let default = Events::default();
     let targets = [
+        ("auto", LogTarget::Auto),
         ("stderr", LogTarget::Stderr),
+        ("journal", LogTarget::Journal),
         ("syslog", LogTarget::Syslog),
         ("nowhere", LogTarget::Nowhere),
     ];

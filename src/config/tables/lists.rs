@@ -2,13 +2,15 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::intern;
+use super::{DAY, intern};
 use crate::config::lists;
 use crate::config::problem::Problem;
 use crate::config::section::Section;
+use crate::config::settings::Names;
 use crate::config::source::Place;
 use crate::config::units::Mistake;
 use crate::policy::{Allowlist, Denylist, PrefixSet};
@@ -16,10 +18,29 @@ use crate::policy::{Allowlist, Denylist, PrefixSet};
 /// The name of the list that stands in the policy itself.
 const INLINE: &str = "policy";
 
-/// The allow list, and its prefixes one by one.
-pub(super) fn allowlist(table: &mut Section<'_, '_>) -> (Allowlist, Vec<(IpNet, Place)>) {
-    let nets = table.nets("from");
-    let list = Allowlist::new(nets.iter().map(|(net, _)| *net).collect());
+/// The most names that are looked up.
+const MOST_NAMES: usize = 64;
+
+/// The allow list, how its names are looked up, and its prefixes one by one.
+pub(super) fn allowlist(table: &mut Section<'_, '_>) -> (Allowlist, Names, Vec<(IpNet, Place)>) {
+    let (nets, found) = table.nets_and_names("from");
+    let default = Names::default();
+    let range = Duration::from_secs(1)..=DAY;
+    let every = table.duration("look_up_every", default.every, range);
+    let mut names: Vec<&'static str> = Vec::new();
+    for (name, place) in found {
+        if names.contains(&name.as_str()) {
+            continue;
+        }
+        if names.len() == MOST_NAMES {
+            let message = format!("more than {MOST_NAMES} names cannot be looked up");
+            let help = "write addresses for those that have fixed ones";
+            table.findings.error(&place, Mistake::new(message).help(help));
+            break;
+        }
+        names.push(intern(&name));
+    }
+    let list = Allowlist::with_names(nets.iter().map(|(net, _)| *net).collect(), names);
     if list.in_kernel().len() < list.nets.len() {
         let (count, most) = (list.nets.len(), Allowlist::KERNEL_LIMIT);
         let message = format!(
@@ -29,7 +50,7 @@ pub(super) fn allowlist(table: &mut Section<'_, '_>) -> (Allowlist, Vec<(IpNet, 
         let help = "write fewer, wider prefixes, or raise the ceiling";
         table.warn(&["from"], Mistake::new(message).help(help));
     }
-    (list, nets)
+    (list, Names { every }, nets)
 }
 
 /// A deny list and how it came about.

@@ -5,6 +5,7 @@ mod bans;
 mod capture;
 mod events;
 mod guard;
+mod lifeline;
 mod lists;
 mod metrics;
 mod ports;
@@ -42,7 +43,7 @@ pub(super) fn read(top: &mut Section<'_, '_>) -> Reading {
     let guard = top.table("guard", guard::guard);
     let queue = top.table("queue", guard::queue);
     let memory = top.table("memory", guard::memory);
-    let (allowlist, trusted) = top.table("allowlist", lists::allowlist);
+    let (allowlist, names, trusted) = top.table("allowlist", lists::allowlist);
     let denied = top.table("denylist", |table| lists::denylist(table, &trusted));
     let quirks = top.table("quirks", quirks);
     let fingerprint = top.table("fingerprint", science::fingerprint);
@@ -51,6 +52,7 @@ pub(super) fn read(top: &mut Section<'_, '_>) -> Reading {
     let ports = top.table("ports", |table| ports::ports(table, &guard.protect));
     let flood = top.table("flood", science::flood);
     let rate = top.table("rate", rate::rates);
+    let lifeline = top.table("lifeline", lifeline::lifeline);
     let (bans, offences) = top.table("bans", bans::bans);
     let events = top.table("events", events::events);
     let metrics = top.table("metrics", metrics::metrics);
@@ -67,9 +69,22 @@ pub(super) fn read(top: &mut Section<'_, '_>) -> Reading {
         anomaly,
         rate,
         offences,
+        lifelines: Default::default(),
     };
-    let config =
-        Config { mode, guard, queue, memory, policy, bans, events, metrics, capture, control };
+    let config = Config {
+        mode,
+        guard,
+        queue,
+        memory,
+        policy,
+        names,
+        lifeline,
+        bans,
+        events,
+        metrics,
+        capture,
+        control,
+    };
     Reading { config, files: denied.files, bad_lines: denied.bad_lines }
 }
 

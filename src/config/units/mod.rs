@@ -1,14 +1,18 @@
 //! Values that carry their unit, read from text: `"6/m"`, `"1h30m"`, `"22, 8000-8999"`,
 //! `"192.0.2.0/24"`.
 
+mod name;
 mod nets;
 mod ports;
+mod size;
 mod time;
 
 use std::ops::Range;
 
+pub(super) use name::nets_and_names;
 pub(super) use nets::{net, nets};
 pub(super) use ports::{OpenPorts, open_ports, ports};
+pub(super) use size::size;
 pub(super) use time::{duration, rate, spell};
 
 /// What is wrong with a value, and what to write instead.

@@ -15,15 +15,22 @@ const WORDS: [(&str, &[&str]); 3] = [
     ("link-local", &["169.254.0.0/16", "fe80::/10"]),
 ];
 
+/// The words.
+pub(super) fn words() -> impl Iterator<Item = &'static str> {
+    WORDS.iter().map(|(word, _)| *word)
+}
+
 const EXAMPLE: &str = "write an address (\"192.0.2.7\"), a prefix (\"192.0.2.0/24\", \
                        \"2001:db8::/32\") or a word (loopback, private, link-local)";
+
+const NO_NAMES: &str = "names are looked up for [allowlist] from only; write addresses here";
 
 /// An address or prefix, without words. No bits may stand behind the prefix.
 pub(in crate::config) fn net(text: &str) -> Result<IpNet, Mistake> {
     let Some((address, len)) = text.split_once('/') else {
         return text.parse::<IpAddr>().map(IpNet::from).map_err(|_| {
             let name = text.contains('.') && text.contains(|c: char| c.is_ascii_alphabetic());
-            let help = if name { "names are not looked up; write addresses" } else { EXAMPLE };
+            let help = if name { NO_NAMES } else { EXAMPLE };
             Mistake::new(format!("\"{text}\" is not an address")).help(help)
         });
     };

@@ -9,8 +9,10 @@ use super::*;
 /// Answers every reload with "reloaded", everything else with a refusal.
 fn handler() -> Handler {
     Arc::new(|request| match request {
-        Request::Reload => Response::Done(Done { text: "reloaded".into(), ..Done::default() }),
-        _ => refuse(Trouble::Unavailable, "not in this test"),
+        Request::Reload { .. } => {
+            Response::Done(Done { text: "reloaded".into(), ..Done::default() }).into()
+        }
+        _ => refuse(Trouble::Unavailable, "not in this test").into(),
     })
 }
 
@@ -30,7 +32,7 @@ fn start(place: &Place) -> Server {
 }
 
 fn reload(place: &Place) -> Result<Response, AskError> {
-    ask(&place.path, &Request::Reload)
+    ask(&place.path, &Request::Reload { confirm: None, session: None })
 }
 
 fn is_reloaded(response: Result<Response, AskError>) -> bool {
@@ -130,7 +132,7 @@ fn a_client_that_does_not_read_is_left() {
     let place = place();
     let long = "x".repeat(4_000_000);
     let handler: Handler =
-        Arc::new(move |_| Response::Done(Done { text: long.clone(), ..Done::default() }));
+        Arc::new(move |_| Response::Done(Done { text: long.clone(), ..Done::default() }).into());
     let server = Server::start_with(&place.path, None, handler, Duration::from_secs(1)).unwrap();
     let mut deaf = UnixStream::connect(&place.path).unwrap();
     deaf.write_all(b"{\"ask\":\"reload\"}\n").unwrap();
@@ -199,7 +201,7 @@ fn strangers_are_kept_out() {
                 rustix::process::Uid::from_raw(65_534),
             )
             .unwrap();
-            ask(&path, &Request::Reload)
+            ask(&path, &Request::Reload { confirm: None, session: None })
         });
         stranger.join().unwrap()
     };

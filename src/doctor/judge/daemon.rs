@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::many;
 use crate::config::{Config, FailMode, Mode};
+use crate::control::protocol::StatusReport;
 use crate::doctor::facts::{Daemon, Facts, moment};
 use crate::doctor::finding::{Finding, FindingKind};
 
@@ -35,6 +36,16 @@ pub(super) fn look(facts: &Facts, config: &Config, note: &mut impl FnMut(Finding
             "journalctl -u portcullis -e, then: sudo systemctl restart portcullis",
         )),
     }
+    if let Some(since) = facts.aside.and_then(|since| jiff::Timestamp::try_from(since).ok()) {
+        note(Finding::off(
+            FindingKind::Aside,
+            format!(
+                "the gate stands aside since {}: somebody typed portcullis panic",
+                since.strftime("%F %TZ")
+            ),
+            "when the reason is mended: sudo portcullis panic --over",
+        ));
+    }
     if config.mode == Mode::Observe {
         note(Finding::note(
             FindingKind::Observing,
@@ -53,21 +64,38 @@ pub(super) fn look(facts: &Facts, config: &Config, note: &mut impl FnMut(Finding
     if status.clock_moved.abs() > JUMP {
         let seconds = Duration::from_secs_f64(status.clock_moved.abs().min(1e9).round());
         let (direction, then) = if status.clock_moved > 0.0 {
-            ("forward", "on record they have ended that much too early")
+            ("forward", "end that much too early")
         } else {
-            ("back", "on record they last that much too long")
+            ("back", "last that much longer")
         };
-        note(Finding::off(
+        note(Finding::note(
             FindingKind::ClockMoved,
             format!(
-                "the clock was set {direction} by {} while the gate ran; bans made before: {then}",
-                crate::events::Span(seconds)
+                "the clock was set {direction} by {} while the gate ran. Bans of this run were \
+                 moved with it; those kept from before, at {}, {then} if the clock was right then",
+                crate::events::Span(seconds),
+                status.started.strftime("%F %T UTC"),
             ),
-            "portcullis bans list; correct what is wrong with portcullis bans remove ADDRESS and \
-             portcullis bans add ADDRESS --for 1h",
+            "is it right now? timedatectl. How long bans still last: portcullis bans. What is \
+             wrong: portcullis bans remove ADDRESS, portcullis bans add ADDRESS --for 1h",
         ));
     }
     firewall(status, note);
+}
+
+/// `; the last time: … by nft (process 812)`, as far as the alarms still tell.
+fn last_flush(status: &StatusReport) -> String {
+    let last = status.alarms.iter().find(|alarm| alarm.what == "flushed");
+    let told = last.and_then(|alarm| alarm.text.split(". It is").next());
+    told.map(|told| format!("; the last time, {told}")).unwrap_or_default()
+}
+
+/// The log that cannot be written at present, in the words of the alarm. That it works again is
+/// told by a milder one.
+pub(super) fn log_trouble(status: &StatusReport) -> Option<&str> {
+    let last = status.alarms.iter().find(|alarm| alarm.what == "log")?;
+    let sentence = last.text.split(". Lines are lost").next()?;
+    (last.level == "error").then_some(sentence)
 }
 
 /// Was the policy changed after the gate read it?
@@ -77,9 +105,9 @@ pub(super) fn policy_is_newer(facts: &Facts) -> bool {
 }
 
 /// What the daemon says of its own losses and its table.
-fn firewall(status: &crate::control::protocol::StatusReport, note: &mut impl FnMut(Finding)) {
+fn firewall(status: &StatusReport, note: &mut impl FnMut(Finding)) {
     let told = &status.firewall;
-    if !told.healthy && !told.text.is_empty() {
+    if !told.healthy && !told.text.is_empty() && told.aside.is_none() {
         note(Finding::off(
             FindingKind::TableTrouble,
             format!("the gate reports trouble with its kernel table: {}", told.text),
@@ -90,19 +118,21 @@ fn firewall(status: &crate::control::protocol::StatusReport, note: &mut impl FnM
         note(Finding::note(
             FindingKind::Rebuilt,
             format!(
-                "the gate had to rebuild its table {}, because somebody removed or changed it",
-                if told.repaired == 1 { "once".into() } else { many(told.repaired, "time") }
+                "the gate had to rebuild its table {}, because somebody removed or changed it{}",
+                if told.repaired == 1 { "once".into() } else { many(told.repaired, "time") },
+                last_flush(status)
             ),
-            "who it was: journalctl -u portcullis -g table. A line flush ruleset in \
-             /etc/nftables.conf does that at each reload of nftables; let it flush its own tables \
-             only",
+            "who it was each time: journalctl -u portcullis -g flushed. A line flush ruleset in \
+             /etc/nftables.conf does that at each reload of nftables: let it flush its own tables \
+             only, with a line like: flush table inet filter",
         ));
     }
     let counters = &status.counters;
     let untold = [
         (counters.events_lost, "event"),
         (counters.orders_lost, "change of standing"),
-        (status.lines_lost, "log line"),
+        // Where lines are being lost, that is told with what to do about it.
+        (if log_trouble(status).is_none() { status.lines_lost } else { 0 }, "log line"),
     ];
     let untold: Vec<String> = untold
         .iter()

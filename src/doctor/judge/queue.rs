@@ -5,7 +5,7 @@ use crate::config::{Config, FailMode};
 use crate::control::protocol::StatusReport;
 use crate::doctor::facts::{Daemon, Facts};
 use crate::doctor::finding::{Finding, FindingKind};
-use crate::doctor::queues::Holder;
+use crate::host::{Holder, free_queues};
 
 pub(super) fn look(facts: &Facts, config: &Config, note: &mut impl FnMut(Finding)) {
     let first = config.queue.number;
@@ -15,7 +15,7 @@ pub(super) fn look(facts: &Facts, config: &Config, note: &mut impl FnMut(Finding
         for number in ours.clone() {
             match holders.iter().find(|holder| holder.number == number) {
                 Some(holder) if !is_the_gate(holder, &facts.daemon) => {
-                    let free = free(holders, config.queue.threads);
+                    let free = free_queues(holders, config.queue.threads);
                     note(Finding::off(
                         FindingKind::QueueTaken,
                         format!("queue {number} belongs to {}, not to the gate", holder.who()),
@@ -125,13 +125,6 @@ fn losses(number: u16, count: u64, note: &mut impl FnMut(Finding)) {
         "[queue] length makes more room, [queue] threads make it quicker; then: sudo systemctl \
          restart portcullis",
     ));
-}
-
-/// A number with so many free ones behind it.
-fn free(holders: &[Holder], count: u16) -> u16 {
-    let taken = |number: u16| holders.iter().any(|holder| holder.number == number);
-    let fits = |first: &u16| (0..count.max(1)).all(|i| !taken(first.saturating_add(i)));
-    (10..u16::MAX).find(fits).unwrap_or(10)
 }
 
 /// Is it the gate that holds this queue? It says who it is, if it may be asked; otherwise its name

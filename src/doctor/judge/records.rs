@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use super::daemon::log_trouble;
 use super::many;
 use crate::config::{Config, LogTarget, Mode};
 use crate::doctor::facts::{Facts, Journal, LedgerFacts};
@@ -29,10 +30,15 @@ pub(super) fn look(facts: &Facts, config: &Config, note: &mut impl FnMut(Finding
         note(Finding::off(FindingKind::LedgerUnreadable, why.clone(), "portcullis bans list"));
     }
     if let Ok(sets) = &facts.sets {
-        fullness(sets, note);
+        if !fullness(sets, note)
+            && let Ok(ledger) = &facts.ledger
+        {
+            room(ledger.standings.len() as u64, config.guard.set_size.into(), note);
+        }
         if let (Ok(ledger), Some(status)) = (&facts.ledger, facts.daemon.status())
             && config.mode == Mode::Enforce
             && status.mode == "enforce"
+            && facts.aside.is_none()
         {
             drift(facts, ledger, sets, note);
         }
@@ -93,7 +99,9 @@ fn times(facts: &Facts, ledger: &LedgerFacts, note: &mut impl FnMut(Finding)) {
     }
 }
 
-fn fullness(sets: &[LiveSet], note: &mut impl FnMut(Finding)) {
+/// Says whether there is a set without room.
+fn fullness(sets: &[LiveSet], note: &mut impl FnMut(Finding)) -> bool {
+    let mut full = false;
     for set in sets.iter().filter(|set| set.size > 0 && set.holds * 100 >= set.size * FULL) {
         let wide = set.name.starts_with("refused");
         note(Finding::off(
@@ -108,10 +116,34 @@ fn fullness(sets: &[LiveSet], note: &mut impl FnMut(Finding)) {
                 "put wide prefixes into a file of [denylist] files instead, then: portcullis reload"
                     .to_owned()
             } else {
-                format!("[guard] set_size = {}, then: portcullis reload", set.size * 2)
+                enlarge(set.size)
             },
         ));
+        full = true;
     }
+    full
+}
+
+fn enlarge(size: u64) -> String {
+    format!("[guard] set_size = {}, then: portcullis reload. Who is in: portcullis bans", size * 4)
+}
+
+/// The list of standings has room for so many, and suspects get no more than half of it.
+fn room(holds: u64, size: u64, note: &mut impl FnMut(Finding)) {
+    if holds * 2 < size {
+        return;
+    }
+    let who = if holds * 100 >= size * FULL { "new offenders" } else { "new suspects" };
+    note(Finding::off(
+        FindingKind::SetFull,
+        format!(
+            "the ban list holds {} standings, of {} that it may (suspects get half of the room at \
+             most): soon or already, {who} get none",
+            crate::events::Grouped(holds),
+            crate::events::Grouped(size)
+        ),
+        enlarge(size),
+    ));
 }
 
 /// Holds the ledger against the kernel's sets: who is missing, who ends at another time.
@@ -165,6 +197,15 @@ fn drift(facts: &Facts, ledger: &LedgerFacts, sets: &[LiveSet], note: &mut impl 
     }
 }
 
+/// How a folder becomes one that the daemon may write to.
+fn writable(folder: &str) -> String {
+    format!(
+        "sudo install -d -o portcullis {folder}; let the service write there: sudo systemctl edit \
+         portcullis, with the two lines [Service] and ReadWritePaths={folder}. Then: sudo \
+         systemctl restart portcullis"
+    )
+}
+
 fn log(facts: &Facts, config: &Config, note: &mut impl FnMut(Finding)) {
     if config.events.to == LogTarget::Syslog
         && let Err(why) = &facts.log.syslog
@@ -173,24 +214,48 @@ fn log(facts: &Facts, config: &Config, note: &mut impl FnMut(Finding)) {
             FindingKind::LogGone,
             format!("nobody takes log lines at {}: {why}", config.events.syslog),
             "start a syslog daemon: sudo apt-get install rsyslog. Or let lines go to the journal: \
-             [events] to = \"stderr\"",
+             [events] to = \"auto\", then: portcullis reload",
         ));
     }
     if let Some(folder) = &facts.log.json_folder_missing {
         note(Finding::off(
             FindingKind::LogGone,
             format!("[events] json is to be written into {folder}, which is not there"),
-            format!("sudo install -d -o portcullis {folder}"),
+            writable(folder),
+        ));
+    }
+    let told = facts.log.json_folder_missing.is_some()
+        || config.events.to == LogTarget::Syslog && facts.log.syslog.is_err();
+    if !told && let Some(trouble) = facts.daemon.status().and_then(log_trouble) {
+        let folder = config.events.json.as_deref().and_then(std::path::Path::parent);
+        note(Finding::off(
+            FindingKind::LogGone,
+            format!("the gate {trouble}"),
+            match folder.filter(|_| trouble.contains("JSON file")) {
+                Some(folder) => writable(&folder.display().to_string()),
+                None => "is its reader well? systemctl status rsyslog systemd-journald. Is there \
+                         room on the disk? df -h /var/log"
+                    .to_owned(),
+            },
         ));
     }
     if config.events.to == LogTarget::Nowhere && config.events.json.is_none() {
         note(Finding::note(
             FindingKind::LogGone,
             "the policy writes no log at all",
-            "[events] to = \"stderr\", then: portcullis reload",
+            "[events] to = \"auto\", then: portcullis reload",
         ));
     }
-    if let (LogTarget::Stderr, Journal::Takes(limit)) = (config.events.to, facts.log.journal)
+    if config.events.to == LogTarget::Journal && facts.log.journal == Journal::None {
+        note(Finding::off(
+            FindingKind::LogGone,
+            "the policy writes to the journal, and no journal runs on this machine",
+            "[events] to = \"auto\" or \"syslog\", then: portcullis reload",
+        ));
+    }
+    let journal =
+        matches!(config.events.to, LogTarget::Auto | LogTarget::Stderr | LogTarget::Journal);
+    if let (true, Journal::Takes(limit)) = (journal, facts.log.journal)
         && limit.limits()
     {
         let writes = limit.every.as_secs().saturating_mul(LINES);

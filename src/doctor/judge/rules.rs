@@ -2,9 +2,12 @@
 
 use std::ops::RangeInclusive;
 
+use ipnet::IpNet;
+use serde_json::Value;
+
 use super::daemon::policy_is_newer;
 use crate::config::{Config, FailMode, Mode, Redirect};
-use crate::doctor::chains::mark_setters;
+use crate::doctor::chains::{BaseChain, Refuser, mark_setters, refusers};
 use crate::doctor::facts::{Daemon, Facts};
 use crate::doctor::finding::{Finding, FindingKind};
 use crate::doctor::mangle::{Mangle, mangle, untracked};
@@ -15,6 +18,8 @@ pub(super) fn look(facts: &Facts, config: &Config, note: &mut impl FnMut(Finding
     if let Ok(listing) = &facts.listing {
         match live_table(listing, config) {
             Some(live) => table(&live, facts, config, note),
+            // It is told already why.
+            None if facts.aside.is_some() => {}
             None if runs => note(Finding::off(
                 FindingKind::TableGone,
                 "the gate runs, but the table inet portcullis is not in the kernel",
@@ -35,8 +40,53 @@ pub(super) fn look(facts: &Facts, config: &Config, note: &mut impl FnMut(Finding
             ));
         }
     }
+    if let Ok(listing) = &facts.listing {
+        others_refuse(listing, note);
+    }
     forwarding(facts, config, note);
 }
+
+/// Whatever is refused before the gate or behind it is none of its doing, and looks as if it were.
+fn others_refuse(listing: &[Value], note: &mut impl FnMut(Finding)) {
+    let name = |refuser: &Refuser| {
+        let BaseChain { family, table, name, owner, hook, priority } = &refuser.base;
+        format!("{family} {table} {name} (of {owner}, at {hook} {priority})")
+    };
+    let look = |refuser: &Refuser| {
+        let BaseChain { family, table, name, .. } = &refuser.base;
+        format!("sudo nft -a list chain {family} {table} {name}")
+    };
+    let before: Vec<Refuser> = refusers(listing, &["ingress", "prerouting"])
+        .into_iter()
+        .filter(|refuser| refuser.base.hook == "ingress" || refuser.base.priority <= MANGLE)
+        .collect();
+    if let Some(first) = before.first() {
+        let names: Vec<String> = before.iter().map(name).collect();
+        let take_out = match &first.rule {
+            Some(rule) => {
+                format!(". To take out the first that drops: sudo nft delete rule {rule}")
+            }
+            None => String::new(),
+        };
+        note(Finding::note(
+            FindingKind::DroppedBefore,
+            format!("rules of others drop packets before the gate: {}", names.join("; ")),
+            format!("see what they match: {}{take_out}", look(first)),
+        ));
+    }
+    let behind = refusers(listing, &["input", "forward"]);
+    if let Some(first) = behind.first() {
+        let names: Vec<String> = behind.iter().map(name).collect();
+        note(Finding::note(
+            FindingKind::RefusedBehind,
+            format!("behind the gate, rules of others refuse connections: {}", names.join("; ")),
+            format!("nothing, if it is meant. See what they match: {}", look(first)),
+        ));
+    }
+}
+
+/// The priority at which new connections come to the gate.
+const MANGLE: i64 = -150;
 
 fn table(live: &LiveTable, facts: &Facts, config: &Config, note: &mut impl FnMut(Finding)) {
     // If the policy was changed since, that is told, and this would only repeat it.
@@ -225,12 +275,35 @@ fn forwarding(facts: &Facts, config: &Config, note: &mut impl FnMut(Finding)) {
              of [guard] protect",
         ));
     }
-    if !behind && facts.forwards {
+    if !facts.forwards {
+        return;
+    }
+    let covered = |net: &IpNet| config.guard.protect.iter().any(|known| known.contains(net));
+    let open: Vec<&(IpNet, String)> =
+        facts.behind.iter().filter(|(net, _)| !covered(net)).collect();
+    if !open.is_empty() {
+        let shown: Vec<String> =
+            open.iter().map(|(net, interface)| format!("{net} at {interface}")).collect();
+        let all = config.guard.protect.iter().chain(open.iter().map(|(net, _)| net));
+        let all: Vec<String> = all.map(|net| format!("\"{net}\"")).collect();
+        note(Finding::note(
+            FindingKind::Unprotected,
+            format!(
+                "this host forwards to networks that the policy does not guard: {}",
+                shown.join(", ")
+            ),
+            format!(
+                "if hosts or containers there shall be guarded: [guard] protect = [{}], then: \
+                 portcullis reload. Ports that containers publish on this host are judged anyway",
+                all.join(", ")
+            ),
+        ));
+    } else if !behind {
         note(Finding::note(
             FindingKind::Unprotected,
             "this host forwards, and the policy names no hosts behind it",
-            "if hosts behind it shall be guarded: [guard] protect = [\"192.0.2.0/24\"]. For \
-             containers with published ports nothing is to be done",
+            "if hosts behind it shall be guarded: [guard] protect = [\"192.0.2.0/24\"], then: \
+             portcullis reload. For containers with published ports nothing is to be done",
         ));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::*;
@@ -10,10 +11,9 @@ use crate::control::protocol::{QueueRow, StatusReport};
 use crate::doctor::facts::{
     Clock, Daemon, Journal, LedgerFacts, LogFacts, Proof, Standing, Tools, moment,
 };
-use crate::doctor::queues::Holder;
 use crate::doctor::{FindingKind as Kind, RateLimit};
 use crate::firewall::{LiveSet, Whom};
-use crate::host::Program;
+use crate::host::{Holder, Program};
 
 const OURS: &str = "-A PREROUTING -p tcp -m mark --mark 0x40000000/0x40000000 -m comment --comment portcullis -j NFQUEUE --queue-num 7 --queue-bypass";
 
@@ -74,6 +74,7 @@ fn healthy() -> Facts {
         },
         ipv6: true,
         forwards: false,
+        behind: vec![],
         queues: true,
         queue_statement: Ok(false),
         holders: Ok(vec![Holder {
@@ -102,8 +103,22 @@ fn healthy() -> Facts {
             json_folder_missing: None,
         },
         clock: Clock { now: now(), synchronised: Some(true) },
+        aside: None,
         proof: None,
     }
+}
+
+/// A chain of somebody else's with a rule that drops.
+fn refusing(hook: &str, priority: i64) -> [Value; 2] {
+    let chain =
+        json!({"family": "inet", "table": "ours", "name": "pre", "hook": hook, "prio": priority});
+    let rule = json!({"family": "inet", "table": "ours", "chain": "pre", "handle": 3, "expr": [{"drop": null}]});
+    [json!({"chain": chain}), json!({"rule": rule})]
+}
+
+fn alarm(level: &str, what: &str, text: &str) -> crate::events::Alarm {
+    let at = "2027-01-15T07:00:00Z".parse().unwrap();
+    crate::events::Alarm { at, level: level.into(), what: what.into(), text: text.into() }
 }
 
 fn running(facts: &mut Facts) -> &mut StatusReport {
@@ -138,6 +153,18 @@ type Break = fn(&mut Facts, &mut Config);
 /// What is done to the healthy host, what is found, is it off, and words that must be said.
 const TABLE: &[(Break, Kind, bool, &[&str])] = &[
     (
+        |f, _| {
+            f.aside = Some(now());
+            (f.listing, f.sets) = (Ok(Vec::new()), Ok(Vec::new()));
+            running(f).firewall.aside = Some(Timestamp::MAX);
+            running(f).firewall.healthy = false;
+            running(f).firewall.text = "it stands aside".into();
+        },
+        Kind::Aside,
+        true,
+        &["somebody typed portcullis panic", "sudo portcullis panic --over"],
+    ),
+    (
         |f, _| f.tools.nft = Err("not installed".into()),
         Kind::ToolMissing,
         true,
@@ -167,11 +194,11 @@ const TABLE: &[(Break, Kind, bool, &[&str])] = &[
         false,
         &["enforce"],
     ),
-    (|f, _| running(f).clock_moved = -7200.0, Kind::ClockMoved, true, &["back by 2h", "too long"]),
+    (|f, _| running(f).clock_moved = -7200.0, Kind::ClockMoved, false, &["back by 2h", "longer"]),
     (
         |f, _| running(f).clock_moved = 90.0,
         Kind::ClockMoved,
-        true,
+        false,
         &["forward by 1m 30s", "too early"],
     ),
     (
@@ -306,7 +333,7 @@ const TABLE: &[(Break, Kind, bool, &[&str])] = &[
         |f, _| f.sets.as_mut().unwrap()[0].holds = 90,
         Kind::SetFull,
         true,
-        &["90 of 100", "set_size = 200"],
+        &["90 of 100", "set_size = 400"],
     ),
     (
         |f, _| f.sets.as_mut().unwrap()[0].elements.clear(),
@@ -339,6 +366,15 @@ const TABLE: &[(Break, Kind, bool, &[&str])] = &[
         true,
         &["install -d -o portcullis /var/log/x"],
     ),
+    (
+        |f, c| {
+            c.events.to = LogTarget::Journal;
+            f.log.journal = Journal::None;
+        },
+        Kind::LogGone,
+        true,
+        &["no journal runs", "\"syslog\""],
+    ),
     (|_, c| c.events.to = LogTarget::Nowhere, Kind::LogGone, false, &["no log at all"]),
     (|f, _| f.clock.synchronised = Some(false), Kind::ClockLoose, false, &["set-ntp"]),
     (
@@ -367,6 +403,94 @@ const TABLE: &[(Break, Kind, bool, &[&str])] = &[
         &["disk is full"],
     ),
     (|f, _| f.forwards = true, Kind::Unprotected, false, &["protect"]),
+    (
+        |f, c| {
+            f.forwards = true;
+            c.guard.protect = vec!["10.20.0.0/24".parse().unwrap()];
+            f.listing = Ok(listing(c));
+            let at = |net: &str, name: &str| (net.parse().unwrap(), name.to_owned());
+            f.behind = vec![at("10.20.0.0/25", "lan"), at("172.17.0.0/16", "docker0")];
+        },
+        Kind::Unprotected,
+        false,
+        &["172.17.0.0/16 at docker0", "protect = [\"10.20.0.0/24\", \"172.17.0.0/16\"]"],
+    ),
+    (
+        |f, _| f.listing.as_mut().unwrap().extend(refusing("prerouting", -400)),
+        Kind::DroppedBefore,
+        false,
+        &[
+            "inet ours pre (of table ours, at prerouting -400)",
+            "nft delete rule inet ours pre handle 3",
+        ],
+    ),
+    (
+        |f, _| f.listing.as_mut().unwrap().extend(refusing("input", 0)),
+        Kind::RefusedBehind,
+        false,
+        &["inet ours pre", "nft -a list chain inet ours pre"],
+    ),
+    (
+        |f, c| {
+            c.guard.set_size = 1024;
+            f.listing = Ok(listing(c));
+            ledger(f).standings = vec![standing("192.0.2.7/32", 500); 512];
+        },
+        Kind::SetFull,
+        true,
+        &["512 standings, of 1,024", "new suspects", "set_size = 4096"],
+    ),
+    (
+        |f, c| {
+            c.events.json = Some("/srv/log/gate.json".into());
+            running(f).lines_lost = 3;
+            running(f).alarms = vec![alarm(
+                "error",
+                "log",
+                "cannot write to the JSON file /srv/log/gate.json: full. Lines are lost until",
+            )];
+        },
+        Kind::LogGone,
+        true,
+        &[
+            "the gate cannot write to the JSON file /srv/log/gate.json: full",
+            "ReadWritePaths=/srv/log",
+        ],
+    ),
+    (
+        |f, _| {
+            running(f).lines_lost = 3;
+            running(f).alarms = vec![
+                alarm("warning", "log", "it works again; lines lost meanwhile: 3"),
+                alarm("error", "log", "cannot write"),
+            ];
+        },
+        Kind::Untold,
+        true,
+        &["3 log lines"],
+    ),
+    (
+        |f, _| {
+            running(f).firewall.repaired = 2;
+            running(f).alarms = vec![alarm(
+                "warning",
+                "flushed",
+                "the table was flushed or deleted by nft (process 77). It is whole again",
+            )];
+        },
+        Kind::Rebuilt,
+        false,
+        &["2 times", "the last time, the table was flushed or deleted by nft (process 77)"],
+    ),
+    (
+        |f, _| {
+            f.tools.iptables = Err("it is not installed".into());
+            f.tools.ip6tables = f.tools.iptables.clone();
+        },
+        Kind::ToolMissing,
+        true,
+        &["iptables (and ip6tables) cannot be used: it is not installed"],
+    ),
     (|f, _| f.proof = Some(Err("no namespaces".into())), Kind::Unproven, true, &["no namespaces"]),
     (
         |f, _| {
@@ -417,10 +541,10 @@ fn a_gate_that_does_not_run() {
     facts.holders = healthy().holders;
     facts.holders.as_mut().unwrap()[0].lost = 3;
     let found: Vec<Kind> = judge(&facts, &config).iter().map(|f| f.kind).collect();
-    assert_eq!(found, [Kind::NotRunning, Kind::QueueTaken, Kind::Losses]);
+    assert_eq!(found, [Kind::QueueTaken, Kind::Losses, Kind::NotRunning]);
     let mut dropping = config;
     dropping.guard.when_down = FailMode::Drop;
-    assert!(judge(&facts, &dropping)[0].what.contains("are dropped"));
+    assert!(judge(&facts, &dropping)[2].what.contains("are dropped"));
 }
 
 #[test]

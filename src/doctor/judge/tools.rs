@@ -1,7 +1,7 @@
 //! The kernel's features, and the programs that change its rules.
 
 use crate::config::{Config, Redirect};
-use crate::doctor::facts::{Facts, Seen};
+use crate::doctor::facts::{Facts, Seen, Tools};
 use crate::doctor::finding::{Finding, FindingKind};
 
 pub(super) fn look(facts: &Facts, config: &Config, note: &mut impl FnMut(Finding)) {
@@ -16,9 +16,17 @@ pub(super) fn look(facts: &Facts, config: &Config, note: &mut impl FnMut(Finding
     };
     missing("nft", &facts.tools.nft, "nftables");
     if needs_iptables(facts, config) {
-        missing("iptables", &facts.tools.iptables, "iptables");
-        if facts.ipv6 {
-            missing("ip6tables", &facts.tools.ip6tables, "iptables");
+        let Tools { iptables, ip6tables, .. } = &facts.tools;
+        match (iptables, ip6tables) {
+            (Err(one), Err(other)) if one == other && facts.ipv6 => {
+                missing("iptables (and ip6tables)", iptables, "iptables");
+            }
+            _ => {
+                missing("iptables", iptables, "iptables");
+                if facts.ipv6 {
+                    missing("ip6tables", ip6tables, "iptables");
+                }
+            }
         }
     }
     if !facts.queues {

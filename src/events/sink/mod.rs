@@ -1,9 +1,10 @@
-//! Where records go: standard error, syslog, a JSON file.
+//! Where records go: standard error, the journal, syslog, a JSON file.
 //!
 //! A sink that fails is left alone for a while and then opened again; what it should have
 //! written meanwhile is lost, counted, and told once it works again. No write waits longer than
 //! [`PATIENCE`] for a reader that does not read.
 
+mod journal;
 mod json_file;
 mod stderr;
 mod syslog;
@@ -14,14 +15,15 @@ pub(crate) use self::stderr::text as stderr_line;
 pub(crate) use self::syslog::Form;
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use self::journal::Journal;
 use self::json_file::JsonFile;
 use self::stderr::Stderr;
 use self::syslog::Syslog;
 use super::record::Record;
-use crate::config::{Events, LogTarget};
+use crate::config::{Events, Facility, LogTarget};
 use crate::memory::Moment;
 
 /// The longest that one record may keep the thread waiting.
@@ -41,6 +43,7 @@ trait Output: Send {
 #[derive(Clone, Debug, PartialEq)]
 enum Target {
     Stderr,
+    Journal(Facility),
     Syslog(syslog::Settings),
     Json(PathBuf),
 }
@@ -75,7 +78,9 @@ impl Sink {
     pub(super) fn for_lines(config: &Events) -> Option<Self> {
         match config.to {
             LogTarget::Nowhere => None,
+            LogTarget::Auto => Some(Self::new(Target::automatic(config.facility))),
             LogTarget::Stderr => Some(Self::new(Target::Stderr)),
+            LogTarget::Journal => Some(Self::new(Target::Journal(config.facility))),
             LogTarget::Syslog => Some(Self::new(Target::Syslog(syslog::Settings::of(config)))),
         }
     }
@@ -103,6 +108,7 @@ impl Sink {
     pub(super) fn name(&self) -> String {
         match &self.target {
             Target::Stderr => "standard error".to_owned(),
+            Target::Journal(_) => "the journal".to_owned(),
             Target::Syslog(settings) => format!("syslog at {}", settings.address),
             Target::Json(path) => format!("the JSON file {}", path.display()),
         }
@@ -161,9 +167,23 @@ fn slow(error: &io::Error) -> bool {
 }
 
 impl Target {
+    /// The journal, if it reads standard error anyway, as under systemd; else standard error. A
+    /// service that is locked away from the journal's socket still has standard error.
+    fn automatic(facility: Facility) -> Self {
+        match stderr::is_the_journal()
+            && Journal::open(Path::new(journal::SOCKET), facility).is_ok()
+        {
+            true => Target::Journal(facility),
+            false => Target::Stderr,
+        }
+    }
+
     fn open(&self) -> io::Result<Box<dyn Output>> {
         Ok(match self {
             Target::Stderr => Box::new(Stderr::open()),
+            Target::Journal(facility) => {
+                Box::new(Journal::open(Path::new(journal::SOCKET), *facility)?)
+            }
             Target::Syslog(settings) => Box::new(Syslog::open(settings)?),
             Target::Json(path) => Box::new(JsonFile::open(path)?),
         })

@@ -18,7 +18,7 @@ pub(super) struct Stderr {
 
 impl Stderr {
     pub(super) fn open() -> Self {
-        Self { journal: is_journal(io::stderr(), std::env::var("JOURNAL_STREAM").ok().as_deref()) }
+        Self { journal: is_the_journal() }
     }
 }
 
@@ -37,6 +37,11 @@ pub(crate) fn text(record: &Record, journal: bool, zone: &TimeZone) -> String {
         let time = Timestamp::try_from(record.at).unwrap_or(Timestamp::MAX);
         format!("{} {line}\n", time.to_zoned_datetime(zone.clone()).strftime("%F %T"))
     }
+}
+
+/// Is standard error connected to the journal?
+pub(super) fn is_the_journal() -> bool {
+    is_journal(io::stderr(), std::env::var("JOURNAL_STREAM").ok().as_deref())
 }
 
 /// Is `stream` connected to the journal? `JOURNAL_STREAM` names it by device and inode

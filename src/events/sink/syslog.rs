@@ -8,7 +8,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use syslog::{LogFormat, Logger, LoggerBackend, Severity};
 
 use super::super::Level;
-use super::super::line::{Line, Plain};
+use super::super::line::{LONGEST_TEXT, Line, Plain, is_seen};
 use super::super::record::{Record, Value};
 use super::{Output, PATIENCE};
 use crate::config::{Events, Facility, SyslogFormat};
@@ -40,7 +40,7 @@ impl Syslog {
     pub(super) fn open(settings: &Settings) -> io::Result<Self> {
         let form = |host| Form {
             format: settings.format,
-            facility: code(settings.facility),
+            facility: settings.facility.number() << 3,
             host,
             pid: std::process::id(),
             zone: TimeZone::system(),
@@ -105,7 +105,7 @@ impl Form {
     #[cfg(test)]
     pub(crate) fn new(format: SyslogFormat, host: Option<&str>, pid: u32, zone: TimeZone) -> Self {
         let host = host.map(str::to_owned);
-        Self { format, facility: code(Facility::AuthPriv), host, pid, zone }
+        Self { format, facility: Facility::AuthPriv.number() << 3, host, pid, zone }
     }
 
     pub(crate) fn text(&self, severity: u8, record: &Record) -> String {
@@ -139,12 +139,16 @@ fn structured_data(record: &Record) -> String {
             Value::Text(text) => text.to_string(),
             value => Plain(value).to_string(),
         };
-        for c in value.chars().take(600) {
+        let start = data.len();
+        for c in value.chars() {
+            if data.len() - start > LONGEST_TEXT {
+                break;
+            }
             // `"`, `\` and `]` must be escaped (§6.3.3); what cannot be seen is left out.
             match c {
                 '"' | '\\' | ']' => data.extend(['\\', c]),
-                c if c.is_control() => data.push(' '),
-                c => data.push(c),
+                c if is_seen(c) => data.push(c),
+                _ => data.push(' '),
             }
         }
         data.push('"');
@@ -169,28 +173,17 @@ fn severity(level: Level) -> Severity {
     }
 }
 
-fn code(facility: Facility) -> u8 {
-    use syslog::Facility as Code;
-    let code = match facility {
-        Facility::Daemon => Code::LOG_DAEMON,
-        Facility::Auth => Code::LOG_AUTH,
-        Facility::AuthPriv => Code::LOG_AUTHPRIV,
-        Facility::Local0 => Code::LOG_LOCAL0,
-        Facility::Local1 => Code::LOG_LOCAL1,
-        Facility::Local2 => Code::LOG_LOCAL2,
-        Facility::Local3 => Code::LOG_LOCAL3,
-        Facility::Local4 => Code::LOG_LOCAL4,
-        Facility::Local5 => Code::LOG_LOCAL5,
-        Facility::Local6 => Code::LOG_LOCAL6,
-        Facility::Local7 => Code::LOG_LOCAL7,
-    };
-    code as u8
-}
-
 fn io_error(error: syslog::Error) -> io::Error {
     match error {
         syslog::Error::Io(error) | syslog::Error::Write(error) => error,
-        syslog::Error::Initialization(error) => io::Error::other(error.to_string()),
+        // The crate wraps its own errors, and the system's in those.
+        syslog::Error::Initialization(error) => match error.downcast::<syslog::Error>() {
+            Ok(inner) => io_error(*inner),
+            Err(error) => match error.downcast::<io::Error>() {
+                Ok(inner) => *inner,
+                Err(error) => io::Error::other(error.to_string()),
+            },
+        },
     }
 }
 
@@ -206,7 +199,7 @@ mod tests {
     fn form(format: SyslogFormat, host: Option<&str>) -> Form {
         Form {
             format,
-            facility: code(Facility::Local3),
+            facility: Facility::Local3.number() << 3,
             host: host.map(str::to_owned),
             pid: 812,
             zone: TimeZone::fixed(jiff::tz::offset(2)),

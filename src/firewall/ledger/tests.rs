@@ -281,3 +281,50 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn standings_move_with_a_clock_that_is_set() {
+    let hour = 3600;
+    let admins = |ledger: &mut Ledger, who: &str, now: u64| {
+        let net: IpNet = who.parse().unwrap();
+        let lasts = Some(Duration::from_secs(600));
+        ledger.add(net, Standing::Banned, lasts, String::new(), at(now)).unwrap();
+    };
+    // The clock should say 20,000. What it says instead: an hour more, an hour less.
+    for says in [20_000 + hour, 20_000 - hour] {
+        let mut ledger = Ledger::new(rules());
+        // From before the start at 10,000, of this run, and of this run at a later port.
+        admins(&mut ledger, "203.0.113.1/32", 9_990);
+        admins(&mut ledger, "203.0.113.2/32", 19_900);
+        admins(&mut ledger, "203.0.112.0/24", 19_900);
+        assert_eq!(ledger.clock_was_set(at(10_000), at(20_000), at(says)), 2);
+        for who in ["203.0.113.2/32", "203.0.112.0/24"] {
+            let entry = ledger.entry(who.parse::<IpNet>().unwrap()).unwrap();
+            assert_eq!(entry.left(at(says)), Duration::from_secs(500), "{who}");
+            assert_eq!((entry.since, entry.last_offence), (at(says - 100), at(says - 100)));
+        }
+        let old = ledger.entry("203.0.113.1/32".parse::<IpNet>().unwrap()).unwrap();
+        assert_eq!(old.until, at(10_590), "it stays");
+        // It still ends when it should, and is found by the prefix around it.
+        let banned = ledger.get("203.0.112.9".parse().unwrap(), at(says)).unwrap();
+        assert_eq!(banned.standing, Standing::Banned);
+        ledger.expire(at(says + 499));
+        assert!(ledger.entry("203.0.113.2/32".parse::<IpNet>().unwrap()).is_some());
+        ledger.expire(at(says + 501));
+        assert!(ledger.entry("203.0.113.2/32".parse::<IpNet>().unwrap()).is_none());
+        assert_eq!(ledger.wide().count(), 0);
+    }
+}
+
+#[test]
+fn a_clock_that_was_wrong_at_the_start_leaves_what_is_on_disk() {
+    // Bans of yesterday; the machine boots in 1970, and the network tells the time later.
+    let mut ledger = Ledger::new(rules());
+    let net: IpNet = "203.0.113.1/32".parse().unwrap();
+    let lasts = Some(Duration::from_secs(90_000));
+    ledger.add(net, Standing::Banned, lasts, String::new(), at(0)).unwrap();
+    let boot = SystemTime::UNIX_EPOCH + Duration::from_secs(30);
+    let moved = ledger.clock_was_set(boot, boot + Duration::from_secs(9), at(80_000));
+    assert_eq!(moved, 0);
+    assert_eq!(ledger.entry(net).unwrap().left(at(80_000)), Duration::from_secs(10_000));
+}

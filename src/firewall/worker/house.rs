@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
+use super::super::aside::aside_since;
 use super::super::entry::Whom;
 use super::super::kernel;
 use super::super::ledger::as_counted;
@@ -13,6 +14,8 @@ use super::{Batch, REPAIR_PAUSE, TICK, Worker};
 const COUNT_EVERY: Duration = Duration::from_secs(60);
 /// The kernel is told whole seconds, so an element may outlast its standing by one.
 const LINGER: Duration = Duration::from_secs(3);
+/// A time server corrects less than this at a time without anybody noticing.
+const JUMP: Duration = Duration::from_secs(2);
 
 impl Worker {
     /// Has the elements' counters read, on a thread of its own: large sets take their time.
@@ -57,7 +60,7 @@ impl Worker {
             return;
         }
         let now = SystemTime::now();
-        let in_kernel = self.state.failing.is_none();
+        let in_kernel = self.state.failing.is_none() && !self.kernel.is_aside();
         let live = self.ledger.entries().filter(|entry| entry.is_live(now));
         let mut all: Vec<Told> = live
             .map(|entry| Told {
@@ -69,6 +72,28 @@ impl Worker {
         all.sort_by_key(|told| (told.entry.until, told.entry.whom()));
         for reply in asking {
             drop(reply.send(all.clone()));
+        }
+    }
+
+    /// Has an admin told the gate to stand aside, or to come back? To be asked before anything is
+    /// put into the kernel.
+    pub(super) fn look_aside(&mut self) {
+        let since = aside_since(&self.config.bans.state_dir);
+        match (std::mem::replace(&mut self.state.aside, since), since) {
+            (None, Some(since)) => {
+                // Most of it is gone already; what an unlucky moment put back goes now.
+                let done = self.kernel.step_aside();
+                (self.state.failing, self.state.repair) = (None, None);
+                self.teller.steps_aside(since, done.err());
+            }
+            (Some(_), None) => {
+                self.kernel.step_back();
+                match self.rebuild() {
+                    Ok(_) => self.teller.steps_back(self.ledger.live()),
+                    Err(error) => self.failed(&error.to_string()),
+                }
+            }
+            (None, None) | (Some(_), Some(_)) => {}
         }
     }
 
@@ -85,6 +110,10 @@ impl Worker {
 
     pub(super) fn keep_house(&mut self) {
         let now = Instant::now();
+        if self.kernel.is_aside() {
+            // It is meant to be gone.
+            (self.state.failing, self.state.repair) = (None, None);
+        }
         let since = |at: Option<Instant>| at.map_or(Duration::MAX, |at| now.duration_since(at));
         if self.state.failing.as_ref().is_some_and(|failing| failing.again <= now) {
             match self.rebuild() {
@@ -114,7 +143,6 @@ impl Worker {
         }
         self.state.ticked = Some(now);
         self.state.lingering.retain(|_, since| now.duration_since(*since) < LINGER);
-        self.watch_clock(now);
         if !self.watched && !matches!(self.kernel.is_whole(), Ok(true)) {
             self.state.repair = Some(Some("changed by somebody".into()));
         }
@@ -130,17 +158,34 @@ impl Worker {
         self.store.sync_aside();
     }
 
-    /// After a jump of the wall clock the kernel's elements end at other times than the ledger's.
-    pub(super) fn watch_clock(&mut self, now: Instant) {
-        let wall = SystemTime::now();
-        if let Some((then, wall_then)) = self.state.clocks.replace((now, wall)) {
-            let expected = wall_then + now.duration_since(then);
-            let off = wall.duration_since(expected).unwrap_or_else(|ahead| ahead.duration());
-            if off > Duration::from_secs(2) {
-                self.state
-                    .repair
-                    .get_or_insert(Some("out of step after a jump of the clock".into()));
-            }
+    /// When the clock was set, standings of this run move along, and the kernel, which counts down
+    /// by itself, is brought in step with those that do not.
+    pub(super) fn watch_clock(&mut self) {
+        let (boot, wall) = (since_boot(), SystemTime::now());
+        let before = self.state.clocks.replace((boot, wall));
+        let began = *self.state.began.get_or_insert(wall);
+        let Some((boot_before, wall_before)) = before else { return };
+        let expected = wall_before + boot.saturating_sub(boot_before);
+        let (by, ahead) = match wall.duration_since(expected) {
+            Ok(by) => (by, true),
+            Err(behind) => (behind.duration(), false),
+        };
+        if by <= JUMP {
+            return;
+        }
+        let moved = self.ledger.clock_was_set(began, expected, wall);
+        self.state.began = Some(if ahead { began + by } else { began - by });
+        self.teller.clock_was_set(by, ahead, moved);
+        // All of it is written anew at the next tick.
+        self.state.unsaved |= moved > 0;
+        if moved < self.ledger.live() {
+            self.state.repair.get_or_insert(Some("out of step after a jump of the clock".into()));
         }
     }
+}
+
+/// The time since boot, a sleeping machine's sleep included, as the clock goes on then, too.
+fn since_boot() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
 }

@@ -7,8 +7,11 @@ pub(super) const CHECK: Check = Check { name: "allowlist", about: "trusted sourc
 
 #[inline]
 fn look(case: &mut Case<'_>) -> Finding {
-    match case.policy.allowlist.prefixes.find(case.syn.src) {
-        Some(_) => Finding::Allow(Evidence { what: "trusted", ..Evidence::default() }),
+    let allowed = &case.policy.allowlist;
+    match allowed.prefixes.find(case.syn.src) {
+        Some(list) => {
+            Finding::Allow(Evidence { what: allowed.called(list), ..Evidence::default() })
+        }
         None => Finding::Pass,
     }
 }

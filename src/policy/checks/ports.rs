@@ -44,6 +44,9 @@ fn look(case: &mut Case<'_>) -> Finding {
 pub(super) fn refusal(case: &Case<'_>) -> Option<&'static str> {
     let ports = &case.policy.ports;
     let port = case.syn.dport;
+    if case.policy.lifelines.hold(case.syn.src, port) {
+        return None;
+    }
     let barred = ports
         .only_from
         .iter()

@@ -4,8 +4,6 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use portcullis::lab::search_path;
-
 use super::{NEWCOMER, READER, SERVER};
 
 /// One call of one tool.
@@ -65,10 +63,4 @@ const WORDS: &str = "/run/words";
 pub(super) fn write_words() {
     let words: String = (0..1000).map(|n| format!("word{n}\n")).collect();
     fs::write(WORDS, words).expect("a file");
-}
-
-/// Is a program installed?
-pub(crate) fn is_there(program: impl Into<PathBuf>) -> bool {
-    let program = program.into();
-    std::env::split_paths(&search_path()).any(|dir| dir.join(&program).is_file())
 }

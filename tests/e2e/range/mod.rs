@@ -18,7 +18,7 @@ use rustix::process::Signal;
 
 use crate::stage::{Gate, PATIENCE, PORTCULLIS, address, eventually, nft, text};
 
-pub(crate) use attack::{Attack, Reads, is_there, tool};
+pub(crate) use attack::{Attack, Reads, tool};
 pub(crate) use flag::Flag;
 pub(crate) use ordinary::{Curl, Wrk};
 use servers::Servers;

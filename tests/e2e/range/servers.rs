@@ -6,8 +6,7 @@ use std::process::{Command, Stdio};
 
 use portcullis::lab::{Host, Process, Service, Trade};
 
-use super::is_there;
-use crate::stage::text;
+use crate::stage::{is_there, text};
 
 const NGINX: &str = r#"
 daemon off;

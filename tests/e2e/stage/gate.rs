@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
-use std::process::{Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -45,20 +45,39 @@ impl<'a> Gate<'a> {
 
     /// The same, for gates that may be refused; gates of the same `name` share their state.
     pub(crate) fn try_start(host: &'a Host, name: &str, policy: &str) -> Result<Self, Refused> {
-        static STARTS: AtomicU32 = AtomicU32::new(0);
+        Self::start_with(host, name, policy, &[])
+    }
+
+    /// The same, with more words behind `run`.
+    pub(crate) fn start_with(
+        host: &'a Host,
+        name: &str,
+        policy: &str,
+        more: &[&str],
+    ) -> Result<Self, Refused> {
         let home = PathBuf::from("/run").join(name);
         for folder in ["conf.d", "state"] {
             fs::create_dir_all(home.join(folder)).expect("a directory");
         }
         fs::write(home.join("conf.d/places.toml"), places(&home)).expect("a file");
         fs::write(home.join("policy.toml"), written(policy)).expect("a file");
+        Self::run(host, home, more)
+    }
+
+    /// Starts a gate that has been there, with its files as they are.
+    pub(crate) fn restart(host: &'a Host, name: &str) -> Result<Self, Refused> {
+        Self::run(host, PathBuf::from("/run").join(name), &[])
+    }
+
+    fn run(host: &'a Host, home: PathBuf, more: &[&str]) -> Result<Self, Refused> {
+        static STARTS: AtomicU32 = AtomicU32::new(0);
         let start = STARTS.fetch_add(1, Ordering::Relaxed);
         let socket = home.join(format!("notify{start}"));
         let notify = UnixDatagram::bind(&socket).expect("a notify socket");
         notify.set_read_timeout(Some(Duration::from_millis(20))).expect("a timeout");
         let said = fs::File::create(home.join("said")).expect("a file");
         let mut command = host.command(PORTCULLIS);
-        command.args(["run", "--config"]).arg(home.join("policy.toml"));
+        command.args(["run", "--config"]).arg(home.join("policy.toml")).args(more);
         command.env("NOTIFY_SOCKET", &socket).stdin(Stdio::null());
         // As systemd's WatchdogSec=1 would have it.
         command.env("WATCHDOG_USEC", "1000000");
@@ -92,15 +111,22 @@ impl<'a> Gate<'a> {
         fs::read_to_string(self.home.join("said")).unwrap_or_default()
     }
 
+    /// Waits until it ends by itself; returns the exit code.
+    pub(crate) fn wait(mut self) -> Option<i32> {
+        let ended = self.process.wait(LIMIT).expect("a child can be waited for");
+        ended.unwrap_or_else(|| panic!("does not end:\n{}", self.said())).code()
+    }
+
     /// Runs the program with this gate's control socket.
     pub(crate) fn ask(&self, args: &[&str]) -> Output {
+        self.command(args).output().expect("it runs")
+    }
+
+    /// The program with this gate's control socket, still to be started.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = self.host.command(PORTCULLIS);
+        command.args(args).arg("--socket").arg(self.home.join("control.sock"));
         command
-            .args(args)
-            .arg("--socket")
-            .arg(self.home.join("control.sock"))
-            .output()
-            .expect("it runs")
     }
 
     /// The same, for an answer in JSON.

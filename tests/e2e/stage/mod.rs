@@ -1,13 +1,19 @@
 //! What the tests stand on: the way into the namespaces, the hosts, the daemon under test.
 
+mod dns;
 mod enter;
 mod gate;
 mod kernel;
+mod programs;
+mod terminal;
 mod world;
 
+pub(crate) use dns::{Dns, put};
 pub(crate) use enter::inside;
 pub(crate) use gate::{Gate, PORTCULLIS};
 pub(crate) use kernel::{eventually, nft, nft_load, text};
+pub(crate) use programs::{inside_with, is_there};
+pub(crate) use terminal::Terminal;
 pub(crate) use world::{
     ANNA, BEN, CARLA, CARLAS_PHONE, DORA, HASTE, MALLORY, MALLORY6, PATIENCE, TRUDY, World, address,
 };

@@ -1,6 +1,11 @@
 //! Who holds which packet queue: two tables of /proc.
 
-use crate::host::Program;
+use std::{fs, io};
+
+use super::programs::{Program, programs};
+
+/// Only root and the kernel's group may read it (mode 0440).
+const QUEUES: &str = "/proc/self/net/netfilter/nfnetlink_queue";
 
 /// One queue that somebody listens to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,10 +34,50 @@ impl Holder {
     }
 }
 
+/// Everybody who listens to a packet queue of this network namespace. Without the kernel's module
+/// there are none.
+///
+/// # Errors
+/// Only root may know.
+pub fn queue_holders() -> io::Result<Vec<Holder>> {
+    let table = match fs::read_to_string(QUEUES) {
+        Ok(table) => table,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut found = holders(&table);
+    let sockets = port_sockets(&fs::read_to_string("/proc/self/net/netlink").unwrap_or_default());
+    let inode = |port: u32| sockets.iter().find(|(own, _)| *own == port).map(|(_, inode)| *inode);
+    let known = programs(&found.iter().filter_map(|holder| inode(holder.port)).collect());
+    for holder in &mut found {
+        let program = inode(holder.port).and_then(|inode| known.get(&inode).cloned());
+        holder.program = program.or_else(|| by_number(holder.port));
+    }
+    Ok(found)
+}
+
+/// A program's first netlink port is its process id.
+fn by_number(port: u32) -> Option<Program> {
+    let name = fs::read_to_string(format!("/proc/{port}/comm")).ok()?;
+    Some(Program { pid: port, name: name.trim().to_owned() })
+}
+
+/// A number from 10 on that nobody listens to, and as many behind it as are wanted: `count` in all.
+pub fn free_queues(holders: &[Holder], count: u16) -> u16 {
+    let taken = |number: u16| holders.iter().any(|holder| holder.number == number);
+    let fits = |first: &u16| (0..count.max(1)).all(|i| !taken(first.saturating_add(i)));
+    (10..u16::MAX).find(fits).unwrap_or(10)
+}
+
+/// Has the kernel packet queues, as far as it says?
+pub fn has_queues() -> bool {
+    std::path::Path::new(QUEUES).exists()
+}
+
 /// Reads `/proc/net/netfilter/nfnetlink_queue` (net/netfilter/nfnetlink_queue.c, `seq_show`):
 /// number, port, waiting, copy mode, copy range, dropped, lost, last id, 1. Lines that are none are
 /// left out.
-pub fn holders(table: &str) -> Vec<Holder> {
+fn holders(table: &str) -> Vec<Holder> {
     let row = |line: &str| {
         let mut columns = line.split_ascii_whitespace();
         let mut next = || columns.next()?.parse::<u64>().ok();
@@ -50,7 +95,7 @@ pub fn holders(table: &str) -> Vec<Holder> {
 }
 
 /// The inodes of netfilter's netlink sockets, by their ports: from `/proc/net/netlink`.
-pub fn port_sockets(table: &str) -> Vec<(u32, u32)> {
+fn port_sockets(table: &str) -> Vec<(u32, u32)> {
     /// NETLINK_NETFILTER, in the column `Eth`.
     const NETFILTER: &str = "12";
     let row = |line: &str| {

@@ -1,0 +1,194 @@
+//! `panic`: the gate goes out of the way at once, whatever state its daemon is in, and stays there.
+
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+use std::process::Output;
+use std::time::{Duration, Instant, SystemTime};
+
+use ipnet::IpNet;
+use portcullis::firewall::{By, Entry, Line, Store};
+use portcullis::policy::Standing;
+use rustix::process::Signal;
+
+use crate::stage::{
+    ANNA, BEN, Gate, HASTE, MALLORY, PORTCULLIS, World, eventually, in_lab, nft, nft_load, text,
+};
+
+/// How long `panic` may take.
+const AT_ONCE: Duration = Duration::from_secs(1);
+/// How soon the daemon notices: it looks every second.
+const SOON: Duration = Duration::from_secs(10);
+/// A policy that shuts everybody out: what an admin panics about.
+const SHUT: &str = "[denylist]\nfrom = [\"0.0.0.0/0\"]\n[guard]\nwhen_down = \"drop\"\n";
+
+/// Runs `panic` as an admin would, on the server.
+fn panic(world: &World, args: &[&str]) -> Output {
+    let mut command = world.server.command(PORTCULLIS);
+    command.arg("panic").args(args).args(["--config", "/run/gate/policy.toml"]);
+    command.output().expect("it runs")
+}
+
+/// It worked, and in time.
+fn panics(world: &World) -> String {
+    let start = Instant::now();
+    let output = panic(world, &[]);
+    let took = start.elapsed();
+    assert!(output.status.success(), "{}", text(&output));
+    assert!(took < AT_ONCE * 3, "{took:?}");
+    println!("panic took {took:?}");
+    text(&output)
+}
+
+/// Everything of ours in the kernel.
+fn ours(world: &World) -> String {
+    let mut all = text(&nft(&world.server, &["-t", "list", "ruleset"]));
+    for tool in ["iptables-save", "ip6tables-save"] {
+        all += &text(&world.server.command(tool).output().expect("it runs"));
+    }
+    let ours = |line: &&str| line.contains("portcullis") || line.contains("QUEUE");
+    all.lines().filter(ours).collect::<Vec<_>>().join("\n")
+}
+
+/// As many as an ordinary user's namespace takes within the time for a start, beside other tests.
+const BANS: usize = 10_000;
+
+/// So many bans on record, before the gate starts.
+fn ban_many(count: usize) {
+    let now = SystemTime::now();
+    let entry = |n: u32| {
+        Line::Is(Entry {
+            net: IpNet::from(IpAddr::from(Ipv4Addr::from_bits((10 << 24) + n))),
+            port: None,
+            standing: Standing::Banned,
+            since: now,
+            until: now + Duration::from_secs(3600),
+            offences: 1,
+            last_offence: now,
+            reason: "scan".into(),
+            by: By::Gate,
+            evidence: String::new(),
+        })
+    };
+    fs::create_dir_all("/run/gate/state").unwrap();
+    let (mut store, _) = Store::open(Path::new("/run/gate/state"), now).unwrap();
+    store.append(&(0..count as u32).map(entry).collect::<Vec<_>>()).unwrap();
+}
+
+/// Waits until the kernel holds them all.
+fn await_many(gate: &Gate<'_>, count: usize) {
+    eventually(SOON * 3, "all bans in the kernel", || match gate.set("banned4").len() {
+        held if held == count => Ok(()),
+        held => Err(held.to_string()),
+    });
+}
+
+in_lab! {
+    fn the_gate_stands_aside_until_it_is_told_otherwise() {
+        let world = World::new();
+        let gate = Gate::start(&world.server, SHUT);
+        assert!(gate.ask(&["bans", "add", "2001:db8:bad::66", "--for", "1h"]).status.success());
+        assert!(!world.visit_within(ANNA, 80, HASTE).is_served());
+        // The policy on disk is as bad as can be: it is not needed.
+        fs::write("/run/gate/policy.toml", "mode = [[[ \u{0} nonsense").unwrap();
+        let said = panics(&world);
+        assert!(said.contains("the nftables table inet portcullis"), "{said}");
+        for from in [ANNA, "2001:db8:bad::66"] {
+            assert!(world.visit(from, 80).is_served(), "{from}: {}", gate.said());
+        }
+        assert_eq!(ours(&world), "");
+        let status = eventually(SOON, "word of it in status", || {
+            let status = gate.status();
+            if status["firewall"]["aside"].is_string() { Ok(status) } else { Err(status.to_string()) }
+        });
+        assert_eq!(status["firewall"]["healthy"], false);
+        let screen = text(&gate.ask(&["status"]));
+        assert!(screen.contains("STANDS ASIDE since"), "{screen}");
+        let said = gate.said();
+        assert!(said.contains("the gate stands aside since") && !said.contains("flushed"), "{said}");
+        gate.write_policy(SHUT);
+        let doctor = world.server.command(PORTCULLIS).args(["doctor", "--config", "/run/gate/policy.toml"]).output().unwrap();
+        assert!(text(&doctor).contains("OFF   the gate stands aside"), "{}", text(&doctor));
+
+        // Nothing that would put the table back does: a reload, a ban, somebody's flush, a restart.
+        assert!(gate.ask(&["reload"]).status.success());
+        let added = gate.ask(&["bans", "add", MALLORY, "--for", "1h"]);
+        assert!(text(&added).contains("the kernel has not been told"), "{}", text(&added));
+        nft_load(&world.server, "table inet portcullis { } ");
+        eventually(SOON, "an empty kernel, after somebody's change", || {
+            nft(&world.server, &["delete", "table", "inet", "portcullis"]);
+            if ours(&world).is_empty() { Ok(()) } else { Err(ours(&world)) }
+        });
+        assert_eq!(gate.stop(), Some(0));
+        let gate = Gate::start(&world.server, SHUT);
+        assert!(world.visit(ANNA, 80).is_served(), "{}", gate.said());
+        assert_eq!(ours(&world), "");
+        assert_eq!(gate.standing(MALLORY).as_deref(), Some("banned"), "the ledger is kept");
+
+        let over = panic(&world, &["--over"]);
+        assert!(text(&over).contains("back in its place"), "{}", text(&over));
+        gate.await_set("banned4", MALLORY);
+        assert!(!world.visit_within(ANNA, 80, HASTE).is_served());
+        assert_eq!(gate.status()["firewall"]["healthy"], true);
+        let again = panic(&world, &["--over"]);
+        assert!(again.status.success() && text(&again).contains("does not stand aside"));
+    }
+
+    fn a_daemon_that_hangs_or_is_dead_changes_nothing_about_it() {
+        let world = World::new();
+        ban_many(BANS);
+        let mut gate = Gate::start(&world.server, SHUT);
+        await_many(&gate, BANS);
+        gate.signal(Signal::STOP);
+        assert!(!world.visit_within(BEN, 80, HASTE).is_served());
+        panics(&world);
+        assert!(world.visit(BEN, 80).is_served());
+        gate.signal(Signal::CONT);
+        eventually(SOON, "word of it", || {
+            let said = gate.said();
+            if said.contains("stands aside since") { Ok(()) } else { Err(said) }
+        });
+        assert_eq!(ours(&world), "");
+        assert!(world.visit(BEN, 80).is_served());
+        assert!(panic(&world, &["--over"]).status.success());
+        assert!(!world.visit_within(BEN, 80, HASTE).is_served());
+
+        await_many(&gate, BANS);
+        panics(&world);
+        assert_eq!(ours(&world), "");
+        assert!(panic(&world, &["--over"]).status.success());
+        await_many(&gate, BANS);
+        gate.crash();
+        assert!(!world.visit_within(BEN, 80, HASTE).is_served(), "the policy wants it so");
+        panics(&world);
+        assert!(world.visit(BEN, 80).is_served());
+        let over = panic(&world, &["--over"]);
+        assert!(text(&over).contains("no daemon runs"), "{}", text(&over));
+    }
+
+    fn without_nft_the_rest_is_removed_and_what_is_left_is_said() {
+        let world = World::new();
+        let gate = Gate::start(&world.server, SHUT);
+        if !gate.status()["redirect"].as_str().is_some_and(|way| way.contains("iptables")) {
+            return;
+        }
+        gate.crash();
+        // A PATH of its own, with everything but nft. The usual folders are shadowed too.
+        fs::create_dir_all("/run/tools").unwrap();
+        for tool in ["iptables", "ip6tables", "iptables-nft", "ip6tables-nft"] {
+            std::os::unix::fs::symlink("/usr/sbin/xtables-nft-multi", format!("/run/tools/{tool}")).unwrap();
+        }
+        let script = format!(
+            "mount -t tmpfs none /usr/sbin && PATH=/run/tools:/usr/bin:/bin exec {PORTCULLIS} panic --config /run/gate/policy.toml"
+        );
+        let copied = "mkdir -p /run/real && cp /usr/sbin/xtables-nft-multi /run/real/ && for t in /run/tools/*; do ln -sf /run/real/xtables-nft-multi $t; done";
+        assert!(world.server.command("sh").args(["-c", copied]).status().unwrap().success());
+        let output = world.server.command("unshare").args(["-m", "sh", "-c", &script]).output().unwrap();
+        let said = text(&output);
+        assert_eq!(output.status.code(), Some(69), "{said}");
+        assert!(said.contains("cannot remove the nftables table inet portcullis: nft is not installed"), "{said}");
+        assert!(said.contains("Removed: 2 rules of iptables"), "{said}");
+        assert!(!ours(&world).contains("NFQUEUE"), "{}", ours(&world));
+        assert!(world.visit(ANNA, 80).is_served());
+    }
+}

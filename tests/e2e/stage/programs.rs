@@ -1,0 +1,29 @@
+//! Programs that some tests need and a build does not.
+
+use std::io::Write;
+use std::path::Path;
+
+use portcullis::lab::search_path;
+
+use super::inside;
+
+/// Runs a test in a lab, if these programs are there, each named with its Debian package. Where one is
+/// missing, the test says so on the terminal and passes; with `PORTCULLIS_TEST_TOOLS=all` it fails.
+pub(crate) fn inside_with(programs: &[(&str, &str)], path: &str, body: impl FnOnce()) {
+    let missing: Vec<&str> =
+        programs.iter().filter(|(program, _)| !is_there(program)).map(|it| it.1).collect();
+    if !missing.is_empty() {
+        let missing = format!("{path}: these packages are not installed: {}", missing.join(" "));
+        let strict = std::env::var("PORTCULLIS_TEST_TOOLS").is_ok_and(|word| word == "all");
+        assert!(!strict, "{missing}");
+        // Past the test harness, which would swallow it.
+        let _ = writeln!(std::io::stderr(), "\nSKIPPED: {missing}");
+        return;
+    }
+    inside(path, body);
+}
+
+/// Is there such a program on the path, or such a file?
+pub(crate) fn is_there(program: impl AsRef<Path>) -> bool {
+    std::env::split_paths(&search_path()).any(|dir| dir.join(&program).is_file())
+}

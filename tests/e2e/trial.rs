@@ -1,0 +1,142 @@
+//! `--confirm`: what nobody confirms in time is undone.
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::stage::{ANNA, BEN, Gate, HASTE, MALLORY, World, eventually, in_lab, nft, text};
+
+const LIMIT: Duration = Duration::from_secs(30);
+/// Shuts out everybody, and has a kernel rule of its own.
+const SHUT: &str = "[denylist]\nfrom = [\"0.0.0.0/0\"]\n[allowlist]\nfrom = [\"198.18.0.0/15\"]\n[guard]\nceiling = \"77/s\"\n";
+
+/// The rules of our table, and the served ports, without counters.
+fn rules(world: &World) -> String {
+    let listed = text(&nft(&world.server, &["-s", "-t", "list", "table", "inet", "portcullis"]));
+    let served = text(&nft(&world.server, &["list", "set", "inet", "portcullis", "served"]));
+    let mut lines: Vec<String> = format!("{listed}{served}").lines().map(str::to_owned).collect();
+    lines.sort();
+    lines.join("\n")
+}
+
+fn ours(world: &World) -> bool {
+    let mut all = text(&nft(&world.server, &["-t", "list", "ruleset"]));
+    all += &text(&world.server.command("iptables-save").output().unwrap());
+    all.contains("portcullis") || all.contains("QUEUE")
+}
+
+in_lab! {
+    fn a_policy_that_nobody_confirms_is_taken_back() {
+        let world = World::new();
+        let gate = Gate::start(&world.server, "");
+        assert!(gate.ask(&["bans", "add", MALLORY, "--for", "1h"]).status.success());
+        gate.await_set("banned4", MALLORY);
+        let before = rules(&world);
+        gate.write_policy(SHUT);
+        let reload = gate.ask(&["reload", "--confirm", "8s"]);
+        let said = text(&reload);
+        assert!(reload.status.success() && said.contains("portcullis confirm"), "{said}");
+        assert!(!world.visit_within(ANNA, 80, HASTE).is_served(), "it is in force: {said}");
+        assert_ne!(rules(&world), before);
+        let status = gate.status();
+        assert_eq!(status["trial"]["state"], "waiting", "{status}");
+        // Whoever was shut out by mistake has earned a standing by it, and tries again and again.
+        for _ in 0..5 {
+            assert!(!world.visit_within(BEN, 80, HASTE).is_served());
+        }
+        // A plain reload would leave nobody knowing what comes back.
+        let second = gate.ask(&["reload"]);
+        assert_eq!(second.status.code(), Some(69), "{}", text(&second));
+        assert!(text(&second).contains("portcullis confirm --undo"), "{}", text(&second));
+
+        eventually(LIMIT, "the old policy", || {
+            if world.visit_within(ANNA, 80, HASTE).is_served() { Ok(()) } else { Err(gate.said()) }
+        });
+        eventually(LIMIT, "the old rules", || {
+            let now = rules(&world);
+            if now == before { Ok(()) } else { Err(now) }
+        });
+        assert_eq!(gate.set("banned4"), [MALLORY], "standings are as they were");
+        assert!(gate.standing(BEN).is_none() && gate.standing(ANNA).is_none(), "{}", gate.said());
+        assert!(world.visit_within(BEN, 80, HASTE).is_served());
+        let status = gate.status();
+        assert_eq!(status["trial"]["state"], "undone");
+        assert!(status["alarms"].to_string().contains("the old policy is back: nobody confirmed it"), "{status}");
+        for args in [&["confirm"][..], &["confirm", "--undo"]] {
+            let late = gate.ask(args);
+            assert_eq!(late.status.code(), Some(64), "{}", text(&late));
+        }
+    }
+
+    fn a_policy_is_confirmed_or_undone_at_once() {
+        let world = World::new();
+        let gate = Gate::start(&world.server, "");
+        gate.write_policy(SHUT);
+        assert!(gate.ask(&["reload", "--confirm", "1h", "--no-wait"]).status.success());
+        // Another trial in its place: what comes back is still the first policy.
+        gate.write_policy("[denylist]\nfrom = [\"203.0.113.10\"]\n");
+        assert!(gate.ask(&["reload", "--confirm", "1h"]).status.success());
+        assert!(!world.visit_within(ANNA, 80, HASTE).is_served() && world.visit(BEN, 80).is_served());
+        assert!(gate.ask(&["confirm", "--undo"]).status.success());
+        assert!(world.visit(ANNA, 80).is_served() && world.visit(BEN, 80).is_served());
+
+        assert!(gate.ask(&["reload", "--confirm", "1h"]).status.success());
+        let confirmed = gate.ask(&["confirm"]);
+        assert!(text(&confirmed).contains("the new policy stays"), "{}", text(&confirmed));
+        assert!(!world.visit_within(ANNA, 80, HASTE).is_served());
+        assert_eq!(gate.status()["trial"]["state"], "confirmed");
+        // Confirmed is confirmed: it comes back after a crash, too.
+        gate.crash();
+        let gate = Gate::start(&world.server, "[denylist]\nfrom = [\"203.0.113.10\"]\n");
+        assert_eq!(gate.status()["mode"], "enforce");
+    }
+
+    fn a_daemon_that_is_killed_meanwhile_does_not_come_back_with_it() {
+        let world = World::new();
+        let gate = Gate::start(&world.server, "");
+        gate.write_policy(SHUT);
+        assert!(gate.ask(&["reload", "--confirm", "1h"]).status.success());
+        assert!(!world.visit_within(ANNA, 80, HASTE).is_served());
+        gate.crash();
+        // As systemd would, with the files as they are.
+        let gate = Gate::restart(&world.server, "gate").unwrap();
+        assert!(world.visit(ANNA, 80).is_served(), "{}", gate.said());
+        let status = gate.status();
+        assert_eq!(status["mode"], "observe");
+        assert!(status["alarms"].to_string().contains("was on trial and nobody confirmed it"), "{status}");
+        let confirmed = gate.ask(&["confirm"]);
+        assert!(confirmed.status.success(), "{}", text(&confirmed));
+        assert_eq!(gate.status()["mode"], "enforce");
+        assert!(!world.visit_within(ANNA, 80, HASTE).is_served());
+        gate.crash();
+        let gate = Gate::restart(&world.server, "gate").unwrap();
+        assert_eq!(gate.status()["mode"], "enforce", "{}", gate.said());
+    }
+
+    fn a_start_that_nobody_confirms_leaves_nothing_behind() {
+        let world = World::new();
+        let start = |span| Gate::start_with(&world.server, "gate", SHUT, &["--confirm", span]).unwrap();
+        let gate = start("5s");
+        assert!(gate.ask(&["bans", "add", MALLORY, "--for", "1h"]).status.success());
+        assert!(!world.visit_within(ANNA, 80, HASTE).is_served() && ours(&world));
+        assert_eq!(gate.ask(&["reload"]).status.code(), Some(69));
+        assert_eq!(gate.wait(), Some(79));
+        assert!(!ours(&world));
+        for from in [ANNA, MALLORY] {
+            assert!(world.visit(from, 80).is_served(), "{from}");
+        }
+        // Ended by hand before that, it is not confirmed either; nor when somebody says so.
+        let mut gate = start("1h");
+        gate.signal(Signal::INT);
+        assert_eq!((gate.wait(), ours(&world)), (Some(79), false));
+        let gate = start("1h");
+        assert!(gate.ask(&["confirm", "--undo"]).status.success());
+        assert_eq!((gate.wait(), ours(&world)), (Some(79), false));
+        // Confirmed, it is like any other.
+        let gate = start("1h");
+        assert!(gate.ask(&["confirm"]).status.success());
+        assert_eq!(gate.status()["trial"]["state"], "confirmed");
+        assert_eq!(gate.stop(), Some(0));
+        assert!(ours(&world), "bans survive a clean stop");
+    }
+}
