@@ -45,10 +45,10 @@ impl Limit {
         }
     }
 
-    /// The latest TAT with which another event at `now` conforms.
+    /// The TAT of a bucket that is full at `now`: the next event conforms an interval later.
     #[inline]
-    fn latest(self, now: Moment) -> u64 {
-        now.0.saturating_add(self.interval.saturating_mul(u64::from(self.burst) - 1))
+    fn full(self, now: Moment) -> u64 {
+        now.0.saturating_add(self.interval.saturating_mul(u64::from(self.burst)))
     }
 
     /// How many events the bucket holds at `now`.
@@ -89,10 +89,10 @@ impl Bucket {
         }
     }
 
-    /// The bucket, but no fuller than that one more event at `now` conforms.
+    /// The bucket, but no fuller than full.
     #[inline]
     pub fn at_most(self, limit: Limit, now: Moment) -> Self {
-        Self(self.0.min(limit.latest(now)))
+        Self(self.0.min(limit.full(now)))
     }
 
     /// How many events it holds at `now`.
