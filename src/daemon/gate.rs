@@ -12,9 +12,9 @@ use crate::capture::{Taps, Wanted};
 use crate::events::{Block, Event, Judged, Teller};
 use crate::firewall::{Offence, Orders};
 use crate::memory::SourceKey;
-use crate::packet::{Syn, parse};
+use crate::packet::{Malformed, Syn, parse};
 use crate::policy::{CheckId, Decision, Ruling, Scope, Standing, judge};
-use crate::queue::{Held, Queue, Verdict};
+use crate::queue::{Queue, Verdict};
 
 /// How long a queue may take to become empty once nothing should come any more.
 const DRAINING: Duration = Duration::from_secs(2);
@@ -42,18 +42,18 @@ impl Gate {
         let progress = &shared.progress[self.index];
         let mut rules = Cache::new(&shared.rules);
         let mut drained_by: Option<Instant> = None;
+        let mut opinions = Vec::with_capacity(Queue::MOST);
         loop {
             progress.waiting();
-            match self.queue.receive()? {
-                Some(held) => {
-                    let lost = self.queue.lost() - counters.lost.get();
-                    if lost > 0 {
-                        counters.lost.add(lost);
-                    }
-                    self.judge(held, rules.load(), counters)?;
+            let held = self.queue.receive()?;
+            if held > 0 {
+                let lost = self.queue.lost() - counters.lost.get();
+                if lost > 0 {
+                    counters.lost.add(lost);
                 }
-                None if drained_by.is_some() => return Ok(()),
-                None => {}
+                self.judge(held, rules.load(), counters, &mut opinions)?;
+            } else if drained_by.is_some() {
+                return Ok(());
             }
             match drained_by {
                 // The redirect could not be removed: there is no end to what comes.
@@ -67,43 +67,52 @@ impl Gate {
         }
     }
 
+    /// Judges the packets that the queue holds, and answers them.
     #[inline]
-    fn judge(&mut self, held: Held, rules: &Rules, counters: &Block) -> io::Result<()> {
+    fn judge(
+        &mut self,
+        held: usize,
+        rules: &Rules,
+        counters: &Block,
+        opinions: &mut Vec<Result<(Syn, Decision), Malformed>>,
+    ) -> io::Result<()> {
+        // Those that wait together have come at once, for all that the judge cares.
         let now = self.shared.now();
         self.shared.progress[self.index].busy(now);
-        counters.received.add(1);
-        let mark = held.mark();
-        let interface = held.interface();
-
-        let opinion = parse(held.bytes()).map(|syn| {
-            let proven = mark & rules.proven != 0;
-            let syn = Syn { proven, suspect: mark & rules.suspect != 0, ..syn };
-            (syn, judge(&rules.policy, &self.shared.memory, &syn, now))
-        });
-        let ruling = opinion.map_or(Ruling::Drop, |(_, decision)| decision.ruling);
-        let verdict = match ruling {
+        counters.received.add(held as u64);
+        opinions.clear();
+        opinions.extend((0..held).map(|place| {
+            let held = self.queue.held(place);
+            parse(held.bytes()).map(|syn| {
+                let (proven, suspect) =
+                    (held.mark() & rules.proven != 0, held.mark() & rules.suspect != 0);
+                let syn = Syn { proven, suspect, ..syn };
+                (syn, judge(&rules.policy, &self.shared.memory, &syn, now))
+            })
+        }));
+        self.queue.answer(opinions.iter().map(|opinion| match ruling(opinion) {
             Ruling::Drop if rules.enforce => Verdict::Drop,
             Ruling::Drop | Ruling::Accept => Verdict::Accept,
-        };
-        // A verdict gives the bytes back to the kernel.
-        let wanted = opinion
-            .as_ref()
-            .ok()
-            .and_then(|(syn, _)| self.taps.want(held.bytes(), syn, ruling == Ruling::Drop, now));
-        self.queue.answer(held, verdict)?;
+        }))?;
 
-        // The kernel has its answer. Nothing from here on may wait.
-        match opinion {
-            Ok((syn, decision)) => {
-                if self.shared.busiest.watched(now) {
-                    let refused = (ruling == Ruling::Drop).then_some(decision.check);
-                    self.shared.busiest.note(self.index, syn.src, syn.dport, refused);
+        // The kernel has its answers. Nothing from here on may wait.
+        let watched = self.shared.busiest.watched(now);
+        for (place, opinion) in opinions.iter().enumerate() {
+            match opinion {
+                Ok((syn, decision)) => {
+                    let held = self.queue.held(place);
+                    let refused = decision.ruling == Ruling::Drop;
+                    if watched {
+                        let refused = refused.then_some(decision.check);
+                        self.shared.busiest.note(self.index, syn.src, syn.dport, refused);
+                    }
+                    let wanted = self.taps.want(held.bytes(), syn, refused, now);
+                    self.tell(syn, decision, held.interface(), rules, counters, wanted);
                 }
-                self.tell(syn, decision, interface, rules, counters, wanted);
-            }
-            Err(kind) => {
-                counters.malformed(kind);
-                count(counters, CheckId::QUIRKS, ruling, rules.enforce);
+                Err(kind) => {
+                    counters.malformed(*kind);
+                    count(counters, CheckId::QUIRKS, Ruling::Drop, rules.enforce);
+                }
             }
         }
         Ok(())
@@ -112,8 +121,8 @@ impl Gate {
     #[inline]
     fn tell(
         &self,
-        syn: Syn,
-        decision: Decision,
+        syn: &Syn,
+        decision: &Decision,
         interface: u32,
         rules: &Rules,
         counters: &Block,
@@ -126,7 +135,8 @@ impl Gate {
         let refused = decision.ruling == Ruling::Drop;
         if refused || wanted.is_some() {
             let enforced = rules.enforce;
-            let judged = Judged { at: SystemTime::now(), interface, syn, decision, enforced };
+            let judged =
+                Judged { at: SystemTime::now(), interface, syn: *syn, decision: *decision, enforced };
             if refused && !self.teller.tell(Event::Judged(judged)) {
                 counters.events_lost.add(1);
             }
@@ -149,6 +159,11 @@ impl Gate {
             }
         }
     }
+}
+
+/// What is no SYN is refused.
+fn ruling(opinion: &Result<(Syn, Decision), Malformed>) -> Ruling {
+    opinion.as_ref().map_or(Ruling::Drop, |(_, decision)| decision.ruling)
 }
 
 #[inline]

@@ -41,19 +41,29 @@ impl<'a> Iterator for Messages<'a> {
     }
 }
 
-/// The value of the first attribute of this kind (nlattr: length u16, type u16, value, padding).
-pub(crate) fn attribute(mut bytes: &[u8], wanted: u16) -> Option<&[u8]> {
-    while let [a, b, c, d, ..] = *bytes {
+/// The attributes of a message, one after the other: kind and value (nlattr: length u16, type u16,
+/// value, padding). One that is cut off ends them.
+#[derive(Clone, Debug)]
+pub(crate) struct Attributes<'a>(pub(crate) &'a [u8]);
+
+impl<'a> Iterator for Attributes<'a> {
+    type Item = (u16, &'a [u8]);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let [a, b, c, d, ..] = *self.0 else { return None };
         let length = usize::from(u16::from_ne_bytes([a, b]));
         // The two highest bits of the type are flags.
         let kind = u16::from_ne_bytes([c, d]) & 0x3fff;
-        let value = bytes.get(4..length)?;
-        if kind == wanted {
-            return Some(value);
-        }
-        bytes = bytes.get(length.next_multiple_of(4)..)?;
+        let value = self.0.get(4..length)?;
+        self.0 = self.0.get(length.next_multiple_of(4)..).unwrap_or_default();
+        Some((kind, value))
     }
-    None
+}
+
+/// The value of the first attribute of this kind.
+pub(crate) fn attribute(bytes: &[u8], wanted: u16) -> Option<&[u8]> {
+    Attributes(bytes).find_map(|(kind, value)| (kind == wanted).then_some(value))
 }
 
 #[cfg(test)]

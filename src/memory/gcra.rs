@@ -45,6 +45,12 @@ impl Limit {
         }
     }
 
+    /// The TAT of a bucket that is full at `now`: the next event conforms an interval later.
+    #[inline]
+    fn full(self, now: Moment) -> u64 {
+        now.0.saturating_add(self.interval.saturating_mul(u64::from(self.burst)))
+    }
+
     /// How many events the bucket holds at `now`.
     #[inline]
     fn level(self, tat: u64, now: Moment) -> u32 {
@@ -63,7 +69,7 @@ pub struct Full {
 
 /// One bucket of one source. All zero is a full allowance. Buckets are ordered by when they drain.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Bucket(u64);
+pub struct Bucket(pub(super) u64);
 
 impl Bucket {
     /// Would an event at `now` conform? Changes nothing.
@@ -81,6 +87,12 @@ impl Bucket {
         if let Ok(next) = limit.step(self.0, now) {
             self.0 = next;
         }
+    }
+
+    /// The bucket, but no fuller than full.
+    #[inline]
+    pub fn at_most(self, limit: Limit, now: Moment) -> Self {
+        Self(self.0.min(limit.full(now)))
     }
 
     /// How many events it holds at `now`.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Bucket, Moment, Visit, Walk};
+use super::{Moment, Purse, Tick, Visit, Walk};
 use crate::anomaly::Habits;
 
 /// The most service classes a policy can have, `other` among them.
@@ -11,12 +11,8 @@ pub const CLASSES: usize = 7;
 /// One sender, as far as it is known.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Source {
-    /// All its attempts.
-    pub all: Bucket,
-    /// Its attempts per service class, by the class's place in the policy.
-    pub classes: [Bucket; CLASSES],
-    /// Attempts that were refused for its rate and came back, per service class.
-    pub returned: [Bucket; CLASSES],
+    /// How often it tried, altogether and per service class.
+    pub buckets: Purse,
     /// Its denials of late.
     pub offences: Offences,
     /// What it tried, for the scan test.
@@ -28,11 +24,11 @@ pub struct Source {
     /// How it behaves, for the anomaly check: 32 bytes.
     pub habits: Habits,
     /// A suspect until then, while the kernel's set has not caught up.
-    pub suspect_until: Moment,
+    pub suspect_until: Tick,
+    /// When it was last moved to the front of those that are kept longest.
+    pub(super) promoted: Tick,
     /// Its buckets were emptied once, because somebody else had filled them.
     relieved: bool,
-    /// When it was last moved to the front of those that are kept longest.
-    pub(super) promoted: Moment,
 }
 
 impl Source {
@@ -47,7 +43,7 @@ impl Source {
         self.stack.proven(proven);
         let parted = before != self.stack && matches!(self.stack, Stack::Blurred(_));
         if parted && !self.relieved {
-            (self.all, self.classes) = Default::default();
+            self.buckets.empty();
             self.relieved = true;
         }
     }
@@ -66,7 +62,7 @@ pub struct Offences {
     /// Those of them that nobody else can have sent.
     pub own: u16,
     /// Points for being odd.
-    pub score: u16,
+    pub score: u8,
     /// Some of the denials do not look like the connections it completed: somebody may be forging
     /// and trying out how they look, so nothing counts as the source's own in this window.
     pub contested: bool,
@@ -179,6 +175,12 @@ impl Stack {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::memory::Draw;
+
+    #[test]
+    fn it_costs_what_it_says() {
+        assert!(size_of::<Source>() <= 136, "{}", size_of::<Source>());
+    }
 
     #[test]
     fn one_signature_before_the_proof_is_the_sources_own() {
@@ -243,21 +245,24 @@ mod tests {
         let mut source = Source::default();
         for relieved in [true, false] {
             source.stack.admitted(1, false, false);
-            source.classes[0].charge(limit, Moment(0));
+            source.buckets.charge(Draw::Class(0), limit, Moment(0));
             source.stack.admitted(2, false, true);
             source.prove(true);
-            assert_eq!(source.classes[0].test(limit, Moment(0)).is_ok(), relieved);
-            source.classes[0].charge(limit, Moment(0));
+            assert_eq!(source.buckets.test(Draw::Class(0), limit, Moment(0)).is_ok(), relieved);
+            source.buckets.charge(Draw::Class(0), limit, Moment(0));
             source.prove(true);
-            assert!(source.classes[0].test(limit, Moment(0)).is_err(), "what it does now counts");
+            assert!(
+                source.buckets.test(Draw::Class(0), limit, Moment(0)).is_err(),
+                "what it does now counts"
+            );
             source.prove(false);
         }
         // With one look there is nobody else to blame.
         let mut source = Source::default();
         source.stack.admitted(1, false, false);
-        source.classes[0].charge(limit, Moment(0));
+        source.buckets.charge(Draw::Class(0), limit, Moment(0));
         source.prove(true);
-        assert!(source.classes[0].test(limit, Moment(0)).is_err());
+        assert!(source.buckets.test(Draw::Class(0), limit, Moment(0)).is_err());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use lru::LruCache;
 
 use super::{
     Attempts, Flood, Moment, Neighbours, NetworkKey, Networks, SharedBucket, Source, SourceKey,
-    Target,
+    Target, Tick,
 };
 use crate::anomaly::{Budget, Detector, Held, Tended};
 
@@ -240,6 +240,7 @@ impl Shard {
         } else {
             (&mut self.newcomers, &mut self.proven)
         };
+        let now = Tick::at(now);
         let lately = |source: &Source| now.since(source.promoted) < PROMOTE_EVERY;
         if !home.peek(&key).is_some_and(lately) {
             home.get_or_insert_mut(key, || elsewhere.pop(&key).unwrap_or_default()).promoted = now;

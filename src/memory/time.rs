@@ -17,6 +17,34 @@ impl Moment {
     }
 }
 
+/// A moment in four bytes, to a fifteenth of a second; they last for nine years.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Tick(u32);
+
+impl Tick {
+    /// Nanoseconds of one tick, 67 ms, as a power of two.
+    const SHIFT: u32 = 26;
+
+    /// The last tick that is not after `moment`.
+    #[inline]
+    pub fn at(moment: Moment) -> Self {
+        // Casting would wrap around; nothing that is remembered lasts until then.
+        Self(u32::try_from(moment.0 >> Self::SHIFT).unwrap_or(u32::MAX))
+    }
+
+    /// The tick after it.
+    #[inline]
+    pub fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+
+    /// Time since an earlier tick; zero if that lies ahead.
+    #[inline]
+    pub fn since(self, earlier: Tick) -> Duration {
+        Duration::from_nanos(u64::from(self.0.saturating_sub(earlier.0)) << Self::SHIFT)
+    }
+}
+
 impl Add<Duration> for Moment {
     type Output = Moment;
 

@@ -5,12 +5,12 @@ use super::{
     CHECKS, Case, CheckId, Decision, Evidence, EvidenceKind, Finding, Policy, Ruling, Scope,
     Standing,
 };
-use crate::memory::{Memory, Moment, Remembered, SharedBucket, Source, SourceKey, Target};
+use crate::memory::{Memory, Moment, Remembered, SharedBucket, Source, SourceKey, Target, Tick};
 use crate::packet::Syn;
 use std::time::Duration;
 
 /// Points that make a suspect of a source that was only ever odd.
-const SUSPICIOUS: u16 = 100;
+const SUSPICIOUS: u8 = 100;
 
 /// How long the judge itself treats a source as a suspect after it earned that standing: until
 /// the kernel's set, and with it the mark on the packets, has certainly caught up.
@@ -141,7 +141,7 @@ fn offend(source: &mut Source, policy: &Policy, charge: Charge, now: Moment) -> 
     let rules = &policy.offences;
     let offences = &mut source.offences;
     offences.denied = offences.denied.saturating_add(weight);
-    offences.score = offences.score.saturating_add(score);
+    offences.score = offences.score.saturating_add(u8::try_from(score).unwrap_or(u8::MAX));
     if own && !offences.contested {
         offences.own = offences.own.saturating_add(weight);
     }
@@ -172,7 +172,7 @@ fn offend(source: &mut Source, policy: &Policy, charge: Charge, now: Moment) -> 
     if standing == Standing::Banned && scope == Scope::Port && !wide {
         return (standing, Scope::Port);
     }
-    source.suspect_until = now + HANDOVER;
+    source.suspect_until = Tick::at(now + HANDOVER).next();
     (standing, Scope::All)
 }
 

@@ -3,16 +3,27 @@
 //! A [`Queue`] is one NFQUEUE number. It judges nothing and knows no policy. What it promises is
 //! that its socket really holds as many waiting packets as it was asked for, or says how many it
 //! holds; and that packets lost between kernel and socket are noticed.
+//!
+//! nfq opens and configures it. Packets are read and answered past nfq, as many at once as wait: a
+//! packet that comes alone costs one call to read and one to answer, and under load, when it
+//! matters, many share them.
 
-mod buffer;
+mod message;
+mod socket;
 
 use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use thiserror::Error;
 
+use self::message::{Answers, Packet, Said};
+use self::socket::{MOST, Mail, Socket};
+
 /// Only the headers are needed: IPv6 with a few extensions, and a full TCP header.
 const COPY: u16 = 256;
+
+/// ENOENT of errno(3): the kernel holds no packet with this number.
+const NO_SUCH_PACKET: i32 = 2;
 
 /// What may go wrong with a queue.
 #[derive(Debug, Error)]
@@ -62,15 +73,24 @@ pub struct Settings {
 
 /// One bound NFQUEUE.
 pub struct Queue {
-    inner: nfq::Queue,
+    /// Opened and configured it, and closes it.
+    _inner: nfq::Queue,
+    socket: Socket,
     number: u16,
     holds: u32,
     last_id: u32,
     lost: u64,
+    waits: bool,
+    mail: Mail,
+    /// Where in the mail the packets are that are held, and their numbers.
+    held: Vec<(usize, u32)>,
+    verdicts: Vec<(u32, Verdict)>,
+    answers: Answers,
 }
 
 /// A packet that the kernel holds until it is answered.
-pub struct Held(nfq::Message);
+#[derive(Clone, Copy, Debug)]
+pub struct Held<'a>(Packet<'a>);
 
 /// What becomes of a held packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +102,9 @@ pub enum Verdict {
 }
 
 impl Queue {
+    /// The most packets that [`Queue::receive`] takes at once.
+    pub const MOST: usize = MOST;
+
     /// Binds a queue.
     ///
     /// # Errors
@@ -89,12 +112,12 @@ impl Queue {
     pub fn open(settings: Settings) -> Result<Self, QueueError> {
         let number = settings.number;
         let io = |step| move |error| QueueError::Io { number, step, error };
-        let (mut inner, socket) = buffer::open_queue().map_err(|error| match error.kind() {
+        let (mut inner, socket) = socket::open_queue().map_err(|error| match error.kind() {
             ErrorKind::PermissionDenied => QueueError::Forbidden,
             _ => QueueError::Missing(error),
         })?;
         inner.bind(number).map_err(|error| match error.kind() {
-            ErrorKind::PermissionDenied if buffer::may_administer() => QueueError::Taken { number },
+            ErrorKind::PermissionDenied if socket::may_administer() => QueueError::Taken { number },
             ErrorKind::PermissionDenied => QueueError::Forbidden,
             _ => QueueError::Missing(error),
         })?;
@@ -109,54 +132,91 @@ impl Queue {
             .map_err(io("set what happens when it is full"))?;
         let holds = socket.hold(settings.length).map_err(io("raise its buffer"))?;
         socket.wait_at_most(settings.patience).map_err(io("set its time limit"))?;
-        Ok(Self { inner, number, holds: holds.min(settings.length), last_id: 0, lost: 0 })
+        Ok(Self {
+            _inner: inner,
+            socket,
+            number,
+            holds: holds.min(settings.length),
+            last_id: 0,
+            lost: 0,
+            waits: true,
+            mail: Mail::new(),
+            held: Vec::with_capacity(MOST),
+            verdicts: Vec::with_capacity(MOST),
+            answers: Answers::new(number),
+        })
     }
 
-    /// The next packet, or `None` if none came within the patience.
+    /// Takes the packets that wait, and says how many it took: none if none came within the
+    /// patience. All of them are to be answered before the next call.
     ///
     /// # Errors
     /// What the kernel says; the queue is then of no more use.
-    pub fn receive(&mut self) -> io::Result<Option<Held>> {
-        match self.inner.recv() {
-            Ok(message) => {
-                // The kernel numbers packets before it puts them into the socket: a gap is what
-                // found no room there (net/netfilter/nfnetlink_queue.c, __nfqnl_enqueue_packet).
-                let id = message.get_packet_id();
-                let step = id.wrapping_sub(self.last_id);
-                // A number from before the last one is no gap of four billion.
-                if step < 1 << 31 {
-                    self.lost += u64::from(step.saturating_sub(1));
-                }
-                self.last_id = id;
-                Ok(Some(Held(message)))
-            }
+    #[inline]
+    pub fn receive(&mut self) -> io::Result<usize> {
+        // Twice as many as came last time: who asks for many pays for each place, used or not.
+        let most = self.held.len() * 2 + 1;
+        self.held.clear();
+        match self.socket.receive(&mut self.mail, most, self.waits) {
+            Ok(()) => {}
             // A time limit on the socket makes the kernel interrupt the call when the process is
             // stopped and continued (signal(7)).
             Err(error)
                 if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) =>
             {
-                Ok(None)
+                return Ok(0);
             }
-            Err(error) => Err(error),
+            Err(error) => return Err(error),
+        }
+        for place in 0..self.mail.count() {
+            match Said::read(self.mail.message(place)) {
+                Said::Packet(packet) => {
+                    // The kernel numbers packets before it puts them into the socket: a gap is what
+                    // found no room there (net/netfilter/nfnetlink_queue.c,
+                    // __nfqnl_enqueue_packet).
+                    let step = packet.id.wrapping_sub(self.last_id);
+                    // A number from before the last one is no gap of four billion.
+                    if step < 1 << 31 {
+                        self.lost += u64::from(step.saturating_sub(1));
+                    }
+                    self.last_id = packet.id;
+                    self.held.push((place, packet.id));
+                }
+                // The packet is gone: the kernel drops what waits when its network device goes
+                // (nfqnl_dev_drop).
+                Said::Refused(NO_SUCH_PACKET) | Said::Other => {}
+                Said::Refused(error) => return Err(io::Error::from_raw_os_error(error)),
+            }
+        }
+        Ok(self.held.len())
+    }
+
+    /// One of the packets that were taken, by its place among them; there must be so many.
+    #[inline]
+    pub fn held(&self, place: usize) -> Held<'_> {
+        match Said::read(self.mail.message(self.held[place].0)) {
+            Said::Packet(packet) => Held(packet),
+            // It was one when it came.
+            Said::Refused(_) | Said::Other => Held(Packet::default()),
         }
     }
 
-    /// Releases a packet.
+    /// Releases the packets that were taken: one verdict for each, in their order.
     ///
     /// # Errors
-    /// What the kernel says; the packet then waits until the queue is closed.
-    pub fn answer(&mut self, held: Held, verdict: Verdict) -> io::Result<()> {
-        let Held(mut message) = held;
-        message.set_verdict(match verdict {
-            Verdict::Accept => nfq::Verdict::Accept,
-            Verdict::Drop => nfq::Verdict::Drop,
-        });
-        self.inner.verdict(message)
+    /// What the kernel says; the packets then wait until the queue is closed.
+    #[inline]
+    pub fn answer(&mut self, verdicts: impl Iterator<Item = Verdict>) -> io::Result<()> {
+        self.verdicts.clear();
+        let answered = self.held.iter().zip(verdicts).map(|((_, id), verdict)| (*id, verdict));
+        self.verdicts.extend(answered);
+        debug_assert_eq!(self.verdicts.len(), self.held.len(), "one verdict for each packet");
+        self.socket.send(self.answers.to(&self.verdicts))
     }
 
     /// From now on [`Queue::receive`] does not wait: for draining.
     pub fn stop_waiting(&mut self) {
-        self.inner.set_nonblocking(true);
+        self.waits = false;
     }
 
     /// Its number.
@@ -177,22 +237,22 @@ impl Queue {
     }
 }
 
-impl Held {
+impl<'a> Held<'a> {
     /// The packet from its IP header on; at most the first 256 bytes.
     #[inline]
-    pub fn bytes(&self) -> &[u8] {
-        self.0.get_payload()
+    pub fn bytes(&self) -> &'a [u8] {
+        self.0.bytes
     }
 
     /// The packet mark.
     #[inline]
     pub fn mark(&self) -> u32 {
-        self.0.get_nfmark()
+        self.0.mark
     }
 
     /// Index of the interface it came in by.
     #[inline]
     pub fn interface(&self) -> u32 {
-        self.0.get_indev()
+        self.0.interface
     }
 }

@@ -1,19 +1,24 @@
-//! CPU time per verdict on a real kernel: Portcullis with every check on and 100,000 live
-//! sources, beside a loop that accepts everything on the same nfq crate and behind the same kernel
-//! table, in one run.
+//! CPU time per verdict and verdicts per second on a real kernel: Portcullis with every check on
+//! and 100,000 live sources, beside loops that accept everything behind the same kernel table, in
+//! one run: on the same nfq crate, in C on libnetfilter_queue, in Python on NetfilterQueue.
 //!
 //!     cargo bench --bench gate [-- ROUNDS]
 //!
-//! A private network namespace; SYNs from a host beside it, 60,000 a second, 600,000 a round;
-//! what the gate accepts is dropped right behind it, so that nothing but the verdict is paid for.
-//! The CPU time is what the scheduler counts for all threads of the judging process
-//! (/proc/PID/task/*/schedstat). Rounds alternate; the ratio is taken pair by pair.
+//! A private network namespace; SYNs from a host beside it; what the gate accepts is dropped right
+//! behind it, so that nothing but the verdict is paid for. First 60,000 a second, 600,000 a round:
+//! the CPU time is what the scheduler counts for all threads of the judging process
+//! (/proc/PID/task/*/schedstat). Then as many as the generator makes: how many of them are answered
+//! in a second, and what one costs then. Rounds alternate; ratios are taken round by round.
+//!
+//! The C rival wants `cc` and libnetfilter-queue-dev, the one in Python `pip install
+//! NetfilterQueue`; one that cannot be had is named and left out.
 
 use std::error::Error;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Lines};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use portcullis::lab::{self, Lab, Probe};
@@ -26,6 +31,17 @@ const QUEUE: u16 = 7;
 const PORTCULLIS: &str = env!("CARGO_BIN_EXE_portcullis");
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
+
+/// One program in one round.
+#[derive(Clone, Copy)]
+struct Score {
+    /// Microseconds of CPU per verdict at a steady rate.
+    steady: f64,
+    /// The same, while more comes than can be answered.
+    saturated: f64,
+    /// Verdicts a second then.
+    per_second: f64,
+}
 
 fn main() -> Outcome<()> {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
@@ -49,22 +65,101 @@ fn main() -> Outcome<()> {
     std::fs::write(folder.path().join("portcullis.toml"), policy_text(folder.path()))?;
     let bench = Bench { load: &load, target, folder: folder.path() };
 
-    println!("{:<8}{:>16}{:>16}{:>10}", "round", "no-op, us", "portcullis, us", "ratio");
-    let mut ratios = Vec::new();
+    let rivals = rivals(folder.path())?;
+    let names: Vec<&str> =
+        rivals.iter().map(|rival| rival.name).chain(["portcullis, every check"]).collect();
+    let mut scores: Vec<Vec<Score>> = vec![Vec::new(); names.len()];
     for round in 1..=rounds {
-        let noop = with_noop(&bench)?;
-        let ours = with_portcullis(&bench)?;
-        ratios.push(ours / noop);
-        println!("{round:<8}{noop:>16.3}{ours:>16.3}{:>10.3}", ours / noop);
+        for (own, rival) in scores.iter_mut().zip(&rivals) {
+            own.push(with_noop(&bench, rival)?);
+        }
+        scores[rivals.len()].push(with_portcullis(&bench)?);
+        eprintln!("round {round} of {rounds}: done");
     }
-    ratios.sort_by(f64::total_cmp);
-    println!(
-        "ratio: min {:.3}, median {:.3}, max {:.3}",
-        ratios[0],
-        ratios[ratios.len() / 2],
-        ratios[ratios.len() - 1]
-    );
+    print(&names, &scores);
     Ok(())
+}
+
+/// The table, and each figure as a bar; ratios to each rival, round by round.
+fn print(names: &[&str], scores: &[Vec<Score>]) {
+    println!("{:<28}{:>16}{:>16}{:>14}", "", "us per verdict", "when saturated", "verdicts/s");
+    let of = |own: &[Score], figure: fn(&Score) -> f64| median(own.iter().map(figure).collect());
+    for (name, own) in names.iter().zip(scores) {
+        println!(
+            "{name:<28}{:>16.2}{:>16.2}{:>14.0}",
+            of(own, |score| score.steady),
+            of(own, |score| score.saturated),
+            of(own, |score| score.per_second),
+        );
+    }
+    println!("\nCPU per verdict at {PER_SECOND} SYNs a second");
+    let longest = scores.iter().map(|own| of(own, |score| score.steady)).fold(0.0, f64::max);
+    for (name, own) in names.iter().zip(scores) {
+        let steady = of(own, |score| score.steady);
+        println!("{name:<28}{} {steady:.2}", "#".repeat((40.0 * steady / longest) as usize));
+    }
+    let Some((ours, rivals)) = scores.split_last() else { return };
+    println!(
+        "\n{:<28}{:>22}{:>22}{:>22}",
+        "portcullis beside", "CPU", "CPU saturated", "verdicts/s"
+    );
+    for (name, own) in names.iter().zip(rivals) {
+        let ratio = |figure: fn(&Score) -> f64| {
+            let mut ratios: Vec<f64> =
+                ours.iter().zip(own).map(|(ours, own)| figure(ours) / figure(own)).collect();
+            ratios.sort_by(f64::total_cmp);
+            let (min, max) = (ratios[0], ratios[ratios.len() - 1]);
+            format!("{:.2} ({min:.2}-{max:.2})", median(ratios))
+        };
+        println!(
+            "{name:<28}{:>22}{:>22}{:>22}",
+            ratio(|score| score.steady),
+            ratio(|score| score.saturated),
+            ratio(|score| score.per_second)
+        );
+    }
+}
+
+fn median(mut numbers: Vec<f64>) -> f64 {
+    numbers.sort_by(f64::total_cmp);
+    numbers.get(numbers.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// A program that accepts everything, and says how many it has answered when it sees a SYN to port
+/// 81.
+struct Rival {
+    name: &'static str,
+    program: PathBuf,
+    args: Vec<String>,
+}
+
+/// Those that can be had on this machine.
+fn rivals(folder: &Path) -> Outcome<Vec<Rival>> {
+    let source = |name| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bench/gate").join(name);
+    let queue = QUEUE.to_string();
+    let mut rivals = vec![Rival {
+        name: "no-op, nfq crate",
+        program: std::env::current_exe()?,
+        args: vec!["accept-everything".into()],
+    }];
+    let binary = folder.join("noop");
+    let mut compile = Command::new("cc");
+    compile.args(["-O2", "-o"]).arg(&binary).arg(source("noop.c"));
+    match run(compile.args(["-lnetfilter_queue", "-lnfnetlink"])) {
+        Ok(()) => {
+            rivals.push(Rival { name: "no-op, C", program: binary, args: vec![queue.clone()] })
+        }
+        Err(error) => eprintln!("no rival in C (libnetfilter-queue-dev): {error}"),
+    }
+    match run(Command::new("python3").args(["-c", "import netfilterqueue"])) {
+        Ok(()) => rivals.push(Rival {
+            name: "no-op, Python",
+            program: "python3".into(),
+            args: vec![source("noop.py").display().to_string(), queue],
+        }),
+        Err(_) => eprintln!("no rival in Python (pip install NetfilterQueue)"),
+    }
+    Ok(rivals)
 }
 
 /// The rival: what the nfq crate's documentation shows. A SYN to port 81 makes it say how many it
@@ -88,35 +183,28 @@ fn accept_everything() -> Outcome<()> {
 
 /// The rival behind the same kernel table: the daemon is killed, its table stays, and the loop
 /// takes its place at the queue.
-fn with_noop(bench: &Bench<'_>) -> Outcome<f64> {
+fn with_noop(bench: &Bench<'_>, rival: &Rival) -> Outcome<Score> {
     let mut daemon = bench.daemon()?;
     daemon.0.kill()?;
     daemon.0.wait()?;
-    let child = Command::new(std::env::current_exe()?)
-        .arg("accept-everything")
-        .stdout(Stdio::piped())
-        .spawn()?;
+    let child = Command::new(&rival.program).args(&rival.args).stdout(Stdio::piped()).spawn()?;
     let mut child = Guarded(child);
     let mut lines = BufReader::new(child.0.stdout.take().ok_or("no output")?).lines();
-    lines.next().ok_or("the no-op loop did not start")??;
-    let answered = || -> Outcome<u64> {
-        bench.load.run(|| send(bench.target, 81, 1))??;
-        Ok(lines.next().ok_or("the no-op loop has ended")??.parse()?)
-    };
-    bench.measure(child.0.id(), answered)
+    lines.next().ok_or_else(|| format!("{} did not start", rival.name))??;
+    bench.measure(child.0.id(), || bench.asked(&mut lines))
 }
 
-fn with_portcullis(bench: &Bench<'_>) -> Outcome<f64> {
+fn with_portcullis(bench: &Bench<'_>) -> Outcome<Score> {
     let mut daemon = bench.daemon()?;
     let id = daemon.0.id();
-    let cpu = bench.measure(id, || {
+    let score = bench.measure(id, || {
         let status = bench.status().ok_or("no status")?;
         status["counters"]["received"].as_u64().ok_or_else(|| "no counter".into())
     })?;
     let pid = rustix::process::Pid::from_child(&daemon.0);
     rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
     daemon.0.wait()?;
-    Ok(cpu)
+    Ok(score)
 }
 
 struct Bench<'a> {
@@ -153,42 +241,57 @@ impl Bench<'_> {
         serde_json::from_slice(&asked.ok()?.stdout).ok()
     }
 
-    /// Microseconds of CPU per answered packet of process `id`, after a warm-up that makes the
-    /// sources known.
-    fn measure(&self, id: u32, mut answered: impl FnMut() -> Outcome<u64>) -> Outcome<f64> {
-        self.load.run(|| send(self.target, 80, SOURCES))??;
-        let before = (answered()?, cpu(id)?);
-        self.load.run(|| send(self.target, 80, PACKETS))??;
-        let (after, spent) = (answered()?, cpu(id)? - before.1);
-        let packets = after - before.0;
-        if packets < u64::from(PACKETS) / 2 {
+    /// How many a rival has answered. What it is asked with may be lost where too much comes.
+    fn asked(&self, lines: &mut Lines<BufReader<ChildStdout>>) -> Outcome<u64> {
+        self.load.run(|| send(self.target, 81, 1, PER_SECOND))??;
+        Ok(lines.next().ok_or("the no-op loop has ended")??.parse()?)
+    }
+
+    /// What process `id` is worth, after a warm-up that makes the sources known.
+    fn measure(&self, id: u32, mut answered: impl FnMut() -> Outcome<u64>) -> Outcome<Score> {
+        self.load.run(|| send(self.target, 80, SOURCES, PER_SECOND))??;
+        let mut spell = |per_second: u32| -> Outcome<(f64, f64, Duration)> {
+            let before = (answered()?, cpu(id)?);
+            let took = self.load.run(|| send(self.target, 80, PACKETS, per_second))??;
+            let (after, spent) = (answered()?, cpu(id)? - before.1);
+            Ok(((after - before.0) as f64, spent.as_secs_f64() * 1e6, took))
+        };
+        let (packets, spent, _) = spell(PER_SECOND)?;
+        if packets < f64::from(PACKETS) / 2.0 {
             return Err(format!("only {packets} of {PACKETS} SYNs were answered").into());
         }
-        Ok(spent.as_secs_f64() * 1e6 / packets as f64)
+        let steady = spent / packets;
+        let (packets, spent, took) = spell(u32::MAX)?;
+        Ok(Score { steady, saturated: spent / packets, per_second: packets / took.as_secs_f64() })
     }
 }
 
-/// Sends SYNs from forged sources, in small bursts that keep to the rate.
-fn send(target: Ipv4Addr, port: u16, count: u32) -> std::io::Result<()> {
+/// Sends SYNs from forged sources, in small bursts that keep to the rate; says how long it took.
+fn send(target: Ipv4Addr, port: u16, count: u32, per_second: u32) -> std::io::Result<Duration> {
     let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(255)))?;
     let to = SocketAddr::new(target.into(), port);
     let template = Probe::syn("192.0.2.1:1024".parse().map_err(std::io::Error::other)?, to);
     let mut bytes = template.bytes().ok_or(std::io::ErrorKind::InvalidInput)?;
+    // No SYN is the repetition of an earlier one.
+    static SERIAL: AtomicU32 = AtomicU32::new(0);
+    let serial = SERIAL.fetch_add(count, Relaxed);
     let begun = Instant::now();
     for n in 0..count {
         if n % 64 == 0 {
-            let due = Duration::from_secs_f64(f64::from(n) / f64::from(PER_SECOND));
+            let due = Duration::from_secs_f64(f64::from(n) / f64::from(per_second));
             std::thread::sleep(due.saturating_sub(begun.elapsed()));
         }
         // Scattered over the address space, each in a network of its own, none special.
         let source = 0x0b00_0000 + ((n % SOURCES).wrapping_mul(0x9e37_79b1) >> 6);
         bytes[12..16].copy_from_slice(&source.to_be_bytes());
         bytes[20..22].copy_from_slice(&(1024 + (n / SOURCES) as u16).to_be_bytes());
-        bytes[24..28].copy_from_slice(&n.to_be_bytes());
+        bytes[24..28].copy_from_slice(&(serial + n).to_be_bytes());
         socket.send_to(&bytes, &SocketAddr::new(to.ip(), 0).into())?;
     }
+    let took = begun.elapsed();
+    // What waits still gets its answer.
     std::thread::sleep(Duration::from_millis(200));
-    Ok(())
+    Ok(took)
 }
 
 /// CPU time of all threads of a process (Documentation/scheduler/sched-stats.rst).

@@ -17,7 +17,7 @@
 //! attempts, each of which was counted as an offence when it was first refused.
 
 use super::{Case, Check};
-use crate::memory::{Bucket, Full, Limit, Share};
+use crate::memory::{Draw, Full, Limit, Share};
 use crate::policy::{Class, Evidence, Finding, Rate, Rates};
 
 pub(super) const CHECK: Check = Check { name: "rate", about: "how often it tries", look };
@@ -86,11 +86,11 @@ impl Drawn<'_> {
     #[inline]
     fn test(&self, case: &Case<'_>, offence: u8) -> Option<(&'static str, u8, Full)> {
         let (now, payer) = (case.now, case.payer());
-        let full = |rate: Option<Rate>, bucket: &Bucket| bucket.test(rate?.limit(), now).err();
-        if let Some(full) = full(self.class.rate, &payer.classes[self.index]) {
+        let full = |rate: Option<Rate>, draw| payer.buckets.test(draw, rate?.limit(), now).err();
+        if let Some(full) = full(self.class.rate, Draw::Class(self.index)) {
             return Some((self.class.name, offence, full));
         }
-        if let Some(full) = full(self.source, &payer.all) {
+        if let Some(full) = full(self.source, Draw::All) {
             return Some(("source", offence, full));
         }
         self.shares(false).into_iter().find_map(|(share, rate, name)| {
@@ -104,10 +104,10 @@ impl Drawn<'_> {
         let now = case.now;
         let payer = case.payer_mut();
         if let Some(rate) = self.class.rate {
-            payer.classes[self.index].charge(rate.limit(), now);
+            payer.buckets.charge(Draw::Class(self.index), rate.limit(), now);
         }
         if let Some(rate) = self.source {
-            payer.all.charge(rate.limit(), now);
+            payer.buckets.charge(Draw::All, rate.limit(), now);
         }
         for (share, rate, _) in self.shares(false) {
             if let Some(rate) = rate {
@@ -123,14 +123,14 @@ impl Drawn<'_> {
         let own = self.class.rate.or(self.source).map(|rate| rate.share().limit());
         let shares = self.shares(true).map(|(share, rate, _)| (share, rate.map(Rate::share)));
         let shares = shares.into_iter().filter_map(|(share, rate)| Some((share, rate?.limit())));
-        let bucket = case.payer().returned[self.index];
-        if own.is_some_and(|limit| bucket.test(limit, now).is_err())
+        let (buckets, draw) = (case.payer().buckets, Draw::Returned(self.index));
+        if own.is_some_and(|limit| buckets.test(draw, limit, now).is_err())
             || shares.clone().any(|(share, limit)| case.network.test(share, limit, now).is_err())
         {
             return false;
         }
         if let Some(limit) = own {
-            case.payer_mut().returned[self.index].charge(limit, now);
+            case.payer_mut().buckets.charge(draw, limit, now);
         }
         shares.for_each(|(share, limit)| case.network.charge(share, limit, now));
         true
@@ -150,9 +150,10 @@ pub(super) fn hammers(case: &mut Case<'_>) -> Option<Full> {
     let rate = case.policy.rate.other.rate?;
     let limit = Rate { count: rate.count / CLOSED, burst: rate.burst / CLOSED, ..rate }.limit();
     let now = case.now;
-    let bucket = &mut case.payer_mut().classes[Rates::CLASSES];
-    let full = bucket.test(limit, now).err();
-    bucket.charge(limit, now);
+    let draw = Draw::Class(Rates::CLASSES);
+    let buckets = &mut case.payer_mut().buckets;
+    let full = buckets.test(draw, limit, now).err();
+    buckets.charge(draw, limit, now);
     full
 }
 

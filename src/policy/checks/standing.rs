@@ -10,7 +10,7 @@
 //! vain twice, it is one service at a time, or a matter of patience.
 
 use super::{Case, Check};
-use crate::memory::{Target, Visit};
+use crate::memory::{Target, Tick, Visit};
 use crate::policy::{Evidence, Finding};
 
 pub(super) const CHECK: Check =
@@ -21,7 +21,7 @@ fn look(case: &mut Case<'_>) -> Finding {
     if case.syn.proven {
         return Finding::Pass;
     }
-    let suspect = case.syn.suspect || case.now < case.source.suspect_until;
+    let suspect = case.syn.suspect || Tick::at(case.now) < case.source.suspect_until;
     let doubted = suspect || case.policy.scan.doubts(case.source.walk.value());
     let evidence = if !case.returned() {
         if !doubted && (visited(case) || case.source.visit.waited || !case.policy.scan.is_on()) {
