@@ -6,13 +6,12 @@
 
 /// What is different, for people; `None` if nothing is.
 pub(super) fn difference(shown: &[String], printed: &str) -> Option<String> {
-    let printed: Vec<Vec<String>> = printed.trim_end().lines().map(words).collect();
-    let shown: Vec<Vec<String>> = trimmed(shown).iter().map(|line| words(line)).collect();
-    (!same(&shown, &printed)).then(|| {
-        let text = |lines: &[Vec<String>]| {
-            lines.iter().map(|line| format!("    {}\n", line.join(" "))).collect::<String>()
-        };
-        format!("  the page shows\n{}  the program prints\n{}", text(&shown), text(&printed))
+    let shown = trimmed(shown);
+    let read: Vec<Vec<String>> = printed.trim_end().lines().map(words).collect();
+    let expected: Vec<Vec<String>> = shown.iter().map(|line| words(line)).collect();
+    (!same(&expected, &read)).then(|| {
+        let shown: String = shown.iter().map(|line| format!("{line}\n")).collect();
+        format!("--- the page shows\n{shown}--- the program prints\n{printed}")
     })
 }
 
