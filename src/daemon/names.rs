@@ -32,7 +32,7 @@ const SAVE_EVERY: Duration = Duration::from_secs(3600);
 /// The answers of an earlier run. What went wrong with them, in a sentence for the admin.
 pub(super) fn restore(folder: &Path, config: &Config, now: SystemTime) -> (Book, Option<String>) {
     let mut book = Book::new(config.names.every);
-    book.follow(&config.policy.allowlist.names, config.names.every);
+    book.follow(&config.policy.allowlist.names, config.names.every, now);
     let unread = if config.policy.allowlist.names.is_empty() {
         None
     } else {
@@ -51,7 +51,7 @@ fn read(folder: &Path, book: &mut Book, now: SystemTime) -> Result<(), String> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(format!("cannot read {}: {error}; {anew}", path.display())),
     };
-    let Err(damaged) = book.restore(&bytes) else { return Ok(()) };
+    let Err(damaged) = book.restore(&bytes, now) else { return Ok(()) };
     let seconds = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let aside = folder.join(format!("{NAME}.bad-{seconds}"));
     let kept = match std::fs::rename(&path, &aside) {
@@ -153,7 +153,7 @@ impl Work {
         {
             let state = lock(&self.daemon.state);
             let mut book = lock(&self.daemon.names);
-            book.follow(&state.config.policy.allowlist.names, state.config.names.every);
+            book.follow(&state.config.policy.allowlist.names, state.config.names.every, clock);
             news.extend(book.expire(clock));
             changed |= !news.is_empty();
             for (name, family) in book.due(clock) {

@@ -21,8 +21,8 @@ fn names(
 ) -> (String, bool) {
     let names = &config.policy.allowlist.names;
     let mut book = Book::new(config.names.every);
-    book.follow(names, config.names.every);
     let (begun, clock) = (Instant::now(), SystemTime::now());
+    book.follow(names, config.names.every, clock);
     let mut lookups = Lookups::new(look_up);
     let (sender, answers) = channel::<Answered>();
     for (name, family) in book.due(clock) {
