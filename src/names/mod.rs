@@ -25,4 +25,4 @@ pub use answer::{Answer, Family, MOST_ADDRESSES};
 pub use book::{Book, GONE_FOR, Row, STALE_FOR, State};
 pub use lookup::{Answered, LIMIT, Lookups, look_up};
 pub use news::{News, Trouble, What};
-pub use saved::Damaged;
+pub use saved::{Damaged, FILE};

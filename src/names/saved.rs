@@ -12,6 +12,8 @@ use thiserror::Error;
 use super::answer::{Answer, Checked, Family};
 use super::book::{Book, Entry, Half};
 
+/// The file of the state folder that has them.
+pub const FILE: &str = "names.json";
 /// To be raised with every change of the format.
 const VERSION: u32 = 1;
 
