@@ -5,7 +5,7 @@ use std::io;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -15,24 +15,21 @@ use super::{Daemon, lock};
 use crate::config::Config;
 use crate::control::NameRow;
 use crate::events::Level;
-use crate::firewall::{Order, RedirectError, put_in_place};
+use crate::firewall::{Order, put_in_place};
 use crate::host;
-use crate::names::{Answered, Book, Lookups, News, Row, State, Trouble, What, look_up};
+use crate::names::{Answered, Book, FILE, Lookups, News, Row, State, Trouble, What, look_up};
 
-const NAME: &str = "names.json";
 /// Larger than any file of so many names.
 const LARGEST: u64 = 1 << 20;
 /// How often it is looked what is due.
 const STEP: Duration = Duration::from_millis(250);
-/// The kernel is told again after so long, if it did not take a change.
-const AGAIN: Duration = Duration::from_secs(2);
 /// Answers that are merely confirmed are saved this often.
 const SAVE_EVERY: Duration = Duration::from_secs(3600);
 
 /// The answers of an earlier run. What went wrong with them, in a sentence for the admin.
 pub(super) fn restore(folder: &Path, config: &Config, now: SystemTime) -> (Book, Option<String>) {
     let mut book = Book::new(config.names.every);
-    book.follow(&config.policy.allowlist.names, config.names.every);
+    book.follow(&config.policy.allowlist.names, config.names.every, now);
     let unread = if config.policy.allowlist.names.is_empty() {
         None
     } else {
@@ -44,16 +41,16 @@ pub(super) fn restore(folder: &Path, config: &Config, now: SystemTime) -> (Book,
 }
 
 fn read(folder: &Path, book: &mut Book, now: SystemTime) -> Result<(), String> {
-    let path = folder.join(NAME);
+    let path = folder.join(FILE);
     let anew = "names are unknown until they are looked up";
     let bytes = match read_bounded(&path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(format!("cannot read {}: {error}; {anew}", path.display())),
     };
-    let Err(damaged) = book.restore(&bytes) else { return Ok(()) };
+    let Err(damaged) = book.restore(&bytes, now) else { return Ok(()) };
     let seconds = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let aside = folder.join(format!("{NAME}.bad-{seconds}"));
+    let aside = folder.join(format!("{FILE}.bad-{seconds}"));
     let kept = match std::fs::rename(&path, &aside) {
         Ok(()) => format!("it is kept as {}", aside.display()),
         Err(error) => format!("it cannot be moved aside ({error}) and will be overwritten"),
@@ -103,7 +100,7 @@ impl Resolver {
                 daemon,
                 lookups: Lookups::new(look_up),
                 sender: own,
-                telling: Telling::Done,
+                untold: false,
                 saved: Instant::now(),
                 failing: false,
             };
@@ -126,20 +123,12 @@ impl Resolver {
     }
 }
 
-/// Does the kernel know what the judge knows?
-enum Telling {
-    Done,
-    /// It was told, and has not answered yet.
-    Told(Receiver<Result<(), RedirectError>>),
-    /// It is to be told, but not before then.
-    Again(Instant),
-}
-
 struct Work {
     daemon: Arc<Daemon>,
     lookups: Lookups,
     sender: Sender<Message>,
-    telling: Telling,
+    /// The firewall could not be told what the judge knows, because too many orders wait.
+    untold: bool,
     saved: Instant,
     /// The last attempt to save failed, and the admin knows.
     failing: bool,
@@ -153,7 +142,7 @@ impl Work {
         {
             let state = lock(&self.daemon.state);
             let mut book = lock(&self.daemon.names);
-            book.follow(&state.config.policy.allowlist.names, state.config.names.every);
+            book.follow(&state.config.policy.allowlist.names, state.config.names.every, clock);
             news.extend(book.expire(clock));
             changed |= !news.is_empty();
             for (name, family) in book.due(clock) {
@@ -166,16 +155,8 @@ impl Work {
             }
         }
         self.tell(changed, news);
-        match &self.telling {
-            Telling::Again(when) if now >= *when => self.tell_kernel(),
-            Telling::Told(answer) => match answer.try_recv() {
-                Ok(Ok(())) => self.telling = Telling::Done,
-                Err(TryRecvError::Empty) => {}
-                Ok(Err(_)) | Err(TryRecvError::Disconnected) => {
-                    self.telling = Telling::Again(now + AGAIN);
-                }
-            },
-            _ => {}
+        if self.untold {
+            self.put_in_force();
         }
         if self.saved.elapsed() >= SAVE_EVERY {
             self.save();
@@ -206,29 +187,18 @@ impl Work {
         }
     }
 
-    /// Gives the judge the new list at once, then the kernel.
+    /// Gives the judge the new list at once, then the kernel. The state is held until the order is on
+    /// its way (which never waits): a reload that came between would be followed by the list of the
+    /// policy before.
     fn put_in_force(&mut self) {
-        {
-            let daemon = &self.daemon;
-            let mut state = lock(&daemon.state);
-            let mut config = Config::clone(&state.config);
-            fill(&mut config, &lock(&daemon.names));
-            daemon.shared.rules.store(Arc::new(Rules::new(&config)));
-            state.config = Arc::new(config);
-        }
-        self.tell_kernel();
-    }
-
-    fn tell_kernel(&mut self) {
-        let config = Arc::clone(&lock(&self.daemon.state).config);
-        let (reply, answer) = channel();
-        let order = Order::Configure { config, protected: None, reply };
-        // If too many orders wait, it is told again.
-        self.telling = if self.daemon.orders.tell(order) {
-            Telling::Told(answer)
-        } else {
-            Telling::Again(Instant::now() + AGAIN)
-        };
+        let daemon = &self.daemon;
+        let mut state = lock(&daemon.state);
+        let mut config = Config::clone(&state.config);
+        fill(&mut config, &lock(&daemon.names));
+        daemon.shared.rules.store(Arc::new(Rules::new(&config)));
+        let allowed = Arc::clone(&config.policy.allowlist);
+        state.config = Arc::new(config);
+        self.untold = !daemon.orders.tell(Order::Trust { allowed });
     }
 
     fn save(&mut self) {
@@ -241,7 +211,7 @@ impl Work {
             }
             book.save()
         };
-        match put_in_place(&folder, NAME, &bytes) {
+        match put_in_place(&folder, FILE, &bytes) {
             Ok(()) => self.failing = false,
             Err(_) if self.failing => {}
             Err(error) => {
@@ -284,7 +254,7 @@ fn ask_for(servers: &[IpAddr], unit: bool) -> String {
         .map(ToString::to_string)
         .collect();
     if remote.is_empty() || !unit {
-        return "See that the resolver of /etc/resolv.conf answers: getent ahosts NAME".to_owned();
+        return "See that the resolver of /etc/resolv.conf answers: getent ahosts FILE".to_owned();
     }
     format!(
         "The resolver of /etc/resolv.conf is not on this host; the systemd unit lets the daemon ask \
@@ -336,7 +306,7 @@ mod tests {
         let (mut book, unread) = restore(folder.path(), &config(), now);
         assert_eq!((book.addresses("a.example"), unread), (vec![], None));
         book.answer("a.example", Family::V4, Answer::Addresses(vec![address]), now);
-        put_in_place(folder.path(), NAME, &book.save()).unwrap();
+        put_in_place(folder.path(), FILE, &book.save()).unwrap();
 
         let (book, unread) = restore(folder.path(), &config(), now + Duration::from_secs(60));
         assert_eq!((book.addresses("a.example"), unread), (vec![address], None));
@@ -350,13 +320,13 @@ mod tests {
         let later = now + crate::names::STALE_FOR;
         assert!(restore(folder.path(), &config(), later).0.addresses("a.example").is_empty());
 
-        std::fs::write(folder.path().join(NAME), "{").unwrap();
+        std::fs::write(folder.path().join(FILE), "{").unwrap();
         let (book, unread) = restore(folder.path(), &config(), UNIX_EPOCH);
         assert!(book.addresses("a.example").is_empty());
         assert!(unread.unwrap().contains("names.json.bad-0"));
         assert!(folder.path().join("names.json.bad-0").exists());
         // Whoever has no names is not bothered with an old file.
-        std::fs::write(folder.path().join(NAME), "{").unwrap();
+        std::fs::write(folder.path().join(FILE), "{").unwrap();
         assert_eq!(restore(folder.path(), &Config::default(), now).1, None);
     }
 

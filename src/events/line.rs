@@ -126,7 +126,7 @@ mod tests {
     use super::super::{Event, Level, Notice, StandingChange};
     use super::*;
     use crate::memory::SourceKey;
-    use crate::policy::{Evidence, Standing};
+    use crate::policy::{CheckId, Evidence, Ruling, Standing};
     use proptest::prelude::*;
 
     fn line(event: &Event) -> String {
@@ -163,6 +163,25 @@ mod tests {
             line(&Event::Judged(judged)),
             "DROP IN=eth0 SRC=203.0.113.7 DST=198.51.100.2 PROTO=TCP SPT=40312 DPT=23 \
              reason=denylist what=\"my list\" standing=suspect"
+        );
+    }
+
+    #[test]
+    fn who_was_let_in() {
+        let mut judged = sample::judged("203.0.113.7");
+        judged.decision.ruling = Ruling::Accept;
+        judged.decision.check = CheckId::NONE;
+        judged.decision.evidence = Evidence::default();
+        assert_eq!(
+            line(&Event::Judged(judged)),
+            "ACCEPT IN=eth0 SRC=203.0.113.7 DST=198.51.100.2 PROTO=TCP SPT=40312 DPT=23"
+        );
+        judged.decision.check = sample::check("allowlist");
+        judged.decision.evidence.what = "office.example.org";
+        assert_eq!(
+            line(&Event::Judged(judged)),
+            "ACCEPT IN=eth0 SRC=203.0.113.7 DST=198.51.100.2 PROTO=TCP SPT=40312 DPT=23 \
+             reason=allowlist what=office.example.org"
         );
     }
 

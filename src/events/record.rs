@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use super::id::{id, mix};
 use super::{Event, Judged, Level, Notice, StandingChange, Verb};
 use crate::packet::Flags;
-use crate::policy::Standing;
+use crate::policy::{CheckId, Ruling, Standing};
 
 /// The value of a field.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,9 +64,10 @@ impl Record {
 
     fn judged(judged: &Judged, interface: &str) -> Self {
         let Judged { at, interface: _, syn, decision, enforced } = judged;
-        let (verb, level) = match enforced {
-            true => (Verb::Drop, Level::Warning),
-            false => (Verb::WouldDrop, Level::Notice),
+        let (verb, level) = match (decision.ruling, enforced) {
+            (Ruling::Drop, true) => (Verb::Drop, Level::Warning),
+            (Ruling::Drop, false) => (Verb::WouldDrop, Level::Notice),
+            (Ruling::Accept, _) => (Verb::Accept, Level::Info),
         };
         let evidence = decision.evidence;
         let standing =
@@ -78,7 +79,10 @@ impl Record {
         fields.text("PROTO", "TCP");
         fields.count("SPT", syn.sport);
         fields.count("DPT", syn.dport);
-        fields.text("reason", decision.check.name());
+        // Most who are let in are so because nothing speaks against them.
+        if decision.check != CheckId::NONE {
+            fields.text("reason", decision.check.name());
+        }
         if !evidence.what.is_empty() {
             fields.text("what", evidence.what);
         }

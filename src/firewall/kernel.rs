@@ -14,7 +14,7 @@ use super::ruleset::{Path, Ruleset, Stage, ruleset};
 use super::sets;
 use super::transaction::{self, BATCH, Elem, Listed, Present};
 use crate::config::{Config, FailMode};
-use crate::policy::PortSet;
+use crate::policy::{Allowlist, PortSet};
 
 /// The table, the redirect and the tools that change them.
 #[derive(Debug)]
@@ -90,6 +90,11 @@ impl Kernel {
         let config = Arc::make_mut(&mut self.config);
         config.policy.ports.served = ports.clone();
         config.policy.ports.closing = PortSet::default();
+    }
+
+    /// Remembers who is trusted, for the next installation.
+    pub(super) fn set_trusted(&mut self, allowed: Arc<Allowlist>) {
+        Arc::make_mut(&mut self.config).policy.allowlist = allowed;
     }
 
     /// The first installation, which adopts what an earlier run left. After a crash under
@@ -254,6 +259,14 @@ impl Kernel {
             return Ok(());
         }
         self.nft.apply(&transaction::served(&sets::ports(&sets::served(&self.config))))
+    }
+
+    /// Fills the sets of trusted prefixes.
+    pub(super) fn trust(&self) -> Result<(), ToolError> {
+        if self.aside {
+            return Ok(());
+        }
+        self.nft.apply(&transaction::fixed(&sets::trusted(&self.config)))
     }
 
     /// Brings the sets of sources in step with the ledger: what is missing or ends at another

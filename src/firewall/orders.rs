@@ -17,7 +17,7 @@ use super::transaction::Listed;
 use super::watch::Sighting;
 use crate::config::Config;
 use crate::memory::SourceKey;
-use crate::policy::{Evidence, PortSet, Standing};
+use crate::policy::{Allowlist, Evidence, PortSet, Standing};
 
 /// One order to the firewall's thread. Replies come when the kernel has been told.
 #[derive(Debug)]
@@ -78,6 +78,11 @@ pub enum Order {
         protected: Option<Vec<IpNet>>,
         /// Whether the kernel took it; if not, it is tried again.
         reply: Sender<Result<(), RedirectError>>,
+    },
+    /// Names of the allow list have other addresses than before; the policy is the same.
+    Trust {
+        /// The allow list.
+        allowed: Arc<Allowlist>,
     },
     /// The host needs other prefixes than before: they get no standing, and lose what they have.
     Protect {

@@ -199,16 +199,22 @@ pub(super) fn sets(config: &Config) -> Vec<KernelSet> {
         sets.push(fixed("served_behind", ports(behind)));
     }
     let protect = disjoint(config.guard.protect.clone());
-    for (stem, nets) in
-        [("protect", &protect[..]), ("trusted", config.policy.allowlist.in_kernel())]
-    {
-        for family in FAMILIES {
-            let elements: Vec<Value> = of_family(nets, family).into_iter().map(prefix).collect();
-            if !elements.is_empty() || (stem == "trusted" && has_trusted(config, family)) {
-                let kind = if family == Family::V4 { SetType::Ipv4Addr } else { SetType::Ipv6Addr };
-                sets.push(KernelSet::fixed(family.set(stem), kind, elements));
-            }
-        }
-    }
+    let protect = FAMILIES.map(|family| prefixes(family, "protect", &protect));
+    sets.extend(protect.into_iter().filter(|set| set.elements != Some(Vec::new())));
+    sets.extend(trusted(config));
     sets
+}
+
+/// The sets of trusted prefixes: of the families that have any, or may have some.
+pub(super) fn trusted(config: &Config) -> Vec<KernelSet> {
+    let nets = config.policy.allowlist.in_kernel();
+    let families = FAMILIES.into_iter().filter(|family| has_trusted(config, *family));
+    families.map(|family| prefixes(family, "trusted", nets)).collect()
+}
+
+/// A set of those of these prefixes that are of this family.
+fn prefixes(family: Family, stem: &str, nets: &[IpNet]) -> KernelSet {
+    let kind = if family == Family::V4 { SetType::Ipv4Addr } else { SetType::Ipv6Addr };
+    let elements = of_family(nets, family).into_iter().map(prefix).collect();
+    KernelSet::fixed(family.set(stem), kind, elements)
 }

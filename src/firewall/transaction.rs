@@ -268,6 +268,19 @@ pub(super) fn refused(live: &[(IpNet, u32)]) -> Vec<Value> {
     commands
 }
 
+/// The commands that fill sets anew whose elements the config decides.
+pub(super) fn fixed(sets: &[KernelSet]) -> Vec<Value> {
+    let mut commands = Vec::new();
+    for set in sets {
+        commands.push(json!({ "flush": named("set", &set.name) }));
+        let elements = set.elements.as_deref().unwrap_or_default();
+        if !elements.is_empty() {
+            commands.push(json!({ "add": element(&set.name, elements) }));
+        }
+    }
+    commands
+}
+
 /// The commands that fill a set of ports anew.
 pub(super) fn served(ports: &[Value]) -> Vec<Value> {
     let mut commands = vec![json!({ "flush": named("set", "served") })];

@@ -94,6 +94,8 @@ struct Batch {
     elements: HashMap<(&'static str, Whom), Put>,
     wide: bool,
     served: Option<PortSet>,
+    /// Others are trusted than before.
+    trusted: bool,
     decided: Vec<Instant>,
     added: Vec<(Sender<Result<Told, Spared>>, Entry)>,
     removed: Vec<(Sender<Option<Told>>, Entry)>,
@@ -213,7 +215,20 @@ impl Worker {
             }
             Order::Served { ports } => batch.served = Some(ports),
             Order::Configure { config, protected, reply } => {
-                drop(reply.send(self.configure(config, protected, batch)));
+                let done = self.configure(config, protected, batch);
+                if done.is_ok() {
+                    // The policy knows the ports that are served, and is younger.
+                    batch.served = None;
+                }
+                drop(reply.send(done));
+            }
+            Order::Trust { allowed } => {
+                Arc::make_mut(&mut self.config).policy.allowlist = Arc::clone(&allowed);
+                self.kernel.set_trusted(allowed);
+                for change in self.ledger.follow(Rules::new(&self.config, &self.protected)) {
+                    self.note(change, batch, false);
+                }
+                batch.trusted = true;
             }
             Order::Protect { nets } => {
                 self.protected = nets;
@@ -320,6 +335,9 @@ impl Worker {
             }
             if batch.served.is_some() {
                 done = done.and_then(|()| self.kernel.serve());
+            }
+            if batch.trusted {
+                done = done.and_then(|()| self.kernel.trust());
             }
             match done {
                 Ok(()) => {

@@ -14,6 +14,8 @@ mod tests;
 pub const GONE_FOR: Duration = Duration::from_secs(24 * 3600);
 /// So long an answer stays trusted that nobody confirms.
 pub const STALE_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
+/// The most names that are remembered although the policy no longer has them.
+const MOST_UNWANTED: usize = 256;
 /// A failed look-up is tried again after this, then after twice as long, and so on up to the usual
 /// interval: a machine that starts before its network is there need not wait for minutes.
 const RETRY: Duration = Duration::from_secs(2);
@@ -34,6 +36,9 @@ pub(super) struct Entry {
     pub(super) halves: [Half; 2],
     /// Nobody knows it, since then.
     pub(super) gone_since: Option<SystemTime>,
+    /// The policy does not have it, since then. What is known of it is kept for a while: a roll-back
+    /// or the next reload may bring it back when no resolver answers.
+    pub(super) unwanted: Option<SystemTime>,
     /// When both questions were asked last.
     asked: Option<SystemTime>,
     /// Rounds in a row that failed.
@@ -89,18 +94,45 @@ impl Book {
         Self { every, entries: BTreeMap::new() }
     }
 
-    /// These names are wanted from now on, and confirmed so often. Others are forgotten.
-    pub fn follow(&mut self, names: &[&str], every: Duration) {
+    /// These names are wanted from now on, and confirmed so often. The addresses of others are
+    /// trusted no longer, and forgotten after [`GONE_FOR`].
+    pub fn follow(&mut self, names: &[&str], every: Duration, now: SystemTime) {
         self.every = every;
-        self.entries.retain(|name, _| names.contains(&name.as_str()));
+        for (name, entry) in &mut self.entries {
+            if !names.contains(&name.as_str()) {
+                entry.unwanted.get_or_insert(now);
+            } else if entry.unwanted.take().is_some() {
+                // Much may have happened meanwhile.
+                entry.asked = None;
+            }
+        }
         for name in names {
             if !self.entries.contains_key(*name) {
                 self.entries.insert((*name).to_owned(), Entry::default());
             }
         }
+        self.forget(now);
     }
 
-    /// The addresses that are trusted for a name.
+    /// Forgets names that are not wanted: for long, or without anything to remember, or too many.
+    pub(super) fn forget(&mut self, now: SystemTime) {
+        self.entries.retain(|_, entry| {
+            entry.unwanted.is_none_or(|since| {
+                let young = now.duration_since(since).map_or(true, |age| age < GONE_FOR);
+                young && !entry.addresses().is_empty()
+            })
+        });
+        let unwanted = |(name, entry): (&String, &Entry)| Some((entry.unwanted?, name.clone()));
+        let mut unwanted: Vec<_> = self.entries.iter().filter_map(unwanted).collect();
+        if let Some(over) = unwanted.len().checked_sub(MOST_UNWANTED) {
+            unwanted.sort();
+            for (_, name) in &unwanted[..over] {
+                self.entries.remove(name);
+            }
+        }
+    }
+
+    /// The addresses that are trusted for a name if it is wanted.
     pub fn addresses(&self, name: &str) -> Vec<IpAddr> {
         self.entries.get(name).map(Entry::addresses).unwrap_or_default()
     }
@@ -110,7 +142,7 @@ impl Book {
     pub fn due(&mut self, now: SystemTime) -> Vec<(String, Family)> {
         let every = self.every;
         let mut questions = Vec::new();
-        for (name, entry) in &mut self.entries {
+        for (name, entry) in self.entries.iter_mut().filter(|(_, e)| e.unwanted.is_none()) {
             // A clock that was set back makes it due.
             let elapsed = entry.asked.map(|asked| now.duration_since(asked).unwrap_or(every));
             let rested = elapsed.is_none_or(|elapsed| elapsed >= entry.pause(every));
@@ -135,6 +167,11 @@ impl Book {
     ) -> (bool, Vec<News>) {
         // It may have been taken out of the policy meanwhile.
         let Some(entry) = self.entries.get_mut(name) else { return (false, Vec::new()) };
+        if entry.unwanted.is_some() {
+            // Nobody wants to know, but the question is answered.
+            entry.halves[family as usize].pending = false;
+            return (false, Vec::new());
+        }
         let was = entry.addresses();
         let checked = answer.check(family);
         let half = &mut entry.halves[family as usize];
@@ -177,7 +214,7 @@ impl Book {
                     half.addresses.clear();
                 }
             }
-            if entry.addresses() != was {
+            if entry.addresses() != was && entry.unwanted.is_none() {
                 let failing = || Trouble::Failing(String::new());
                 let trouble = if gone { Trouble::Gone } else { failing() };
                 news.push(News { name: name.clone(), what: What::Dropped { trouble, was } });
@@ -186,7 +223,7 @@ impl Book {
         news
     }
 
-    /// How all names are.
+    /// How all names are that are wanted.
     pub fn rows(&self) -> Vec<Row> {
         let row = |(name, entry): (&String, &Entry)| {
             let addresses = entry.addresses();
@@ -200,11 +237,16 @@ impl Book {
             let confirmed = known.filter_map(|half| half.confirmed).min();
             Row { name: name.clone(), addresses, confirmed, state }
         };
-        self.entries.iter().map(row).collect()
+        self.entries.iter().filter(|(_, entry)| entry.unwanted.is_none()).map(row).collect()
     }
 }
 
 impl Entry {
+    /// Of a name that the policy does not have, since then.
+    pub(super) fn left_out(since: SystemTime) -> Self {
+        Self { unwanted: Some(since), ..Self::default() }
+    }
+
     fn addresses(&self) -> Vec<IpAddr> {
         self.halves.iter().flat_map(|half| half.addresses.iter().copied()).collect()
     }

@@ -1,6 +1,7 @@
 //! Questions to the system's resolver, in threads of their own.
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::thread;
@@ -18,8 +19,44 @@ const THREADS: usize = 8;
 /// The longest that a question waits for a thread.
 const WAITING: Duration = Duration::from_secs(60);
 
-/// Asks the system, as every program does. Takes as long as that takes.
+/// The system's own list of names (hosts(5)).
+const HOSTS: &str = "/etc/hosts";
+
+/// Asks the system. Takes as long as that takes.
+///
+/// A name with a dot is complete: the search domains of resolv.conf(5) are not tried for it.
+/// Otherwise, once the name is gone, the answer would be whoever has `name.search-domain`, and he
+/// would be trusted. Resolvers know the dot at the end as the sign for that, /etc/hosts does not, so
+/// it is read here first.
 pub fn look_up(name: &str, family: Family) -> Answer {
+    if !name.contains('.') || name.ends_with('.') || name.parse::<IpAddr>().is_ok() {
+        return ask(name, family);
+    }
+    // A file that cannot be read has no names.
+    let hosts = std::fs::read(HOSTS).unwrap_or_default();
+    listed(&String::from_utf8_lossy(&hosts), name, family)
+        .unwrap_or_else(|| ask(&format!("{name}."), family))
+}
+
+/// What a file as hosts(5) says of a name; `None` if it does not know it. A name that has addresses
+/// of the other family only is known, and has none.
+fn listed(hosts: &str, name: &str, family: Family) -> Option<Answer> {
+    let entries = hosts.lines().filter_map(|line| {
+        let line = line.split_once('#').map_or(line, |(entry, _)| entry);
+        let mut words = line.split_whitespace();
+        let address: IpAddr = words.next()?.parse().ok()?;
+        words.any(|word| word.eq_ignore_ascii_case(name)).then_some(address)
+    });
+    let known: Vec<IpAddr> = entries.collect();
+    if known.is_empty() {
+        return None;
+    }
+    let fits = |address: &IpAddr| address.is_ipv4() == (family == Family::V4);
+    let fitting: Vec<IpAddr> = known.into_iter().filter(fits).collect();
+    Some(if fitting.is_empty() { Answer::Nothing } else { Answer::Addresses(fitting) })
+}
+
+fn ask(name: &str, family: Family) -> Answer {
     let wanted = match family {
         Family::V4 => AddrFamily::Inet,
         Family::V6 => AddrFamily::Inet6,
@@ -169,6 +206,24 @@ mod tests {
         let found = look_up("localhost", Family::V4);
         assert_eq!(found, Answer::Addresses(vec!["127.0.0.1".parse().unwrap()]));
         assert_eq!(look_up("127.0.0.1", Family::V6), Answer::Nothing);
+    }
+
+    #[test]
+    fn names_of_the_hosts_file() {
+        let hosts = "127.0.0.1 localhost\n# 192.0.2.1 a.example\n203.0.113.9\tb.example a.example # x\n\
+                     nonsense a.example\n203.0.113.10 A.Example\n2001:db8::9 six.example\n";
+        let addresses = |list: &[&str]| {
+            Some(Answer::Addresses(list.iter().map(|text| text.parse().unwrap()).collect()))
+        };
+        for (name, v4, v6) in [
+            ("a.example", addresses(&["203.0.113.9", "203.0.113.10"]), Some(Answer::Nothing)),
+            ("six.example", Some(Answer::Nothing), addresses(&["2001:db8::9"])),
+            ("example", None, None),
+            ("x", None, None),
+        ] {
+            assert_eq!(listed(hosts, name, Family::V4), v4, "{name}");
+            assert_eq!(listed(hosts, name, Family::V6), v6, "{name}");
+        }
     }
 
     #[test]

@@ -12,6 +12,8 @@ use thiserror::Error;
 use super::answer::{Answer, Checked, Family};
 use super::book::{Book, Entry, Half};
 
+/// The file of the state folder that has them.
+pub const FILE: &str = "names.json";
 /// To be raised with every change of the format.
 const VERSION: u32 = 1;
 
@@ -37,6 +39,9 @@ struct Kept {
     v4: Answers,
     v6: Answers,
     gone_since: Option<u64>,
+    /// As [`Entry::unwanted`]; earlier versions had no such thing.
+    #[serde(default)]
+    unwanted: Option<u64>,
 }
 
 #[derive(Default, Serialize, Deserialize)]
@@ -55,25 +60,27 @@ impl Book {
         let kept = |(name, entry): (&String, &Entry)| {
             let [v4, v6] = &entry.halves;
             let gone_since = entry.gone_since.map(seconds);
-            (name.clone(), Kept { v4: answers(v4), v6: answers(v6), gone_since })
+            let unwanted = entry.unwanted.map(seconds);
+            (name.clone(), Kept { v4: answers(v4), v6: answers(v6), gone_since, unwanted })
         };
         let names = self.entries.iter().map(kept).collect();
         // Names, numbers and addresses can always be written.
         serde_json::to_vec_pretty(&File { version: VERSION, names }).unwrap_or_default()
     }
 
-    /// Takes the answers of an earlier run, of names that are wanted. What would not be believed
-    /// from a resolver is not believed from a file.
+    /// Takes the answers of an earlier run. Names that are not wanted are remembered as such, at most
+    /// since `now`. What would not be believed from a resolver is not believed from a file.
     ///
     /// # Errors
     /// If it is not what was kept; the book is as it was then.
-    pub fn restore(&mut self, bytes: &[u8]) -> Result<(), Damaged> {
-        let mut file: File = serde_json::from_slice(bytes).map_err(Damaged::Nonsense)?;
+    pub fn restore(&mut self, bytes: &[u8], now: SystemTime) -> Result<(), Damaged> {
+        let file: File = serde_json::from_slice(bytes).map_err(Damaged::Nonsense)?;
         if file.version != VERSION {
             return Err(Damaged::Version(file.version));
         }
-        for (name, entry) in &mut self.entries {
-            let Some(Kept { v4, v6, gone_since }) = file.names.remove(name) else { continue };
+        for (name, Kept { v4, v6, gone_since, unwanted }) in file.names {
+            let unwanted = unwanted.map_or(now, |since| time(since).min(now));
+            let entry = self.entries.entry(name).or_insert_with(|| Entry::left_out(unwanted));
             entry.gone_since = gone_since.map(time);
             for ((half, answers), family) in entry.halves.iter_mut().zip([v4, v6]).zip(Family::ALL)
             {
@@ -85,6 +92,7 @@ impl Book {
                 (half.addresses, half.confirmed) = (addresses, Some(time(confirmed)));
             }
         }
+        self.forget(now);
         Ok(())
     }
 }
@@ -107,7 +115,7 @@ mod tests {
 
     fn book() -> Book {
         let mut book = Book::new(EVERY);
-        book.follow(&NAMES, EVERY);
+        book.follow(&NAMES, EVERY, UNIX_EPOCH);
         book
     }
 
@@ -119,16 +127,23 @@ mod tests {
         first.answer("a.example", Family::V4, answer("203.0.113.9"), at(1000));
         first.answer("a.example", Family::V6, answer("2001:db8::9"), at(1001));
         let mut second = book();
-        second.restore(&first.save()).unwrap();
+        second.restore(&first.save(), at(1002)).unwrap();
         assert_eq!(second.addresses("a.example"), first.addresses("a.example"));
         assert_eq!(second.addresses("a.example").len(), 2);
         assert_eq!(second.rows()[0].confirmed, Some(at(1000)));
         assert!(second.addresses("b.example").is_empty());
-        // A name that the policy no longer has stays forgotten.
+        // A name that the policy does not have is remembered for a day, over restarts too.
         let mut other = Book::new(EVERY);
-        other.follow(&["b.example"], EVERY);
-        other.restore(&first.save()).unwrap();
+        other.follow(&["b.example"], EVERY, at(1002));
+        other.restore(&first.save(), at(1002)).unwrap();
         assert_eq!(other.rows().len(), 1);
+        let day = 24 * 3600;
+        for (restarted, known) in [(1003, 2), (1001 + day, 2), (1002 + day, 0)] {
+            let mut third = Book::new(EVERY);
+            third.follow(&["b.example"], EVERY, at(restarted));
+            third.restore(&other.save(), at(restarted)).unwrap();
+            assert_eq!(third.addresses("a.example").len(), known, "{restarted}");
+        }
     }
 
     #[test]
@@ -136,10 +151,10 @@ mod tests {
         let mut book = book();
         let whole = book.save();
         for cut in 0..whole.len() {
-            assert!(book.restore(&whole[..cut]).is_err(), "{cut}");
+            assert!(book.restore(&whole[..cut], UNIX_EPOCH).is_err(), "{cut}");
         }
         let later = br#"{"version":2,"names":{}}"#;
-        assert!(matches!(book.restore(later), Err(Damaged::Version(2))));
+        assert!(matches!(book.restore(later, UNIX_EPOCH), Err(Damaged::Version(2))));
         let entry = |addresses: &str, confirmed: &str| {
             let half = |list: &str| format!(r#"{{"addresses":[{list}],"confirmed":{confirmed}}}"#);
             format!(
@@ -151,11 +166,11 @@ mod tests {
         for (addresses, confirmed) in
             [("\"127.0.0.1\"", "5"), ("\"203.0.113.9\"", "null"), ("\"2001:db8::1\"", "5")]
         {
-            book.restore(entry(addresses, confirmed).as_bytes()).unwrap();
+            book.restore(entry(addresses, confirmed).as_bytes(), UNIX_EPOCH).unwrap();
             assert!(book.addresses("a.example").is_empty(), "{addresses} {confirmed}");
         }
         let far = u64::MAX.to_string();
-        book.restore(entry("\"203.0.113.9\"", &far).as_bytes()).unwrap();
+        book.restore(entry("\"203.0.113.9\"", &far).as_bytes(), UNIX_EPOCH).unwrap();
         assert_eq!(book.rows()[0].confirmed, Some(UNIX_EPOCH));
     }
 }

@@ -115,7 +115,8 @@ impl<'a> Parts<'a> {
                 })
             }
             Verb::StandingsMore => What::Standings(self.changes),
-            Verb::Start | Verb::Stop | Verb::Reload | Verb::Alarm | Verb::Note => {
+            // Nobody writes the last of them into a log.
+            Verb::Start | Verb::Stop | Verb::Reload | Verb::Alarm | Verb::Note | Verb::Accept => {
                 What::Notice(Said { verb, what: self.what, text: self.text })
             }
         })

@@ -6,8 +6,9 @@ use portcullis::lab::Visit;
 use serde_json::Value;
 
 use crate::stage::{
-    ANNA, BEN, CARLA, Dns, Gate, HASTE, PORTCULLIS, World, eventually, in_lab, put, text,
+    ANNA, BEN, CARLA, Dns, Gate, HASTE, PORTCULLIS, World, eventually, in_lab, nft_json, put, text,
 };
+use crate::standing::established;
 
 const NAME: &str = "office.example.org";
 const POLICY: &str =
@@ -38,6 +39,13 @@ fn is_trusted(world: &World, from: &str) -> bool {
     }
 }
 
+/// The handles of the kernel's rules: whoever installs them anew gives them new ones.
+fn rules(world: &World) -> Vec<u64> {
+    let table = nft_json(&world.server, &["list", "table", "inet", "portcullis"]);
+    let objects = table["nftables"].as_array().expect("a list");
+    objects.iter().filter_map(|object| object["rule"]["handle"].as_u64()).collect()
+}
+
 /// What was told of names.
 fn told(gate: &Gate<'_>) -> Vec<String> {
     let events = gate.events().into_iter().filter(|event| event["what"] == "names");
@@ -66,11 +74,13 @@ in_lab! {
         let screen = text(&gate.ask(&["explain", ANNA, "81"]));
         assert!(screen.contains("LET IN now (allowed: office.example.org)"), "{screen}");
 
+        let rules = rules(&world);
         dns.set(NAME, &[BEN, CARLA]);
         await_name(&gate, NAME, &[BEN, CARLA], "good");
         gate.await_set("trusted4", BEN);
         gate.await_set("trusted6", CARLA);
         assert!(is_trusted(&world, BEN) && is_trusted(&world, CARLA) && !is_trusted(&world, ANNA));
+        assert_eq!(rules, self::rules(&world), "a new answer leaves the rules alone");
         was_told(&gate, &format!("{NAME} is {ANNA} and trusted from now on"));
         was_told(&gate, &format!("{NAME} is now {BEN}"));
         was_told(&gate, &format!("; was {ANNA}"));
@@ -127,6 +137,45 @@ in_lab! {
         assert!(screen.contains(&format!("{NAME}  PROBLEM: cannot be looked up; was {ANNA}")), "{screen}");
     }
 
+    fn what_is_left_out_for_a_moment_is_not_forgotten() {
+        let world = World::new();
+        let dns = Dns::start(&world.server);
+        dns.set(NAME, &[ANNA]);
+        let gate = Gate::start(&world.server, POLICY);
+        await_name(&gate, NAME, &[ANNA], "good");
+        dns.says(|zone| zone.broken = true);
+        let reload = |policy: &str| {
+            gate.write_policy(policy);
+            let reloaded = gate.ask(&["reload"]);
+            assert!(reloaded.status.success(), "{}", text(&reloaded));
+        };
+        reload("[allowlist]\nfrom = [\"192.0.2.77\"]\n");
+        eventually(SOON, "no more names", || {
+            if gate.status()["names"] == Value::Array(vec![]) { Ok(()) } else { Err(String::new()) }
+        });
+        assert!(!is_trusted(&world, ANNA), "it is remembered, and not trusted");
+        reload(POLICY);
+        assert!(is_trusted(&world, ANNA), "nobody answers, and nobody has to");
+        await_name(&gate, NAME, &[ANNA], "failing");
+        // A restart does not forget it either.
+        assert_eq!(gate.stop(), Some(0));
+        let gate = Gate::start(&world.server, POLICY);
+        assert!(is_trusted(&world, ANNA), "{}", gate.said());
+    }
+
+    fn whoever_has_the_name_in_a_search_domain_is_not_trusted() {
+        let world = World::new();
+        let dns = Dns::start(&world.server);
+        put("/etc/resolv.conf", "search lan\nnameserver 127.0.0.1\noptions timeout:1 attempts:1\n");
+        dns.set("office.example.org.lan", &[BEN]);
+        let gate = Gate::start(&world.server, POLICY);
+        await_name(&gate, NAME, &[], "gone");
+        assert!(!is_trusted(&world, BEN));
+        dns.set(NAME, &[ANNA]);
+        await_name(&gate, NAME, &[ANNA], "good");
+        assert!(is_trusted(&world, ANNA) && !is_trusted(&world, BEN));
+    }
+
     fn nobody_waits_for_a_resolver_that_is_silent() {
         let world = World::new();
         let dns = Dns::start(&world.server);
@@ -147,7 +196,25 @@ in_lab! {
         await_name(&gate, NAME, &[], "failing");
         was_told(&gate, "nobody is trusted for it until there is an answer");
 
+        // Who the gate lets in is not said to be cut off.
+        let session = established(&world, ANNA, 22);
         let file = "/run/gate/policy.toml";
+        gate.write_policy("[allowlist]\nfrom = \"anna.example.org\"\n[denylist]\nfrom = \"203.0.113.0/24\"\n");
+        put("/etc/hosts", "127.0.0.1 localhost\n");
+        let live = || {
+            let mut check = world.server.command(PORTCULLIS);
+            check.args(["check", "--live", "--config", file]).output().expect("it runs")
+        };
+        let checked = live();
+        assert_eq!(checked.status.code(), Some(0), "{}", text(&checked));
+        gate.write_policy("[allowlist]\nfrom = \"x.example.org\"\n[denylist]\nfrom = \"203.0.113.0/24\"\n");
+        let checked = live();
+        assert_eq!(checked.status.code(), Some(1), "{}", text(&checked));
+        assert!(text(&checked).contains("nobody knows who these names"), "{}", text(&checked));
+        drop(session);
+
+        gate.write_policy(policy);
+        put("/etc/hosts", "127.0.0.1 localhost\n203.0.113.10 anna.example.org\n");
         let mut check = world.server.command(PORTCULLIS);
         let checked = check.args(["check", "--resolve", "--config", file]).output().expect("it runs");
         assert_eq!(checked.status.code(), Some(68), "{}", text(&checked));

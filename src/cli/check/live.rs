@@ -1,11 +1,12 @@
 //! `check --live`: which of the sessions that are open now would a policy cut off?
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use super::resolve;
 use crate::audit::{Cut, cut_off};
 use crate::cli::asked::{self, complain};
 use crate::cli::found::found;
@@ -14,6 +15,7 @@ use crate::config::{Config, Loaded, Mode};
 use crate::control::{MOST_PEERS, Request, Response, ask_within};
 use crate::host::{self, TcpState};
 use crate::memory::SourceKey;
+use crate::names::{Answer, Book, FILE, Family, look_up};
 use crate::policy::{Lifelines, Standing};
 
 /// How long the daemon may take to say whom it has banned.
@@ -71,9 +73,18 @@ impl Live {
             .collect();
         let socket = self.socket.as_ref().unwrap_or(&config.control.socket).clone();
         let asked = self.ask(&socket, &peers, &mut config);
+        let unknown = name_them(&mut config, asked.names, look_up);
+        let asked = asked.banned;
         let banned = |peer| asked.get(&SourceKey::of(peer)).cloned();
         let cuts = cut_off(&config, sessions.iter().copied(), &ssh, &listening, banned);
         let off = cuts.iter().any(|cut| !cut.spared);
+        if !unknown.is_empty() {
+            complain(&format!(
+                "nobody knows who these names of the allow list are, so whoever they are counts as \
+                 a stranger below: {} (portcullis check --resolve says why)",
+                unknown.join(", ")
+            ));
+        }
         if self.json {
             asked::show(&cuts, true, |_| String::new());
         } else if off || !quiet {
@@ -82,17 +93,14 @@ impl Live {
         ExitCode::from(if off { OFF } else { 0 })
     }
 
-    /// Whom the running gate has banned, and whom it spares; nobody if it does not run.
-    fn ask(
-        &self,
-        socket: &Path,
-        peers: &BTreeSet<IpAddr>,
-        config: &mut Config,
-    ) -> HashMap<SourceKey, String> {
+    /// Whom the running gate has banned, whom it spares, and who the allow list's names are for it;
+    /// nobody if it does not run, but for names of which it left a note.
+    fn ask(&self, socket: &Path, peers: &BTreeSet<IpAddr>, config: &mut Config) -> Asked {
         let mut banned = HashMap::new();
         let Ok(Response::Status(status)) = ask_within(socket, &Request::Status, PATIENCE) else {
-            return banned;
+            return Asked { banned, names: saved_names(config, SystemTime::now()) };
         };
+        let names = status.names.into_iter().map(|row| (row.name, row.addresses)).collect();
         let at = |row: &crate::control::SparedRow| {
             // Only the port of this end and the address of the other count.
             let own = SocketAddr::new(row.address, row.port);
@@ -107,8 +115,47 @@ impl Live {
                 banned.extend(rows.map(|row| (SourceKey::of(row.source.addr()), row.reason)));
             }
         }
-        banned
+        Asked { banned, names }
     }
+}
+
+/// What the running gate knows.
+struct Asked {
+    /// Whom it has banned, and why.
+    banned: HashMap<SourceKey, String>,
+    /// Who the allow list's names are.
+    names: BTreeMap<String, Vec<IpAddr>>,
+}
+
+/// What a gate that does not run would know of the names at its start. Only those who may read its
+/// state folder learn that.
+fn saved_names(config: &Config, now: SystemTime) -> BTreeMap<String, Vec<IpAddr>> {
+    let mut book = Book::new(config.names.every);
+    book.follow(&config.policy.allowlist.names, config.names.every, now);
+    let bytes = std::fs::read(config.bans.state_dir.join(FILE)).unwrap_or_default();
+    if book.restore(&bytes, now).is_ok() {
+        book.expire(now);
+    }
+    book.rows().into_iter().map(|row| (row.name, row.addresses)).collect()
+}
+
+/// Puts the addresses of the allow list's names into a policy: those that the gate trusts for them,
+/// which may be older than the resolver's, and for others those that the resolver knows. Returns
+/// the names that nobody knows.
+fn name_them(
+    config: &mut Config,
+    mut known: BTreeMap<String, Vec<IpAddr>>,
+    look_up: impl Fn(&str, Family) -> Answer + Send + Sync + 'static,
+) -> Vec<&'static str> {
+    known.retain(|_, addresses| !addresses.is_empty());
+    let allowed = &config.policy.allowlist;
+    let mut unknown = allowed.names.clone();
+    unknown.retain(|name| !known.contains_key(*name));
+    let (book, _) = resolve::ask(&unknown, config.names.every, look_up);
+    let addresses = |name: &str| known.get(name).cloned().unwrap_or_else(|| book.addresses(name));
+    config.policy.allowlist = allowed.resolved(addresses).into();
+    unknown.retain(|name| book.addresses(name).is_empty());
+    unknown
 }
 
 fn screen(path: &Path, config: &Config, peers: usize, cuts: &[Cut]) -> String {
@@ -138,6 +185,39 @@ fn screen(path: &Path, config: &Config, peers: usize, cuts: &[Cut]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_whom_the_gate_knows_or_else_the_resolver() {
+        let policy = "[allowlist]\nfrom = [\"old.example\", \"new.example\", \"none.example\"]";
+        let mut config = crate::config::parse(policy, "f").unwrap().config;
+        let address = |text: &str| text.parse::<IpAddr>().unwrap();
+        let known = [("old.example", vec![address("203.0.113.9")]), ("none.example", vec![])];
+        let known = known.map(|(name, addresses)| (name.to_owned(), addresses)).into();
+        let look_up = move |name: &str, family| match (name, family) {
+            ("new.example", Family::V6) => Answer::Addresses(vec![address("2001:db8::9")]),
+            ("old.example", Family::V4) => Answer::Addresses(vec![address("203.0.113.66")]),
+            _ => Answer::Nothing,
+        };
+        assert_eq!(name_them(&mut config, known, look_up), ["none.example"]);
+        let nets: Vec<String> =
+            config.policy.allowlist.nets.iter().map(ToString::to_string).collect();
+        assert_eq!(nets, ["203.0.113.9/32", "2001:db8::9/128"]);
+
+        // What the gate left in its state folder, as it would find it.
+        let folder = tempfile::tempdir().unwrap();
+        config.bans.state_dir = folder.path().to_owned();
+        assert_eq!(saved_names(&config, SystemTime::now())["old.example"], Vec::<IpAddr>::new());
+        let (book, _) = resolve::ask(&["old.example"], config.names.every, move |_, family| {
+            if family == Family::V4 {
+                Answer::Addresses(vec![address("203.0.113.9")])
+            } else {
+                Answer::Nothing
+            }
+        });
+        std::fs::write(folder.path().join(FILE), book.save()).unwrap();
+        let saved = saved_names(&config, SystemTime::now());
+        assert_eq!(saved["old.example"], [address("203.0.113.9")]);
+    }
 
     #[test]
     fn what_is_cut_off_is_shown() {

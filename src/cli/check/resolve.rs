@@ -10,19 +10,15 @@ use crate::names::{Answer, Answered, Book, Family, Lookups, What};
 /// How often it is looked whether an answer is overdue.
 const STEP: Duration = Duration::from_millis(100);
 
-/// The names with what they stand for, as lines; and whether each of them stands for something.
-pub(super) fn resolve(config: &Config) -> (String, bool) {
-    names(config, crate::names::look_up)
-}
-
-fn names(
-    config: &Config,
+/// Looks these names up. Answers what each stands for, and what went wrong, as it came.
+pub(super) fn ask(
+    names: &[&'static str],
+    every: Duration,
     look_up: impl Fn(&str, Family) -> Answer + Send + Sync + 'static,
-) -> (String, bool) {
-    let names = &config.policy.allowlist.names;
-    let mut book = Book::new(config.names.every);
-    book.follow(names, config.names.every);
+) -> (Book, Vec<(String, String)>) {
+    let mut book = Book::new(every);
     let (begun, clock) = (Instant::now(), SystemTime::now());
+    book.follow(names, every, clock);
     let mut lookups = Lookups::new(look_up);
     let (sender, answers) = channel::<Answered>();
     for (name, family) in book.due(clock) {
@@ -45,6 +41,20 @@ fn names(
             }
         }
     }
+    (book, wrong)
+}
+
+/// The names with what they stand for, as lines; and whether each of them stands for something.
+pub(super) fn resolve(config: &Config) -> (String, bool) {
+    names(config, crate::names::look_up)
+}
+
+fn names(
+    config: &Config,
+    look_up: impl Fn(&str, Family) -> Answer + Send + Sync + 'static,
+) -> (String, bool) {
+    let names = &config.policy.allowlist.names;
+    let (book, wrong) = ask(names, config.names.every, look_up);
     let width = names.iter().map(|name| name.len()).max().unwrap_or_default().min(40);
     let mut text = String::new();
     let mut all = true;

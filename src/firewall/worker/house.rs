@@ -16,6 +16,8 @@ const COUNT_EVERY: Duration = Duration::from_secs(60);
 const LINGER: Duration = Duration::from_secs(3);
 /// A time server corrects less than this at a time without anybody noticing.
 const JUMP: Duration = Duration::from_secs(2);
+/// What the kernel's table is after such a jump, or not.
+const OUT_OF_STEP: &str = "out of step after a jump of the clock";
 
 impl Worker {
     /// Has the elements' counters read, on a thread of its own: large sets take their time.
@@ -130,7 +132,7 @@ impl Worker {
         {
             self.state.repaired = Some(now);
             match self.rebuild() {
-                Ok(0) if what.is_none() => {}
+                Ok(0) if what.as_ref().is_none_or(|what| what == OUT_OF_STEP) => {}
                 Ok(elements) => {
                     self.state.repairs += 1;
                     self.teller.repaired(&what.unwrap_or_else(|| "changed".into()), elements);
@@ -159,7 +161,8 @@ impl Worker {
     }
 
     /// When the clock was set, standings of this run move along, and the kernel, which counts down
-    /// by itself, is brought in step with those that do not.
+    /// by itself, is brought in step with those that do not. It is looked at in any case: what moved
+    /// may be memories only.
     pub(super) fn watch_clock(&mut self) {
         let (boot, wall) = (since_boot(), SystemTime::now());
         let before = self.state.clocks.replace((boot, wall));
@@ -178,9 +181,7 @@ impl Worker {
         self.teller.clock_was_set(by, ahead, moved);
         // All of it is written anew at the next tick.
         self.state.unsaved |= moved > 0;
-        if moved < self.ledger.live() {
-            self.state.repair.get_or_insert(Some("out of step after a jump of the clock".into()));
-        }
+        self.state.repair.get_or_insert_with(|| Some(OUT_OF_STEP.into()));
     }
 }
 

@@ -14,7 +14,7 @@ fn at(second: u64) -> SystemTime {
 
 fn book() -> Book {
     let mut book = Book::new(EVERY);
-    book.follow(&[NAME], EVERY);
+    book.follow(&[NAME], EVERY, at(0));
     book
 }
 
@@ -136,8 +136,8 @@ fn a_name_that_vanishes_is_kept_for_a_day() {
     // A failure in between does not begin the day anew, nor does another run.
     assert!(round(&mut book, 600, "fails", "none").is_empty());
     let mut next = Book::new(EVERY);
-    next.follow(&[NAME], EVERY);
-    next.restore(&book.save()).unwrap();
+    next.follow(&[NAME], EVERY, at(301));
+    next.restore(&book.save(), at(301)).unwrap();
     for book in [&mut book, &mut next] {
         round(book, 10_000, "none", "none");
         assert!(book.expire(at(300 + DAY - 1)).is_empty());
@@ -204,10 +204,50 @@ fn a_name_that_never_was() {
 fn names_come_and_go_with_the_policy() {
     let mut book = book();
     let asked = book.due(at(0));
-    book.follow(&["b.example"], EVERY);
+    book.follow(&["b.example"], EVERY, at(1));
     let late = book.answer(NAME, Family::V4, answer("203.0.113.9"), at(1));
     assert!(late == (false, vec![]) && book.addresses(NAME).is_empty(), "{asked:?}");
     assert_eq!(book.due(at(1))[0].0, "b.example");
-    book.follow(&[NAME, "b.example"], Duration::from_secs(1));
+    book.follow(&[NAME, "b.example"], Duration::from_secs(1), at(1));
     assert_eq!(book.due(at(1)).len(), 2, "the new one, and not the one that is being asked");
+}
+
+#[test]
+fn a_name_that_is_left_out_for_a_moment_is_remembered() {
+    let mut book = book();
+    round(&mut book, 0, "203.0.113.9", "none");
+    // Taken out with a question on its way, which is then answered for nobody.
+    assert_eq!(book.due(at(300)).len(), 2);
+    book.follow(&[], EVERY, at(301));
+    assert!(book.rows().is_empty() && book.due(at(601)).is_empty());
+    for family in Family::ALL {
+        assert_eq!(book.answer(NAME, family, answer("203.0.113.66"), at(302)), (false, vec![]));
+    }
+    // It comes back when no resolver answers, and is asked for at once.
+    book.follow(&[], EVERY, at(DAY));
+    book.follow(&[NAME], EVERY, at(DAY));
+    assert_eq!(addresses(&book), "203.0.113.9");
+    assert_eq!(book.rows()[0].state, State::Good);
+    round(&mut book, DAY, "fails", "fails");
+    assert_eq!(addresses(&book), "203.0.113.9");
+    // After a day it is somebody else's.
+    book.follow(&[], EVERY, at(2 * DAY));
+    book.follow(&[], EVERY, at(3 * DAY - 1));
+    assert_eq!(addresses(&book), "203.0.113.9");
+    book.follow(&[], EVERY, at(3 * DAY));
+    assert_eq!(addresses(&book), "");
+    // What it was good for ends in silence, and so does what is too much.
+    round_of_many(&mut book);
+}
+
+/// More names than are remembered come and go.
+fn round_of_many(book: &mut Book) {
+    let names: Vec<String> = (0..MOST_UNWANTED + 3).map(|n| format!("n{n:03}.example")).collect();
+    for (second, name) in (0..).zip(&names) {
+        book.follow(&[name.as_str()], EVERY, at(second));
+        book.answer(name, Family::V4, answer("203.0.113.9"), at(second));
+    }
+    book.follow(&[], EVERY, at(names.len() as u64));
+    let known = names.iter().filter(|name| !book.addresses(name).is_empty());
+    assert!(known.eq(&names[3..]), "the oldest are forgotten");
 }

@@ -89,6 +89,7 @@ fn story(verb: Verb) -> Vec<Event> {
             notice(Level::Error, "x", NASTY),
             notice(Level::Error, "long", &NASTY.repeat(100)),
         ],
+        Verb::Accept => Vec::new(),
         Verb::Note => {
             vec![notice(Level::Info, "ports", "served: 22, 80"), notice(Level::Notice, "x", NASTY)]
         }

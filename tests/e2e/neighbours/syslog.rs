@@ -160,6 +160,11 @@ pub(super) fn passed(format: SyslogFormat, address: &str) -> BTreeMap<String, Va
         let lines = fs::read_to_string(OURS).unwrap_or_default().lines().count();
         (lines >= expected(&told)).then_some(()).ok_or_else(|| format!("{lines} lines"))
     });
+    // His line takes another way into rsyslog, and may arrive later.
+    eventually(LIMIT, "the other's line", || {
+        let others = fs::read_to_string(OTHERS).unwrap_or_default();
+        others.contains(" other: ").then_some(()).ok_or(others)
+    });
     rsyslog.stop();
     told
 }
