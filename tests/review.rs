@@ -102,6 +102,24 @@ fn exit_codes() {
         let err = text(&told.stderr);
         assert_eq!(told.status.code(), Some(code), "{args:?}: {err}");
         assert!(err.contains(says), "{args:?}: {err}");
+        // What could not be opened is not said to be empty.
+        assert_eq!(told.stdout.is_empty(), code != 73, "{args:?}");
+    }
+}
+
+/// An admin's own words are reasons too, so a word that nobody used is no mistake, but told.
+#[test]
+fn a_reason_that_nobody_has() {
+    let folder = tempfile::tempdir().unwrap();
+    for (reason, says) in [
+        ("port", "nothing here has the reason port. The checks are: allowlist,"),
+        ("rate", "the check rate has refused nobody here"),
+        ("fingerprint", ""),
+    ] {
+        let told = review(&["-", "--reason", reason], folder.path(), LOG);
+        let err = text(&told.stderr);
+        assert_eq!(told.status.code(), Some(0), "{err}");
+        assert!(err.contains(says) && err.contains("reason") == (reason == "port"), "{err}");
     }
 }
 

@@ -95,6 +95,16 @@ pub fn judge(doors: &[Door], ports: &Ports) -> Vec<Finding> {
     let reachable = |door: &&Door| !door.listeners.is_empty() && door.reach() != Reach::Loopback;
     let listening: PortSet = doors.iter().filter(reachable).map(|door| door.port).collect();
     ports.serve(&listening, &PortSet::default());
+    // Whoever follows one piece of advice must not undo another: each names all ports.
+    let mut unnamed = PortSet::default();
+    for door in doors {
+        look(door, &Named { ports: &ports, unnamed: &PortSet::default() }, &mut |kind, _, _, _| {
+            if asks_for_name(kind) {
+                unnamed.insert(door.port);
+            }
+        });
+    }
+    let named = Named { ports: &ports, unnamed: &unnamed };
     let mut found: Vec<(bool, u16, Finding)> = Vec::new();
     for door in doors {
         let mut note = |kind: FindingKind, off: bool, what: String, todo: String| {
@@ -105,7 +115,7 @@ pub fn judge(doors: &[Door], ports: &Ports) -> Vec<Finding> {
                 Finding { kind, off, ports, what, why: kind.why(), todo },
             ));
         };
-        look(door, &ports, &mut note);
+        look(door, &named, &mut note);
     }
     for (first, unheard) in unheard(doors, &ports) {
         found.push((!unheard.off, first, unheard));
@@ -114,8 +124,21 @@ pub fn judge(doors: &[Door], ports: &Ports) -> Vec<Finding> {
     found.into_iter().map(|(_, _, finding)| finding).collect()
 }
 
+/// Is the advice to name the port in the policy?
+fn asks_for_name(kind: FindingKind) -> bool {
+    use FindingKind::{UnknownService, Unserved, UnservedPublished};
+    matches!(kind, Unserved | UnservedPublished | UnknownService)
+}
+
+/// The port policy, and the ports that it should perhaps name and does not.
+struct Named<'a> {
+    ports: &'a Ports,
+    unnamed: &'a PortSet,
+}
+
 /// Everything about one door.
-fn look(door: &Door, ports: &Ports, note: &mut impl FnMut(FindingKind, bool, String, String)) {
+fn look(door: &Door, named: &Named<'_>, note: &mut impl FnMut(FindingKind, bool, String, String)) {
+    let ports = named.ports;
     let port = door.port;
     let reach = door.reach();
     let served = ports.serves(port, false);
@@ -155,7 +178,7 @@ fn look(door: &Door, ports: &Ports, note: &mut impl FnMut(FindingKind, bool, Str
     if reach == Reach::Loopback || suspicious {
         return answered(door, note);
     }
-    let open = open_setting(ports, port);
+    let open = named.with(port);
     if !served && door.published.is_empty() {
         note(
             FindingKind::Unserved,
@@ -177,7 +200,7 @@ fn look(door: &Door, ports: &Ports, note: &mut impl FnMut(FindingKind, bool, Str
             format!("{open}, then: portcullis reload"),
         );
     } else {
-        exposed(door, &reach, ports, note);
+        exposed(door, &reach, named, note);
     }
     answered(door, note);
 }
@@ -186,10 +209,10 @@ fn look(door: &Door, ports: &Ports, note: &mut impl FnMut(FindingKind, bool, Str
 fn exposed(
     door: &Door,
     reach: &Reach,
-    ports: &Ports,
+    named: &Named<'_>,
     note: &mut impl FnMut(FindingKind, bool, String, String),
 ) {
-    let port = door.port;
+    let (port, ports) = (door.port, named.ports);
     let chosen = ports.only_from.iter().any(|(only, _)| only.contains(port));
     let known = service(port);
     let spoken = door.banner().map(|banner| banner.protocol);
@@ -227,7 +250,7 @@ fn exposed(
             what,
             format!(
                 "if it is meant, name it: {}. If not, stop it or bind it to 127.0.0.1: {}",
-                open_setting(ports, port),
+                named.with(port),
                 look_at(door)
             ),
         );
@@ -314,10 +337,20 @@ fn look_at(door: &Door) -> String {
     }
 }
 
-/// The setting that serves one port more.
-fn open_setting(ports: &Ports, port: u16) -> String {
-    let mut named = ports.open.clone();
-    named.insert(port);
-    let word = if ports.listening { "listening, " } else { "" };
-    format!("[ports] open = \"{word}{named}\"")
+impl Named<'_> {
+    /// The setting that names one port more, and those of the other findings.
+    fn with(&self, port: u16) -> String {
+        let Self { ports, unnamed } = self;
+        let mut others = (*unnamed).clone();
+        others.subtract(&[port].into_iter().collect());
+        let mut named = ports.open.clone();
+        let single = others.ranges().into_iter().flatten();
+        [port].into_iter().chain(single).for_each(|port| named.insert(port));
+        let word = if ports.listening { "listening, " } else { "" };
+        let also = match others.is_empty() {
+            true => String::new(),
+            false => format!(" (with {others}, which this audit names too)"),
+        };
+        format!("[ports] open = \"{word}{named}\"{also}")
+    }
 }

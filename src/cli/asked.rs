@@ -10,11 +10,22 @@ use serde::Serialize;
 
 use super::layout::{WIDTH, clean, wrap};
 use crate::control::protocol::{Done, Refusal};
-use crate::control::{self, AskError, Request, Response, Streamed, ask};
+use crate::control::{self, AskError, Request, Response, Streamed, ask, ask_within};
 
-/// Asks the daemon. What goes wrong is said on standard error and becomes the exit code.
+/// So long a daemon may take to say anything at all.
+const SOON: Duration = Duration::from_secs(3);
+
+/// Asks the daemon. What goes wrong is said on standard error and becomes the exit code. A list of
+/// 100,000 bans takes its time, and so does a reload; that nobody is there who works on it is known
+/// sooner.
 pub(super) fn answer(socket: &Path, request: &Request) -> Result<Response, ExitCode> {
-    ask(socket, request).map_err(unanswered).and_then(granted)
+    let answer = match request {
+        Request::Status | Request::Busiest { .. } | Request::Trial => {
+            ask_within(socket, request, SOON)
+        }
+        _ => ask_within(socket, &Request::Trial, SOON).and_then(|_| ask(socket, request)),
+    };
+    answer.map_err(unanswered).and_then(granted)
 }
 
 /// Asks the daemon for an answer that goes on behind its line.

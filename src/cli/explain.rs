@@ -73,12 +73,18 @@ pub(super) fn screen(report: &ExplainReport) -> String {
         ("", None) => String::new(),
         (check, _) => format!(" (settled by: {check})"),
     };
-    let outcome = match (*accepted, report.enforced) {
-        (true, _) => "would be LET IN now",
-        (false, true) => "would be REFUSED now",
-        (false, false) => "would be REFUSED, but the gate only observes: it is LET IN now",
+    let idle = idle(report);
+    let outcome = match (*accepted, &idle) {
+        (true, None) => format!("it would be LET IN now{by}"),
+        (false, None) => format!("it would be REFUSED now{by}"),
+        (accepted, Some(Idle { because, otherwise })) => {
+            let verdict = if accepted { "let in too" } else { "refused" };
+            format!(
+                "it would be LET IN now, because {because}; {otherwise} it would be {verdict}{by}"
+            )
+        }
     };
-    text += &wrap("Outcome: ", &format!("it {outcome}{by}"));
+    text += &wrap("Outcome: ", &outcome);
     text.push('\n');
 
     let left =
@@ -91,9 +97,15 @@ pub(super) fn screen(report: &ExplainReport) -> String {
         Standing::Suspect => ": unserved ports are closed to it, served ones want a second try",
         Standing::Banned => ": the kernel drops every new connection from it",
     };
+    let not_now = match idle {
+        Some(Idle { because, .. }) if !meaning.is_empty() => {
+            format!("; not now, because {because}")
+        }
+        _ => String::new(),
+    };
     text += "What is known of the source\n";
     let around = report.standing_of.map(|net| format!(", as all of {net}")).unwrap_or_default();
-    text += &wrap("  standing  ", &format!("{}{around}{left}{meaning}", standing.word()));
+    text += &wrap("  standing  ", &format!("{}{around}{left}{meaning}{not_now}", standing.word()));
     if !report.standing_why.is_empty() {
         text += &wrap("  because   ", &report.standing_why);
     }
@@ -119,6 +131,24 @@ pub(super) fn screen(report: &ExplainReport) -> String {
         }
     }
     text
+}
+
+/// Why the gate lets in everybody at present.
+struct Idle {
+    because: &'static str,
+    /// The other case, as the beginning of a sentence.
+    otherwise: &'static str,
+}
+
+fn idle(report: &ExplainReport) -> Option<Idle> {
+    match (report.aside, report.enforced) {
+        (true, _) => Some(Idle {
+            because: "the gate stands aside (portcullis panic)",
+            otherwise: "back in its place,",
+        }),
+        (false, false) => Some(Idle { because: "the gate only observes", otherwise: "enforcing," }),
+        (false, true) => None,
+    }
 }
 
 fn memory(text: &mut String, facts: &SourceFacts) {
@@ -191,6 +221,7 @@ mod tests {
             standing_of: Some("203.0.113.0/24".parse().unwrap()),
             accepted: false,
             enforced: true,
+            aside: false,
             settled_by: "rate".into(),
             checks: vec![
                 row("allowlist", FindingWord::Pass, "", 0.0, 0.0),
@@ -272,6 +303,7 @@ What would change it
             standing_of: None,
             accepted: false,
             enforced: false,
+            aside: false,
             settled_by: "ports".into(),
             checks: vec![],
             memory: None,
@@ -279,8 +311,31 @@ What would change it
             spared: None,
             advice: vec![],
         };
-        let text = screen(&report);
-        assert!(text.contains("only observes: it is LET IN now"), "{text}");
+        let line = |report: &ExplainReport| {
+            let text = screen(report);
+            let at = text.find("Outcome").unwrap();
+            text[at..].split_whitespace().collect::<Vec<_>>().join(" ")
+        };
+        let told = line(&report);
+        let outcome = "Outcome: it would be LET IN now, because the gate only observes; enforcing, \
+                       it would be refused (settled by: ports) What";
+        assert!(told.starts_with(outcome), "{told}");
+        // A ban does not act then, and nothing says that it does.
+        let banned = ExplainReport {
+            standing: Standing::Banned,
+            settled_by: "standing".into(),
+            ..report.clone()
+        };
+        let told = line(&banned);
+        assert!(told.contains("from it; not now, because the gate only observes"), "{told}");
+        let aside = ExplainReport { aside: true, enforced: true, ..banned };
+        let told = line(&aside);
+        let outcome = "Outcome: it would be LET IN now, because the gate stands aside (portcullis \
+                       panic); back in its place, it would be refused (settled by: standing) What";
+        assert!(told.starts_with(outcome), "{told}");
+        let clean = ExplainReport { accepted: true, settled_by: String::new(), ..report };
+        let told = line(&clean);
+        assert!(told.contains("enforcing, it would be let in too What"), "{told}");
     }
 
     #[test]
@@ -295,6 +350,7 @@ What would change it
             standing_of: None,
             accepted: true,
             enforced: true,
+            aside: false,
             settled_by: String::new(),
             checks: vec![row("denylist", FindingWord::Pass, "", 0.0, 0.0)],
             memory: None,

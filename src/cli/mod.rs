@@ -24,6 +24,7 @@ pub mod status;
 pub mod top;
 pub mod unload;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -122,8 +123,9 @@ enum Verb {
     Panic(panic::Args),
     /// Remove everything that Portcullis put into the kernel, after a clean stop
     ///
-    /// The next start puts it back. If the gate is in your way now, or its daemon still runs, take
-    /// `portcullis panic`: that lasts until you say otherwise.
+    /// The next start puts it back. While the daemon runs, nothing is removed (exit code 75): it would
+    /// put it back at once. If the gate is in your way now, take `portcullis panic`: that lasts until
+    /// you say otherwise.
     Unload(Policy),
 }
 
@@ -163,7 +165,8 @@ pub fn command() -> Command {
 
 /// The whole program: reads the arguments, runs the verb, says how it went (sysexits).
 pub fn main() -> ExitCode {
-    let typed = help::grouped(Cli::command()).try_get_matches();
+    let words = spelt_out(std::env::args_os().collect());
+    let typed = help::grouped(Cli::command()).try_get_matches_from(words);
     let typed = match typed.and_then(|typed| Cli::from_arg_matches(&typed)) {
         Ok(typed) => typed,
         Err(error) => return misused(&error),
@@ -192,6 +195,18 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Hands that know fail2ban type `ban` and `unban`: they mean `bans add` and `bans remove`. No help
+/// and no completion names them; without them the nearest verb would be `unload`.
+fn spelt_out(mut words: Vec<OsString>) -> Vec<OsString> {
+    let action = match words.get(1).and_then(|word| word.to_str()) {
+        Some("ban") => "add",
+        Some("unban") => "remove",
+        _ => return words,
+    };
+    words.splice(1..2, ["bans".into(), action.into()]);
+    words
+}
+
 /// Prints what clap has to say: help on standard output, mistakes on standard error.
 fn misused(error: &clap::Error) -> ExitCode {
     // If nobody reads it, there is nobody to tell.
@@ -217,5 +232,28 @@ mod tests {
             count += 1;
         }
         assert_eq!(count, 3);
+    }
+
+    #[test]
+    fn what_fail2bans_hands_type_is_understood_and_not_advertised() {
+        let spelt = |typed: &str| {
+            let words = spelt_out(typed.split_whitespace().map(OsString::from).collect());
+            let words: Vec<_> = words.iter().filter_map(|word| word.to_str()).collect();
+            (words.join(" "), Cli::try_parse_from(words).is_ok())
+        };
+        for (typed, meant) in [
+            ("portcullis ban 192.0.2.1", "portcullis bans add 192.0.2.1"),
+            ("portcullis unban 192.0.2.1 --port 22", "portcullis bans remove 192.0.2.1 --port 22"),
+            ("portcullis unban all", "portcullis bans remove all"),
+            ("portcullis explain ban", "portcullis explain ban"),
+            ("portcullis", "portcullis"),
+        ] {
+            let (words, read) = spelt(typed);
+            assert_eq!(words, meant);
+            assert_eq!(read, meant.contains("bans"), "{meant}");
+        }
+        let known = command();
+        let names = known.get_subcommands().flat_map(Command::get_name_and_visible_aliases);
+        assert!(names.into_iter().all(|name| name != "ban" && name != "unban"));
     }
 }

@@ -23,6 +23,7 @@ use self::when::When;
 use super::asked::complain;
 use super::layout::wrap;
 use crate::events::Grouped;
+use crate::policy::CHECKS;
 use crate::review::{Clock, Damage, Review, Step, Tally, Told, Wanted, read};
 
 /// EX_IOERR: the answer cannot be written.
@@ -112,7 +113,7 @@ pub fn run(args: &Args) -> ExitCode {
         say("sums (DROP-MORE) name no port, so they are left out");
     }
     let mut tally = Tally::new(wanted);
-    let mut code = 0;
+    let (mut code, mut failures, all) = (0, 0, logs.len());
     let bar = bar(logs.iter().map(Log::length).sum());
     let mut done = 0;
     for log in logs {
@@ -120,11 +121,20 @@ pub fn run(args: &Args) -> ExitCode {
         let length = log.length();
         if let Err(trouble) = one(log, &mut tally, &zone, &bar, done) {
             code = bar.suspend(|| failed(&trouble));
+            failures += 1;
         }
         done += length;
         bar.set_position(done);
     }
     bar.finish_and_clear();
+    let lines = tally.lines();
+    if failures == all && lines.read == 0 {
+        // That nothing is there is not known.
+        return code.into();
+    }
+    if let Some(reason) = args.reason.as_deref().filter(|_| lines.counted == 0) {
+        say(&unheard_of(reason));
+    }
     let step = match args.by {
         By::Auto => Step::Auto,
         By::Hour => Step::Hour,
@@ -154,6 +164,16 @@ fn wanted(args: &Args, now: Timestamp, zone: &TimeZone) -> Wanted {
         port: args.port,
         reason: args.reason.clone(),
     }
+}
+
+/// Nobody was refused for that reason. An admin's reason may be any word; the checks are known.
+fn unheard_of(reason: &str) -> String {
+    let reason = super::layout::clean(reason);
+    let checks: Vec<&str> = CHECKS.iter().map(|check| check.name).collect();
+    if checks.contains(&reason.as_str()) {
+        return format!("the check {reason} has refused nobody here");
+    }
+    format!("nothing here has the reason {reason}. The checks are: {}", checks.join(", "))
 }
 
 /// Reads one log to its end.

@@ -37,20 +37,25 @@ pub fn run(_args: &Args, socket: &Path, json: bool) -> ExitCode {
 
 /// The whole screen.
 fn screen(report: &StatusReport, zone: &TimeZone) -> String {
-    let mut parts = vec![head(report, zone), traffic(report), state(report, zone), queues(report)];
+    let mut parts = vec![head(report, zone), traffic(report), state(report), queues(report)];
     parts.extend((!report.names.is_empty()).then(|| names(report)));
     parts.push(alarms(report, zone));
     parts.join("\n")
 }
 
+/// What it means that the gate stands aside.
+const ASIDE: &str = "somebody typed portcullis panic; nothing is judged and no ban acts until \
+                     portcullis panic --over";
+
 fn head(report: &StatusReport, zone: &TimeZone) -> String {
     let StatusReport { version, pid, mode, redirect, started, uptime, .. } = report;
-    let mode = match mode.as_str() {
-        "observe" => "observe: nothing is dropped",
-        mode => mode,
+    let mode = match (report.firewall.aside, mode.as_str()) {
+        (Some(since), _) => format!("STANDS ASIDE since {}: {ASIDE}", local(since, zone)),
+        (None, "observe") => "observe: nothing is dropped".to_owned(),
+        (None, mode) => mode.to_owned(),
     };
     let facts = [
-        ("mode", mode.to_owned()),
+        ("mode", mode),
         ("up", format!("{}, since {}", Span(whole_seconds(*uptime)), local(*started, zone))),
         ("policy", format!("{}, read {}", report.config, local(report.config_loaded, zone))),
         ("redirect", redirect.clone()),
@@ -133,15 +138,11 @@ fn largest_first(counts: &BTreeMap<String, u64>) -> Vec<(&str, u64)> {
     counts
 }
 
-/// What it means that the gate stands aside.
-const ASIDE: &str = "somebody typed portcullis panic; nothing is judged and no ban acts until \
-                     portcullis panic --over";
-
-fn state(report: &StatusReport, zone: &TimeZone) -> String {
+fn state(report: &StatusReport) -> String {
     let standings = report.standings;
     let firewall = &report.firewall;
-    let mut health = if let Some(since) = firewall.aside {
-        format!("STANDS ASIDE since {}: {}", local(since, zone), ASIDE)
+    let mut health = if firewall.aside.is_some() {
+        "taken out, because the gate stands aside".to_owned()
     } else if firewall.healthy {
         "in place".to_owned()
     } else {
@@ -536,8 +537,9 @@ No alarms.
         let aside = "2026-09-21T14:13:20Z".parse().ok();
         let firewall = FirewallFacts { aside, ..report.firewall.clone() };
         let aside = screen(&StatusReport { firewall, ..report.clone() }, &TimeZone::UTC);
-        let line = "  kernel table  STANDS ASIDE since 2026-09-21 14:13:20: somebody typed";
-        assert!(aside.contains(line), "{aside}");
+        let line = "  mode          STANDS ASIDE since 2026-09-21 14:13:20: somebody typed";
+        assert_eq!(aside.lines().nth(1), Some(line), "{aside}");
+        assert!(aside.contains("  kernel table  taken out, because the gate stands"), "{aside}");
         report.floods = vec![FloodFacts {
             kind: "forged".into(),
             lasts: Duration::from_millis(12_345),

@@ -54,6 +54,18 @@ impl Problem {
     }
 }
 
+impl Problem {
+    /// Where it is, what is wrong and what to do, without the excerpt, in one line: for the log.
+    pub fn in_a_line(&self) -> String {
+        let place = match self.line {
+            0 => String::new(),
+            line => format!("{line}:{}:", self.column),
+        };
+        let help = self.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
+        format!("{}:{place} {}{help}", self.file, self.message)
+    }
+}
+
 impl Excerpt {
     fn new(line: &str, indent: usize, width: usize) -> Self {
         // Lines may be long: keep a part that shows the beginning of what is marked.
@@ -141,6 +153,11 @@ mod tests {
     fn a_whole_file_and_many() {
         let file = Problem::of_file("f", "is gone".into(), Some("look for it".into()));
         assert_eq!(file.to_string(), "f: is gone\n   = help: look for it");
+        assert_eq!(file.in_a_line(), "f: is gone; look for it");
+        let place = (8, 1, 6);
+        let help = Some("did you mean port?".into());
+        let own = Problem::at("f", place, "honest=50", "unknown key `honest`".into(), help);
+        assert_eq!(own.in_a_line(), "f:8:1: unknown key `honest`; did you mean port?");
         let all = ConfigErrors { problems: vec![file; 60], missing: false };
         assert!(all.to_string().ends_with("…and 10 more"));
     }

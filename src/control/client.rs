@@ -31,7 +31,9 @@ pub enum AskError {
     /// No answer in time.
     #[error(
         "the daemon at {0} does not answer\n\
-         look at its log: journalctl -u portcullis -e"
+         start it anew: systemctl restart portcullis\n\
+         or take the gate out of the way: portcullis panic\n\
+         its log: journalctl -u portcullis -e"
     )]
     Silent(PathBuf),
     /// An answer that makes no sense.

@@ -483,6 +483,9 @@ pub struct ExplainReport {
     pub accepted: bool,
     /// Does the gate act on that? False in observe mode: everything is let in.
     pub enforced: bool,
+    /// Does the gate stand aside (`portcullis panic`)? Then nothing is judged: everything is let in.
+    #[serde(default)]
+    pub aside: bool,
     /// What settles it: a check's name, `standing`, or empty where nothing speaks against it.
     pub settled_by: String,
     /// Every check in order.

@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 
 use super::advice::{Case, advice, is_wide, why};
+use super::never::never;
 use super::{Daemon, lock};
 use crate::anomaly::{self, Detector};
 use crate::config::{Config, FailMode, Mode};
@@ -17,7 +18,7 @@ use crate::control::{
     HabitFacts, Latency, MOST_PEERS, MemoryFacts, PeerRow, QueueRow, Refusal, Reply, Request,
     Response, SourceFacts, StandingCounts, StatusReport, Trouble,
 };
-use crate::firewall::{By, Gone, Order, Told, Whom, aside_since};
+use crate::firewall::{By, Gone, Order, Spared, Told, Whom, as_counted, aside_since};
 use crate::memory::{FloodKind, Moment, Source, SourceKey};
 use crate::packet::Syn;
 use crate::policy::{Anomaly, Evidence, Finding, Policy, Reaction, Row, Ruling, Standing, explain};
@@ -50,7 +51,7 @@ impl Daemon {
 
     fn status(&self) -> Result<StatusReport, Refusal> {
         // The admin asks because something hangs: the rest is told without the firewall then.
-        let counters = self.orders.ask_within(PATIENCE, |reply| Order::Counters { reply });
+        let counters = self.orders.ask_within(STATUS_PATIENCE, |reply| Order::Counters { reply });
         let counters = counters.map_err(gone)?;
         let busy = counters.is_none();
         let firewall = counters.unwrap_or_default();
@@ -197,11 +198,10 @@ impl Daemon {
         reason: String,
     ) -> Result<Done, Refusal> {
         let order = |reply| Order::Add { whom, standing, lasts, reason, reply };
-        let told = self
-            .orders
-            .ask(order)
-            .map_err(gone)?
-            .map_err(|spared| Refusal::new(Trouble::Usage, spared.to_string()))?;
+        let told = self.orders.ask(order).map_err(gone)?.map_err(|spared| {
+            let kept = (spared == Spared::Never).then(|| self.never(whom)).flatten();
+            Refusal::new(Trouble::Usage, kept.unwrap_or_else(|| spared.to_string()))
+        })?;
         let mut warnings = Vec::new();
         if !told.in_kernel {
             warnings.push("the kernel has not been told yet; it is tried again".to_owned());
@@ -209,6 +209,14 @@ impl Daemon {
         let at = at_port(told.entry.port);
         let text = format!("{} is {}{at}", told.entry.net, told.entry.standing.word());
         Ok(Done { changed: 1, text, warnings })
+    }
+
+    /// Why the ledger takes no ban of it.
+    fn never(&self, whom: Whom) -> Option<String> {
+        let state = lock(&self.state);
+        let config = &state.config;
+        let allowed = &config.policy.allowlist;
+        never(as_counted(whom.net), allowed, &config.bans.never, &state.indispensable)
     }
 
     fn remove(&self, net: Option<IpNet>, port: Option<u16>) -> Result<Done, Refusal> {
@@ -298,10 +306,11 @@ impl Daemon {
         let syn = Syn { suspect, proven: known, ..ordinary(address, port) };
         let (ruling, rows, source) =
             explain(&rules.policy, &self.shared.memory, &syn, self.shared.now());
-        let banned = standing == Standing::Banned && rules.enforce;
+        let banned = standing == Standing::Banned;
         let denied = rows.iter().find(|row| {
             matches!(row.finding, Some(Finding::Deny { .. } | Finding::Condemn { .. }))
         });
+        let aside = aside_since(&lock(&self.state).config.bans.state_dir).is_some();
         let settled_by = match denied {
             _ if banned => "standing".to_owned(),
             Some(row) => row.check.name().to_owned(),
@@ -315,6 +324,7 @@ impl Daemon {
             standing_left: entry.as_ref().and_then(|entry| entry.until.duration_since(now).ok()),
             accepted: ruling == Ruling::Accept && !banned,
             enforced: rules.enforce,
+            aside,
             settled_by,
             checks: rows.iter().map(|row| check_row(row, banned)).collect(),
             memory: source.map(|source| source_facts(&source, known)),
@@ -375,6 +385,8 @@ fn anomaly_facts(policy: &Anomaly, detector: &Detector, now: Moment) -> Option<A
 /// How long the firewall's thread has for an answer. It works on nothing else for longer, unless
 /// nft hangs.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// The same for `status`: whoever asks gives up after three seconds.
+const STATUS_PATIENCE: Duration = Duration::from_secs(2);
 /// The same for a list of everybody, with the kernel's counters: some seconds for large sets.
 const LIST_PATIENCE: Duration = Duration::from_secs(25);
 

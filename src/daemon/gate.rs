@@ -135,8 +135,13 @@ impl Gate {
         let refused = decision.ruling == Ruling::Drop;
         if refused || wanted.is_some() {
             let enforced = rules.enforce;
-            let judged =
-                Judged { at: SystemTime::now(), interface, syn: *syn, decision: *decision, enforced };
+            let judged = Judged {
+                at: SystemTime::now(),
+                interface,
+                syn: *syn,
+                decision: *decision,
+                enforced,
+            };
             if refused && !self.teller.tell(Event::Judged(judged)) {
                 counters.events_lost.add(1);
             }

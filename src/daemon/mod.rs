@@ -32,6 +32,7 @@ mod manager;
 mod measures;
 mod model;
 mod names;
+mod never;
 mod reload;
 mod sessions;
 mod shared;
@@ -222,7 +223,7 @@ pub fn run(path: &Path, confirm: Option<Duration>) -> Result<(), Failure> {
         }
     };
     for warning in &warnings {
-        daemon.say(Level::Warning, "policy", warning.to_string());
+        daemon.say(Level::Warning, "policy", warning.in_a_line());
     }
     daemon.keep(events);
     daemon.announce(&config);

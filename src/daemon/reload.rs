@@ -12,7 +12,7 @@ use super::shared::{Rules, bounds};
 use super::trial::{self, Subject};
 use super::{Daemon, State, lock, names};
 use crate::audit;
-use crate::config::{Config, Loaded};
+use crate::config::{Config, ConfigErrors, Loaded, Problem};
 use crate::control::{Done, Refusal, Trouble};
 use crate::events::{Count, Level, Span};
 use crate::firewall::Order;
@@ -53,7 +53,7 @@ impl Daemon {
             }
             Err(refusal) => {
                 self.reloads.failed.add(1);
-                let text = format!("the old policy stays: {}", refusal.lines.join(" | "));
+                let text = format!("the old policy stays: {}", in_short(&refusal.lines));
                 self.say(Level::Error, "reload", text);
             }
         }
@@ -67,11 +67,8 @@ impl Daemon {
         typed_in: Option<Session>,
     ) -> Result<Done, Refusal> {
         let Loaded { config, warnings, files } =
-            crate::config::load(&self.path).map_err(|errors| Refusal {
-                kind: Trouble::Config,
-                lines: errors.to_string().lines().map(str::to_owned).collect(),
-            })?;
-        let mut warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+            crate::config::load(&self.path).map_err(|errors| mistaken(&errors))?;
+        let mut warnings: Vec<String> = warnings.iter().map(Problem::in_a_line).collect();
         // Not while the ticker swaps served ports.
         let mut state = lock(&self.state);
         let config = only_at_start(config, &state.config, &mut warnings);
@@ -140,6 +137,31 @@ impl Daemon {
     }
 }
 
+/// The last line of a refusal because of mistakes.
+const STAYS: &str = "The old policy stays in force.";
+
+/// The mistakes, as `portcullis check` shows them, and what that means.
+fn mistaken(errors: &ConfigErrors) -> Refusal {
+    let mut lines: Vec<String> = errors.to_string().lines().map(str::to_owned).collect();
+    lines.extend([String::new(), STAYS.to_owned()]);
+    Refusal { kind: Trouble::Config, lines }
+}
+
+/// A refusal for the log: what is wrong and what to do, without excerpts of the policy, whose lines
+/// are indented.
+fn in_short(lines: &[String]) -> String {
+    let mut text = String::new();
+    for line in lines.iter().filter(|line| !line.is_empty() && *line != STAYS) {
+        match line.split_once(" = help: ") {
+            Some((gutter, help)) if gutter.trim().is_empty() => text += &format!("; {help}"),
+            _ if line.starts_with(' ') => {}
+            _ if text.is_empty() => text += line,
+            _ => text += &format!(" | {line}"),
+        }
+    }
+    text
+}
+
 /// The most open sessions of which a reload says that it would cut them off.
 const TOLD: usize = 5;
 
@@ -189,6 +211,25 @@ fn only_at_start(new: Config, old: &Config, warnings: &mut Vec<String>) -> Confi
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn mistakes_are_shown_in_full_and_logged_in_short() {
+        let errors =
+            crate::config::parse("mode = \"enforce\"\nhonest = 50\n[bans]\nbudgett = 1\n", "f");
+        let refusal = mistaken(&errors.unwrap_err());
+        assert!(refusal.lines.iter().any(|line| line.contains(" | honest = 50")), "{refusal:?}");
+        assert_eq!(
+            refusal.lines.last().map(String::as_str),
+            Some("The old policy stays in force.")
+        );
+        let short = in_short(&refusal.lines);
+        assert_eq!(short.matches(" | ").count(), 1, "{short}");
+        assert!(short.contains("honest") && short.contains("; did you mean"), "{short}");
+        assert!(
+            !short.contains('^') && !short.contains("help") && !short.contains("stays"),
+            "{short}"
+        );
+    }
 
     #[test]
     fn what_is_fixed_at_start_is_kept_and_told() {

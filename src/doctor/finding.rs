@@ -65,7 +65,7 @@ kinds! {
     /// Nobody guards.
     NotRunning => "Nothing is judged. Bans that stand in the kernel go on acting until they end.",
     /// The daemon does not answer.
-    Silent => "A gate that is stuck judges nothing; what the policy says for that case happens instead.",
+    Silent => "A gate that is stuck judges nothing: new connections wait until its queue is full, and only then does the policy's [queue] when_full act.",
     /// Another program has our queue.
     QueueTaken => "A queue number belongs to one program at a time: the gate cannot start, or gets nothing to judge.",
     /// The daemon runs, but does not hold its queue.
@@ -74,6 +74,8 @@ kinds! {
     PolicyChanged => "The gate acts by the older policy, and so does not do what the file says.",
     /// It only watches.
     Observing => "Everything is let in; the gate only says what it would have refused.",
+    /// It only watches, because of a trial.
+    Unconfirmed => "It shuts out nobody, because the policy may have shut out its own admin: nobody said in time that it is good.",
     /// The queue has other settings than the policy says.
     QueueOld => "A reload leaves [queue] as it was when the gate started: what was changed there is not in force.",
     /// Our table is not there.

@@ -11,7 +11,7 @@ mod tools;
 
 use super::facts::Facts;
 use super::finding::{Finding, FindingKind};
-use crate::config::Config;
+use crate::config::{Config, Mode};
 
 /// What is off first; then what is good to know. That the gate does not run comes after what may
 /// hinder it: it is to be started when that is mended.
@@ -20,8 +20,13 @@ pub fn judge(facts: &Facts, config: &Config) -> Vec<Finding> {
     let mut note = |finding| found.push(finding);
     tools::look(facts, config, &mut note);
     daemon::look(facts, config, &mut note);
-    queue::look(facts, config, &mut note);
-    rules::look(facts, config, &mut note);
+    // What is in the kernel follows from what the gate does, whatever the policy says.
+    let mut in_force = config.clone();
+    if daemon::is_unconfirmed(facts, config) {
+        in_force.mode = Mode::Observe;
+    }
+    queue::look(facts, &in_force, &mut note);
+    rules::look(facts, &in_force, &mut note);
     records::look(facts, config, &mut note);
     proof(facts, &mut note);
     found.sort_by_key(|finding| (!finding.off, finding.kind == FindingKind::NotRunning));

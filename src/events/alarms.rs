@@ -11,12 +11,15 @@ use super::{Level, Notice};
 /// How many are kept.
 const KEPT: usize = 20;
 
+/// What lasts, and whose end is told by a notice of the same word.
+const LASTING: [&str; 5] = ["flood", "kernel", "reload", "trial", "capture"];
+
 /// A notice that somebody should look at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alarm {
     /// When.
     pub at: Timestamp,
-    /// `error` or `warning`.
+    /// `error` or `warning`; `notice` if it tells that an alarm is over.
     pub level: String,
     /// What it is in one word.
     pub what: String,
@@ -29,12 +32,22 @@ pub struct Alarm {
 pub struct Alarms(Arc<Mutex<VecDeque<Alarm>>>);
 
 impl Alarms {
-    /// Keeps a notice if it is an alarm: a warning or worse.
+    /// Keeps a notice if it is an alarm: a warning or worse. A notice that such a matter is over
+    /// takes the place of its alarms.
     pub fn note(&self, notice: &Notice) {
-        if notice.level > Level::Warning {
+        let over = notice.level == Level::Notice && LASTING.contains(&notice.what);
+        if notice.level > Level::Warning && !over {
             return;
         }
         let mut alarms = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if over {
+            let before = alarms.len();
+            let ends = Level::Notice.word();
+            alarms.retain(|alarm| alarm.what != notice.what || alarm.level == ends);
+            if alarms.len() == before {
+                return;
+            }
+        }
         if alarms.len() == KEPT {
             alarms.pop_front();
         }
@@ -70,5 +83,24 @@ mod tests {
         }
         let texts: Vec<String> = alarms.recent().into_iter().map(|alarm| alarm.text).collect();
         assert_eq!((texts.len(), &*texts[0], &*texts[19]), (20, "24", "5"));
+    }
+
+    #[test]
+    fn what_is_over_is_not_told_as_if_it_lasted() {
+        let alarms = Alarms::default();
+        let note = |level, what, text: &str| {
+            alarms.note(&Notice { at: UNIX_EPOCH, level, what, text: text.into() });
+        };
+        note(Level::Notice, "reload", "read again");
+        assert_eq!(alarms.recent(), [], "nothing was wrong");
+        note(Level::Warning, "flood", "first");
+        note(Level::Error, "log", "gone");
+        note(Level::Warning, "flood", "second");
+        note(Level::Notice, "flood", "is over");
+        note(Level::Notice, "log", "a word that ends nothing");
+        note(Level::Warning, "flood", "third");
+        let told: Vec<String> =
+            alarms.recent().iter().map(|alarm| format!("{} {}", alarm.level, alarm.text)).collect();
+        assert_eq!(told, ["warning third", "notice is over", "error gone"]);
     }
 }

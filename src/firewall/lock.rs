@@ -51,15 +51,26 @@ impl Lock {
             .open(&path)
             .map_err(fail)?;
         if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-            let mut pid = String::new();
-            let _ = file.read_to_string(&mut pid);
-            let pid = Some(pid.trim()).filter(|p| !p.is_empty()).unwrap_or("unknown").to_owned();
-            return Err(LockError::Taken { pid, folder: folder.to_owned() });
+            return Err(LockError::Taken { pid: pid(&mut file), folder: folder.to_owned() });
         }
         file.set_len(0).and_then(|()| file.rewind()).map_err(fail)?;
         writeln!(file, "{}", std::process::id()).map_err(fail)?;
         Ok(Self(file))
     }
+}
+
+/// The process that holds the lock of a state folder, as it wrote it; "unknown" if it could not be
+/// read. `None` if nobody holds it, or if this user may not know.
+pub fn holder(folder: &Path) -> Option<String> {
+    let mut file = File::open(folder.join("lock")).ok()?;
+    flock(&file, FlockOperation::NonBlockingLockShared).err()?;
+    Some(pid(&mut file))
+}
+
+fn pid(file: &mut File) -> String {
+    let mut pid = String::new();
+    let _ = file.read_to_string(&mut pid);
+    Some(pid.trim()).filter(|p| !p.is_empty()).unwrap_or("unknown").to_owned()
 }
 
 #[cfg(test)]
@@ -74,7 +85,10 @@ mod tests {
         let first = Lock::take(folder.path()).unwrap();
         let second = Lock::take(folder.path()).unwrap_err().to_string();
         assert!(second.contains(&format!("process {}", std::process::id())), "{second}");
+        assert_eq!(holder(folder.path()), Some(std::process::id().to_string()));
         drop(first);
+        assert_eq!(holder(folder.path()), None);
+        assert_eq!(holder(&folder.path().join("none")), None);
         Lock::take(folder.path()).unwrap();
         let fresh = folder.path().join("none/yet");
         Lock::take(&fresh).unwrap();

@@ -49,7 +49,7 @@ pub use latency::Spans;
 pub use ledger::{Change, Ledger, Rules, Spared, as_counted};
 pub use lifecycle::{Firewall, OrderError, StartError};
 pub use live::{LiveTable, live_table};
-pub use lock::{Lock, LockError};
+pub use lock::{Lock, LockError, holder};
 pub use names::{COUNTERS, TABLE};
 pub use orders::{Counters, Gone, Offence, Opened, Order, Orders, Told};
 pub use published::{Published, PublishedPorts, published_ports};

@@ -69,7 +69,11 @@ in_lab! {
         assert!(late.as_secs_f64() < 1.0, "told only {late:#} after the first SYN");
         let ends = told(&events, "note");
         assert!(matches!(ends[..], [end] if end.contains("is over after")), "{ends:?}");
-        assert_eq!(gate.status()["floods"], serde_json::json!([]));
+        let status = gate.status();
+        assert_eq!(status["floods"], serde_json::json!([]));
+        let alarms = status["alarms"].as_array().unwrap();
+        let of_flood: Vec<_> = alarms.iter().filter(|alarm| alarm["what"] == "flood").collect();
+        assert!(matches!(of_flood[..], [over] if over["level"] == "notice"), "it is over: {status}");
         // What comes now is held against its sender again.
         world.send(&world.rogues, world.forged(TRUDY, 9000..9020), 500);
         eventually(PATIENCE, "standing", || gate.standing(TRUDY).ok_or_else(|| "none".to_owned()));

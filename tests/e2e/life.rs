@@ -107,9 +107,20 @@ in_lab! {
         let before = [nft(&world.server, &["list", "ruleset"]), iptables_save(&world)].map(|o| rules(&o));
         let gate = Gate::start(&world.server, "");
         ban(&gate, MALLORY);
+        let unload = || {
+            let mut command = world.server.command(PORTCULLIS);
+            command.args(["unload", "--config", "/run/gate/policy.toml"]).output().unwrap()
+        };
+        // A daemon that runs would put all of it back.
+        let refused = unload();
+        assert_eq!(refused.status.code(), Some(75), "{}", text(&refused));
+        let pid = gate.status()["pid"].to_string();
+        let said = text(&refused);
+        assert!(said.contains(&format!("the gate runs (pid {pid})")), "{said}");
+        assert!(said.contains("systemctl stop portcullis") && said.contains("portcullis panic"));
+        assert_eq!(world.visit_within(MALLORY, 80, HASTE), Visit::TimedOut);
         assert_eq!(gate.stop(), Some(0));
-        let unload = world.server.command(PORTCULLIS).arg("unload").output();
-        let unload = unload.unwrap();
+        let unload = unload();
         assert!(unload.status.success(), "{}", text(&unload));
         let after = [nft(&world.server, &["list", "ruleset"]), iptables_save(&world)].map(|o| rules(&o));
         for (before, after) in before.iter().zip(&after) {
@@ -173,13 +184,27 @@ in_lab! {
         for place in ["1:8", "2:2", "5:10", "7:8", "9:9"] {
             assert!(said.contains(place), "no message for {place}: {said}");
         }
+        assert_eq!(said.lines().last(), Some("The old policy stays in force."));
+        let status = gate.status();
+        let alarm = status["alarms"][0]["text"].as_str().unwrap_or_default();
+        assert!(alarm.contains("1:8") && !alarm.contains("^^"), "no excerpts in the log: {alarm}");
         assert_eq!(world.visit_within(MALLORY, 80, HASTE), Visit::TimedOut, "the old policy stays");
         assert!(world.visit(ANNA, 80).is_served());
+        // Warnings are told in one sentence each; and what was wrong is over.
+        gate.write_policy("[denylist]\nfrom = [\"192.0.2.66\"]\n[ports]\nopen = \"1-65535\"\n");
+        let reload = gate.ask(&["reload"]);
+        assert!(reload.status.success(), "{}", text(&reload));
+        assert!(!text(&reload).contains('^'), "{}", text(&reload));
+        let status = gate.status();
+        let alarms = status["alarms"].as_array().unwrap();
+        let of_reload: Vec<_> = alarms.iter().filter(|alarm| alarm["what"] == "reload").collect();
+        assert!(matches!(of_reload[..], [over] if over["level"] == "notice"), "{status}");
     }
 }
 
 fn ban(gate: &Gate<'_>, who: &str) {
-    let added = gate.ask(&["bans", "add", who, "--for", "1h", "--reason", "test"]);
+    // As hands that know fail2ban type `bans add`.
+    let added = gate.ask(&["ban", who, "--for", "1h", "--reason", "test"]);
     assert!(added.status.success(), "{}", text(&added));
     gate.await_set("banned4", who);
 }

@@ -103,7 +103,11 @@ in_lab! {
         });
         assert_eq!(status["firewall"]["healthy"], false);
         let screen = text(&gate.ask(&["status"]));
-        assert!(screen.contains("STANDS ASIDE since"), "{screen}");
+        let mode = screen.lines().nth(1).unwrap_or_default();
+        assert!(mode.contains("STANDS ASIDE since"), "{screen}");
+        let explained = text(&gate.ask(&["explain", ANNA, "80"]));
+        let outcome = explained.split_once("Outcome: ").map_or("", |(_, rest)| rest);
+        assert!(outcome.starts_with("it would be LET IN now, because the gate stands aside"), "{explained}");
         let said = gate.said();
         assert!(said.contains("the gate stands aside since") && !said.contains("flushed"), "{said}");
         gate.write_policy(SHUT);
@@ -141,6 +145,17 @@ in_lab! {
         await_many(&gate, BANS);
         gate.signal(Signal::STOP);
         assert!(!world.visit_within(BEN, 80, HASTE).is_served());
+        // Nobody waits long for a daemon that hangs, and everybody is told what helps.
+        for words in [&["status"][..], &["bans"], &["top", "--once"], &["explain", BEN]] {
+            let start = Instant::now();
+            let output = gate.ask(words);
+            assert!(start.elapsed() < SOON, "{words:?}: {:?}", start.elapsed());
+            let said = text(&output);
+            assert_eq!(output.status.code(), Some(69), "{words:?}: {said}");
+            for helps in ["systemctl restart portcullis", "portcullis panic"] {
+                assert!(said.contains(helps), "{words:?}: {said}");
+            }
+        }
         panics(&world);
         assert!(world.visit(BEN, 80).is_served());
         gate.signal(Signal::CONT);

@@ -6,7 +6,9 @@ use std::time::Duration;
 use portcullis::lab::{Overheard, Visit};
 use portcullis::packet::Flags;
 
-use crate::stage::{ANNA, BEN, CARLA, DORA, Gate, HASTE, MALLORY, MALLORY6, TRUDY, World, in_lab};
+use crate::stage::{
+    ANNA, BEN, CARLA, DORA, Gate, HASTE, MALLORY, MALLORY6, TRUDY, World, in_lab, text,
+};
 
 in_lab! {
     fn unserved_ports_do_not_even_answer() {
@@ -55,6 +57,17 @@ in_lab! {
         assert_eq!(world.visit_within(TRUDY, 80, HASTE), Visit::TimedOut);
         assert_eq!(gate.standing(MALLORY), None);
         assert!(world.visit(MALLORY, 80).is_served());
+        // Whoever tries to ban them all the same is told which of them, and why.
+        let own = world.server.v4().unwrap().to_string();
+        for (whom, says) in [
+            ("192.0.2.0/24", "192.0.2.0/24 holds 192.0.2.66, which is never banned: it is in the allow list"),
+            (&*own, "is never banned: it is an address of this host"),
+        ] {
+            let refused = gate.ask(&["bans", "add", whom]);
+            assert_eq!(refused.status.code(), Some(64), "{}", text(&refused));
+            let said = text(&refused).split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(said.contains(says), "{said}");
+        }
     }
 
     fn some_ports_are_for_some_sources_only() {
@@ -139,5 +152,16 @@ in_lab! {
         assert_eq!((&explained["accepted"], &explained["enforced"]), (&false.into(), &false.into()));
         assert_eq!(gate.set("banned4"), [""; 0]);
         assert!(world.visit(MALLORY, 80).is_served());
+        // An admin's ban does not act either, and explain does not say that it does.
+        assert!(gate.ask(&["bans", "add", TRUDY, "--for", "1h"]).status.success());
+        assert!(world.visit(TRUDY, 80).is_served());
+        let said = text(&gate.ask(&["explain", TRUDY, "80"]));
+        let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        for words in [
+            "Outcome: it would be LET IN now, because the gate only observes; enforcing, it would be refused (settled by: standing)",
+            "every new connection from it; not now, because the gate only observes",
+        ] {
+            assert!(said.contains(words), "{said}");
+        }
     }
 }

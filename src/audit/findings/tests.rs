@@ -81,6 +81,23 @@ fn published_ports_have_to_be_served() {
     assert_eq!(finding.todo, "[ports] open = \"listening, 8080\", then: portcullis reload");
 }
 
+/// Whoever follows both keeps both.
+#[test]
+fn advice_adds_up() {
+    let at = ["0.0.0.0:80", "0.0.0.0:443", "0.0.0.0:31337", "127.0.0.1:8080"].map(listener);
+    let found = judge(&doors(at, []), &naming(&[22]));
+    let todo = |ports: &str| {
+        let of = |f: &&Finding| f.ports == ports && f.kind == FindingKind::Unserved;
+        found.iter().find(of).map(|finding| finding.todo.as_str()).unwrap_or_default()
+    };
+    for (port, other) in [("80", "443"), ("443", "80")] {
+        let advice = format!(
+            "[ports] open = \"22, 80, 443\" (with {other}, which this audit names too), then: "
+        );
+        assert!(todo(port).contains(&advice), "{}", todo(port));
+    }
+}
+
 #[test]
 fn answers_against_what_the_port_is_known_for() {
     let speaks = |protocol| Some(Answer::Speaks(Banner { protocol, detail: "x 1.0".into() }));

@@ -108,8 +108,8 @@ fn lines(review: &Review) -> String {
 
 fn standings(standings: Standings) -> String {
     let Standings { banned, suspect, cleared } = standings;
-    let [banned, suspect, cleared] = [banned, suspect, cleared].map(Grouped);
-    format!("{banned} bans, {suspect} suspicions, {cleared} ended")
+    let (banned, suspect) = (count(banned, "ban"), count(suspect, "suspicion"));
+    format!("{banned}, {suspect}, {} ended", Grouped(cleared))
 }
 
 fn gate(review: &Review) -> String {
@@ -119,7 +119,8 @@ fn gate(review: &Review) -> String {
     format!("{}, {starts}, {stops}, {reloads}", count(review.alarm_count, "alarm"))
 }
 
-fn count(count: u64, what: &str) -> String {
+/// `1 ban`, `2 bans`
+pub(super) fn count(count: u64, what: &str) -> String {
     format!("{} {what}{}", Grouped(count), if count == 1 { "" } else { "s" })
 }
 
@@ -369,6 +370,13 @@ pub(super) mod tests {
     fn as_it_is_seen() {
         let text = seen(&review());
         assert_eq!(text, include_str!("expected.txt"), "{text}");
+    }
+
+    #[test]
+    fn one_is_one() {
+        let of = |n| standings(Standings { banned: n, suspect: n, cleared: n });
+        assert_eq!(of(1), "1 ban, 1 suspicion, 1 ended");
+        assert_eq!(of(1000), "1,000 bans, 1,000 suspicions, 1,000 ended");
     }
 
     #[test]

@@ -380,6 +380,8 @@ impl Model {
             Act::Sort => {
                 self.cursors[cursor].order =
                     (self.cursors[cursor].order + 1) % self.which.orders().len();
+                // Another order is chosen to see who is first in it.
+                (self.cursors[cursor].id, self.cursors[cursor].index) = (None, 0);
             }
             Act::Filter => self.over = Some(Over::Filter(self.filter_text.clone())),
             Act::Clear => self.set_filter(""),

@@ -140,6 +140,11 @@ impl<F: Counted> Rows<F> {
         }
     }
 
+    /// Are there two readings, whose difference is a rate?
+    pub(super) fn measured(&self) -> bool {
+        self.taken > 0
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &Row<F>> {
         self.rows.iter()
     }
@@ -163,9 +168,9 @@ mod tests {
         let mut rows = Rows::default();
         // What was counted before we came is no rate.
         rows.take(vec![port(22, 1000, 500)], None);
-        assert_eq!(rates(&rows, 22), Some((0.0, 0.0)));
+        assert_eq!((rates(&rows, 22), rows.measured()), (Some((0.0, 0.0)), false));
         rows.take(vec![port(80, 10, 0), port(22, 1020, 501)], Some(2.0));
-        assert_eq!(rates(&rows, 22), Some((10.0, 0.5)));
+        assert_eq!((rates(&rows, 22), rows.measured()), (Some((10.0, 0.5)), true));
         assert_eq!(rates(&rows, 80), Some((5.0, 0.0)), "nobody was there before");
         // The daemon began anew.
         rows.take(vec![port(22, 7, 7)], Some(1.0));

@@ -209,6 +209,11 @@ fn screens_of_all_sizes() {
     for second in [121, 131] {
         story.second = second;
         story.answer(Request::Bans, Response::Bans(standings(second)));
+        // A rate is what two readings differ by: before the second there is none, not even 0.
+        let screen = story.screen(80, 24);
+        let row = screen.lines().find(|line| line.contains("banned: 22")).unwrap_or_default();
+        let rate = if second == 121 { " -  rate" } else { " 30  rate" };
+        assert!(row.contains(rate), "{screen}");
     }
     story.golden("standings-80x24.txt", 80, 24);
     story.golden("standings-60x15.txt", 60, 15);
@@ -372,6 +377,7 @@ fn explanations() {
         spared: None,
         accepted: false,
         enforced: true,
+        aside: false,
         settled_by: "standing".into(),
         checks: vec![],
         memory: None,
@@ -409,7 +415,7 @@ fn filters_orders_and_moves() {
     assert_eq!(shown(&story), 20);
     story.key(KeyCode::Esc);
     assert_eq!(shown(&story), 22);
-    // The mark stays at its source, wherever that goes.
+    // Another order shows who is first in it.
     story.keys("j");
     let marked = |story: &Story| {
         let screen = story.screen(80, 24);
@@ -419,9 +425,10 @@ fn filters_orders_and_moves() {
     let chosen = marked(&story);
     assert!(chosen.is_some() && chosen.as_deref() != Some("192.0.2.66"));
     for _ in 0..4 {
-        story.keys("s");
-        assert_eq!(marked(&story), chosen);
+        story.keys("js");
+        assert_eq!(story.model.selected(&story.model.ids()), Some(0));
     }
+    assert_eq!(marked(&story).as_deref(), Some("192.0.2.66"));
     story.keys("G");
     assert_eq!(marked(&story).as_deref(), Some("203.0.113.29"));
     story.keys("gk");

@@ -61,6 +61,14 @@ pub(super) fn look(facts: &Facts, config: &Config, note: &mut impl FnMut(Finding
             "portcullis reload (portcullis check finds mistakes first)",
         ));
     }
+    if is_unconfirmed(facts, config) {
+        note(Finding::off(
+            FindingKind::Unconfirmed,
+            "the gate only observes, though the policy says mode = \"enforce\": the policy was on \
+             trial and nobody confirmed it",
+            "if it is good: portcullis confirm. If not, correct it, then: portcullis reload",
+        ));
+    }
     if status.clock_moved.abs() > JUMP {
         let seconds = Duration::from_secs_f64(status.clock_moved.abs().min(1e9).round());
         let (direction, then) = if status.clock_moved > 0.0 {
@@ -102,6 +110,13 @@ pub(super) fn log_trouble(status: &StatusReport) -> Option<&str> {
 pub(super) fn policy_is_newer(facts: &Facts) -> bool {
     let read = facts.daemon.status().map(|status| moment(status.config_loaded) + SAME);
     facts.policy_changed.zip(read).is_some_and(|(changed, read)| changed > read)
+}
+
+/// Was the policy on trial when an earlier daemon ended, so that this one only observes? Nothing else
+/// makes it observe with a policy that says otherwise.
+pub(super) fn is_unconfirmed(facts: &Facts, config: &Config) -> bool {
+    let observes = facts.daemon.status().is_some_and(|status| status.mode == "observe");
+    observes && config.mode == Mode::Enforce && !policy_is_newer(facts)
 }
 
 /// What the daemon says of its own losses and its table.

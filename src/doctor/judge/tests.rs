@@ -194,6 +194,16 @@ const TABLE: &[(Break, Kind, bool, &[&str])] = &[
         false,
         &["enforce"],
     ),
+    (
+        |f, c| {
+            // The kernel is as a gate has it that only observes: that is no second finding.
+            running(f).mode = "observe".into();
+            f.listing = Ok(listing(&Config { mode: Mode::Observe, ..c.clone() }))
+        },
+        Kind::Unconfirmed,
+        true,
+        &["only observes", "on trial", "portcullis confirm", "portcullis reload"],
+    ),
     (|f, _| running(f).clock_moved = -7200.0, Kind::ClockMoved, false, &["back by 2h", "longer"]),
     (
         |f, _| running(f).clock_moved = 90.0,

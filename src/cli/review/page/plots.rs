@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use super::{COLOURS, Safe, colour, share};
 use crate::cli::asked::local;
 use crate::cli::review::axis::{step_words, ticks};
+use crate::cli::review::screen::count;
 use crate::events::Grouped;
 use crate::review::{Bar, Review};
 
@@ -73,8 +74,8 @@ fn column(place: usize, bar: &Bar, most: u64, names: &[&str], time: &str) -> Str
         part(rest, COLOURS);
     }
     if bar.banned > 0 || bar.suspect > 0 {
-        let _ =
-            write!(title, "\n{} bans, {} suspicions", Grouped(bar.banned), Grouped(bar.suspect));
+        let given = [count(bar.banned, "ban"), count(bar.suspect, "suspicion")];
+        let _ = write!(title, "\n{}", given.join(", "));
     }
     let x = place * 10;
     format!(

@@ -14,7 +14,7 @@ use crate::cli::top::now::Now;
 use crate::cli::top::series::{Series, bars, highest};
 use crate::cli::top::traffic::ByCheck;
 use crate::control::protocol::{FloodFacts, StatusReport};
-use crate::events::{self, Grouped, ports};
+use crate::events::{self, Alarm, Grouped, ports};
 
 /// Alarms are shown for so long.
 const ALARMED: Duration = Duration::from_secs(600);
@@ -51,13 +51,18 @@ fn title(
 ) -> Line<'static> {
     let name = format!("Portcullis {}", clean(&report.version));
     let observes = report.mode == "observe";
-    let mode = if observes { "observes: nothing is dropped" } else { "enforces" };
+    let aside = report.firewall.aside.is_some();
+    let mode = match report.mode.as_str() {
+        _ if aside => "STANDS ASIDE: nothing is judged",
+        "observe" => "observes: nothing is dropped",
+        _ => "enforces",
+    };
     let up = format!("up {}", events::Span(whole_seconds(report.uptime)));
     let clock = time(now.clock, look);
     let clock = if model.paused() { format!("PAUSED  {clock}") } else { clock };
     let used = name.len() + mode.len() + up.len() + 4;
     let gap = width.saturating_sub(used + clock.len());
-    let mode = if observes { Span::styled(mode, look.trouble()) } else { Span::raw(mode) };
+    let mode = if observes || aside { Span::styled(mode, look.trouble()) } else { Span::raw(mode) };
     Line::from(vec![
         Span::styled(name, BOLD),
         Span::raw("  "),
@@ -79,7 +84,9 @@ fn trouble(
     let lately = |at: Timestamp| {
         Duration::try_from(now.clock.duration_since(at)).is_ok_and(|age| age < ALARMED)
     };
-    let alarms = report.alarms.iter().filter(|alarm| lately(alarm.at));
+    // A notice says that something is over.
+    let lasts = |alarm: &&Alarm| alarm.level != "notice" && lately(alarm.at);
+    let alarms = report.alarms.iter().filter(lasts);
     troubles.extend(alarms.map(|alarm| {
         let (what, text) = (clean(&alarm.what), clean(&alarm.text));
         format!("ALARM at {}: {what}: {text}", time(alarm.at, look))
@@ -226,7 +233,7 @@ fn queue(report: &StatusReport, look: &Look, width: usize) -> Line<'static> {
     let filled = match waiting {
         Some(waiting) => {
             let share = if room == 0 { 0.0 } else { waiting as f64 / room as f64 };
-            let full = (share * FILL as f64).ceil().min(FILL as f64) as usize;
+            let full = (share.min(1.0) * FILL as f64).round() as usize;
             let bar = format!("{}{}", "█".repeat(full), "·".repeat(FILL - full));
             format!("{bar}  {} of {} wait", Grouped(waiting), Grouped(room))
         }

@@ -94,6 +94,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, model: &Model, look: &Look, now: Now, 
                 column("STOPPED", 9, true, 4),
                 column("WHY", if area.width < 100 { 18 } else { 36 }, false, 1),
             ];
+            let span = view.standings.measured().then_some(span);
             let cells = rows.into_iter().map(|row| stood(row, span, look, now));
             (columns, cells.collect(), view.standings.iter().count())
         }
@@ -159,7 +160,7 @@ fn port<'a>(row: &'a Row<BusyPort>, span: usize, look: &Look) -> Cells<'a> {
     Cells { cells, series: &row.tries }
 }
 
-fn stood<'a>(row: &'a Row<BanRow>, span: usize, look: &Look, now: Now) -> Cells<'a> {
+fn stood<'a>(row: &'a Row<BanRow>, span: Option<usize>, look: &Look, now: Now) -> Cells<'a> {
     let facts = &row.facts;
     let left = Duration::try_from(facts.until.duration_since(now.clock)).unwrap_or_default();
     let left = Duration::from_secs(left.as_secs());
@@ -167,7 +168,7 @@ fn stood<'a>(row: &'a Row<BanRow>, span: usize, look: &Look, now: Now) -> Cells<
         (name(facts.source), PLAIN),
         (standing(facts), of_standing(facts.standing, look)),
         (events::Span(left).to_string(), PLAIN),
-        (rate(row.tries.mean(span)), PLAIN),
+        (span.map_or_else(|| "-".to_owned(), |span| rate(row.tries.mean(span))), PLAIN),
         (Grouped(facts.stopped_packets).to_string(), PLAIN),
         (why(facts), PLAIN),
     ];
