@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 
 use super::advice::{Case, advice, is_wide, why};
+use super::reload::Wish;
 use super::{Daemon, lock};
 use crate::anomaly::{self, Detector};
 use crate::config::{Config, FailMode, Mode};
@@ -39,7 +40,8 @@ impl Daemon {
             Request::Standings { addresses } => self.standings(addresses).map(Response::Standings),
             Request::Busiest { most } => Ok(Response::Busiest(self.busiest(most))),
             Request::Reload { confirm, session } => {
-                self.reload(confirm, session).map(Response::Done)
+                let wish = Wish { confirm, typed_in: session, vouched: false };
+                self.reload(wish).map(Response::Done)
             }
             Request::Confirm { undo: false } => self.confirm().map(Response::Done),
             Request::Confirm { undo: true } => self.undo().map(Response::Done),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, SystemTime};
 
+use super::reload::Wish;
 use super::trial::{self, Subject, Trial};
 use super::{Daemon, lock};
 use crate::config::Config;
@@ -84,7 +85,7 @@ impl Daemon {
         }
         if self.doubtful.load(Relaxed) {
             // Its mode is what the file says from now on.
-            return self.reload(None, None);
+            return self.reload(Wish { vouched: true, ..Wish::default() });
         }
         Err(nothing())
     }

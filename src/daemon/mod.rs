@@ -58,7 +58,7 @@ use self::lifeline::Lifeline;
 use self::listening::Listening;
 use self::manager::notify;
 use self::measures::Measures;
-use self::reload::Reloaded;
+use self::reload::{Reloaded, Wish};
 use self::shared::Shared;
 use self::trial::Trials;
 use crate::capture::{Capture, Tally, Taps};
@@ -238,7 +238,7 @@ pub fn run(path: &Path, confirm: Option<Duration>) -> Result<(), Failure> {
     for signal in &mut signals {
         match signal {
             // What is wrong with the policy is told as an event.
-            SIGHUP => drop(daemon.reload(None, None)),
+            SIGHUP => drop(daemon.reload(Wish::default())),
             _ => break,
         }
     }

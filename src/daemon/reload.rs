@@ -25,23 +25,29 @@ pub(super) struct Reloaded {
     pub(super) failed: Count,
 }
 
+/// How a policy is to be read again.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Wish {
+    /// The old policy comes back after so long, unless somebody confirms the new one.
+    pub(super) confirm: Option<Duration>,
+    /// The SSH session of whoever wants it.
+    pub(super) typed_in: Option<Session>,
+    /// Somebody says that the files are good, though they were on trial and not confirmed.
+    pub(super) vouched: bool,
+}
+
 impl Daemon {
     /// Reads the policy again and uses it from now on. What is remembered stays, and so do
-    /// standings. If anything is wrong with it, nothing changes.
-    ///
-    /// With `confirm`, the old policy comes back after so long, unless somebody confirms the new
-    /// one. `typed_in` is the SSH session of whoever wants it.
-    pub(super) fn reload(
-        &self,
-        confirm: Option<Duration>,
-        typed_in: Option<Session>,
-    ) -> Result<Done, Refusal> {
+    /// standings. If anything is wrong with it, nothing changes. So it is if the files failed a
+    /// trial and are still the same: a reload may come from a hook or a timer, which knows nothing
+    /// of that.
+    pub(super) fn reload(&self, wish: Wish) -> Result<Done, Refusal> {
         if let Ok(reloading) = NotifyState::monotonic_usec_now() {
             notify(&[NotifyState::Reloading, reloading]);
         }
         let outcome = {
             let _alone = lock(&self.reloading);
-            self.may_reload(confirm.is_some()).and_then(|()| self.replace(confirm, typed_in))
+            self.may_reload(wish.confirm.is_some()).and_then(|()| self.replace(wish))
         };
         match &outcome {
             Ok(done) => {
@@ -61,11 +67,8 @@ impl Daemon {
         outcome
     }
 
-    fn replace(
-        &self,
-        confirm: Option<Duration>,
-        typed_in: Option<Session>,
-    ) -> Result<Done, Refusal> {
+    fn replace(&self, wish: Wish) -> Result<Done, Refusal> {
+        let Wish { confirm, typed_in, vouched } = wish;
         let Loaded { config, warnings, files } =
             crate::config::load(&self.path).map_err(|errors| Refusal {
                 kind: Trouble::Config,
@@ -74,6 +77,10 @@ impl Daemon {
         let mut warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
         // Not while the ticker swaps served ports.
         let mut state = lock(&self.state);
+        let known = confirm.is_some() || vouched;
+        if !known && trial::is_marked(&state.config.bans.state_dir, &files) {
+            return Err(failed(self.doubtful.load(Relaxed)));
+        }
         let config = only_at_start(config, &state.config, &mut warnings);
         self.spare(&mut state, &config, typed_in);
         let (before, loaded) = (Arc::clone(&state.config), state.loaded);
@@ -137,6 +144,24 @@ impl Daemon {
         }
         state.config = config;
         Ok(capture.map(|failure| format!("refused packets are not captured: {failure}")))
+    }
+}
+
+/// The policy on disk is still the one that was on trial. Confirming it comes into question only if
+/// the daemon `started` with it: to whoever confirms a moment too late, that the old policy is back
+/// is no proof that the new one lets him in.
+fn failed(started: bool) -> Refusal {
+    let otherwise = match started {
+        true => "if it is good: portcullis confirm",
+        false => "if it is good, try it again: portcullis reload --confirm 60s",
+    };
+    Refusal {
+        kind: Trouble::Unavailable,
+        lines: vec![
+            "the policy on disk was on trial, nobody confirmed it, and it has not changed since"
+                .to_owned(),
+            format!("correct it and reload again; {otherwise}"),
+        ],
     }
 }
 

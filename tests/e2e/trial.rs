@@ -68,6 +68,40 @@ in_lab! {
         }
     }
 
+    fn a_policy_that_failed_comes_back_by_no_reload_until_it_changes() {
+        let world = World::new();
+        let mut gate = Gate::start(&world.server, "");
+        gate.write_policy(SHUT);
+        assert!(gate.ask(&["reload", "--confirm", "1h"]).status.success());
+        assert!(gate.ask(&["confirm", "--undo"]).status.success());
+        // By a hook that knows nothing of it, and by hand.
+        gate.signal(Signal::HUP);
+        eventually(LIMIT, "word of it", || {
+            let said = gate.said();
+            if said.contains("nobody confirmed it, and it has not changed since") { Ok(()) } else { Err(said) }
+        });
+        let plain = gate.ask(&["reload"]);
+        assert_eq!(plain.status.code(), Some(69), "{}", text(&plain));
+        assert!(text(&plain).contains("portcullis reload --confirm 60s"), "{}", text(&plain));
+        assert!(world.visit(ANNA, 80).is_served(), "{}", gate.said());
+        // Nor does the next start take it for confirmed; and there, too, a reload is no yes.
+        gate.crash();
+        let gate = Gate::restart(&world.server, "gate").unwrap();
+        assert_eq!(gate.status()["mode"], "observe");
+        let plain = gate.ask(&["reload"]);
+        assert_eq!(plain.status.code(), Some(69), "{}", text(&plain));
+        assert!(text(&plain).contains("if it is good: portcullis confirm"), "{}", text(&plain));
+        assert_eq!(gate.status()["mode"], "observe");
+        // Another trial of it is something else, and so is another policy.
+        assert!(gate.ask(&["reload", "--confirm", "1h"]).status.success());
+        assert!(!world.visit_within(ANNA, 80, HASTE).is_served());
+        assert!(gate.ask(&["confirm", "--undo"]).status.success());
+        gate.write_policy("[denylist]\nfrom = [\"203.0.113.10\"]\n");
+        let corrected = gate.ask(&["reload"]);
+        assert!(corrected.status.success(), "{}", text(&corrected));
+        assert!(!world.visit_within(ANNA, 80, HASTE).is_served() && world.visit(BEN, 80).is_served());
+    }
+
     fn a_policy_is_confirmed_or_undone_at_once() {
         let world = World::new();
         let gate = Gate::start(&world.server, "");

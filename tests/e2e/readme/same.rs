@@ -61,8 +61,7 @@ fn words(line: &str) -> Vec<String> {
 fn plain(word: &str) -> String {
     let body = word.trim_end_matches([',', ';', '.', ':', ')']);
     let tail = &word[body.len()..];
-    let shape: String =
-        body.chars().map(|c| if c.is_ascii_digit() { '9' } else { c }).collect();
+    let shape: String = body.chars().map(|c| if c.is_ascii_digit() { '9' } else { c }).collect();
     let kind = match shape.as_str() {
         "9999-99-99" => "<date>",
         "99:99:99" | "99:99" => "<time>",
