@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::stage::{ANNA, BEN, Gate, HASTE, MALLORY, World, eventually, in_lab, nft, text};
+use crate::stage::{
+    ANNA, BEN, Gate, HASTE, MALLORY, Terminal, World, eventually, in_lab, nft, text,
+};
 
 const LIMIT: Duration = Duration::from_secs(30);
 /// Shuts out everybody, and has a kernel rule of its own.
@@ -100,6 +102,24 @@ in_lab! {
         let corrected = gate.ask(&["reload"]);
         assert!(corrected.status.success(), "{}", text(&corrected));
         assert!(!world.visit_within(ANNA, 80, HASTE).is_served() && world.visit(BEN, 80).is_served());
+    }
+
+    fn only_an_answer_to_the_question_confirms() {
+        let world = World::new();
+        let gate = Gate::start(&world.server, "");
+        gate.write_policy(SHUT);
+        let mut terminal = Terminal::start(gate.command(&["reload", "--confirm", "1h"]), 80, 24);
+        // Impatience, before there is a question.
+        terminal.keys("\n\n");
+        terminal.await_text("comes back in 35");
+        assert_eq!(gate.status()["trial"]["state"], "waiting", "{}", terminal.screen());
+        terminal.keys("no\n");
+        terminal.await_text("That is not an answer");
+        assert_eq!(gate.status()["trial"]["state"], "waiting", "{}", terminal.screen());
+        terminal.keys("\n");
+        let ended = terminal.await_exit();
+        assert_eq!(ended.code(), Some(0), "{}", terminal.screen());
+        assert_eq!(gate.status()["trial"]["state"], "confirmed");
     }
 
     fn a_policy_is_confirmed_or_undone_at_once() {
