@@ -38,6 +38,7 @@ mod shared;
 mod ticker;
 mod trial;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -58,7 +59,7 @@ use self::lifeline::Lifeline;
 use self::listening::Listening;
 use self::manager::notify;
 use self::measures::Measures;
-use self::reload::{Reloaded, Wish};
+use self::reload::{Reloaded, Reloader};
 use self::shared::Shared;
 use self::trial::Trials;
 use crate::capture::{Capture, Tally, Taps};
@@ -189,6 +190,8 @@ struct State {
     listening: Listening,
     /// The policy's files.
     files: Vec<PathBuf>,
+    /// The state folder, and those that policies on trial have named for the next start.
+    folders: BTreeSet<PathBuf>,
     /// SSH sessions, and who is spared because of one.
     lifeline: Lifeline,
     /// Addresses that must never be locked out, as last looked up.
@@ -221,6 +224,15 @@ pub fn run(path: &Path, confirm: Option<Duration>) -> Result<(), Failure> {
             return Err(failure);
         }
     };
+    let reloader = match Reloader::start(&daemon) {
+        Ok(reloader) => reloader,
+        Err(error) => {
+            // As for any other thread that does not start: nobody judges, bans act.
+            let stopped = running.stop(&daemon);
+            events.stop();
+            return stopped.and(Err(system("start a thread")(error)));
+        }
+    };
     for warning in &warnings {
         daemon.say(Level::Warning, "policy", warning.to_string());
     }
@@ -237,8 +249,7 @@ pub fn run(path: &Path, confirm: Option<Duration>) -> Result<(), Failure> {
 
     for signal in &mut signals {
         match signal {
-            // What is wrong with the policy is told as an event.
-            SIGHUP => drop(daemon.reload(Wish::default())),
+            SIGHUP => reloader.reload(),
             _ => break,
         }
     }
@@ -353,6 +364,7 @@ impl Start<'_> {
                 loaded: SystemTime::now(),
                 listening,
                 files: self.files.clone(),
+                folders: BTreeSet::from([config.bans.state_dir.clone()]),
                 lifeline,
                 indispensable,
                 rates: Rates::default(),

@@ -119,8 +119,13 @@ fn order(socket: &Path, undo: bool) -> ExitCode {
         Ok(Response::Done(_)) => {
             ended(if undo { TrialState::Undone } else { TrialState::Confirmed })
         }
-        // Somebody, or the time, was quicker.
-        Ok(Response::Error(_)) => match trial(socket) {
+        // Somebody, or the time, was quicker; or the kernel does not take the old rules yet.
+        Ok(Response::Error(refusal)) => match trial(socket) {
+            Ok(TrialFacts { state: TrialState::Waiting, .. }) => {
+                print("\n");
+                refusal.lines.iter().for_each(|line| complain(line));
+                ExitCode::from(refusal.kind.code())
+            }
             Ok(facts) => ended(facts.state),
             Err(code) => code,
         },
