@@ -83,6 +83,7 @@ impl Daemon {
             clock_moved: self.shared.clock_moved(),
             config: self.path.display().to_string(),
             config_loaded: timestamp(state.loaded),
+            state_dir: state.config.bans.state_dir.clone(),
             queues: self.queue_rows(&state.config),
             when_full: match state.config.when_full() {
                 FailMode::Accept => "accept".to_owned(),
