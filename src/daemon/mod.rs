@@ -60,7 +60,7 @@ use self::listening::Listening;
 use self::manager::notify;
 use self::measures::Measures;
 use self::reload::{Reloaded, Reloader};
-use self::shared::Shared;
+use self::shared::{Rules, Shared};
 use self::trial::Trials;
 use crate::capture::{Capture, Tally, Taps};
 use crate::config::{Config, ConfigErrors, FailMode, Loaded, Mode};
@@ -297,8 +297,7 @@ impl Start<'_> {
         listening.note(ports, self.config.policy.ports.closed_grace, Moment::default());
         let mut config = Config::clone(self.config);
         config.policy.ports.serve(listening.listening(), &listening.closing());
-        let lifeline = Lifeline::begin(&config, Moment(1));
-        config.policy.lifelines = lifeline.lifelines();
+        let mut lifeline = Lifeline::begin(&config, Moment(1));
         // A start before the network is up must not lock out who was trusted until now.
         let (book, names_unread) =
             names::restore(&config.bans.state_dir, &config, SystemTime::now());
@@ -329,14 +328,24 @@ impl Start<'_> {
             .map_err(|error| queue_failure(error, self.config.queue.threads))?;
         let facts = queues.iter().map(|queue| (queue.number(), queue.holds())).collect();
 
-        let indispensable = host::indispensable(&lifeline.peers());
         let (teller, lost) = (self.teller.clone(), Arc::clone(&shared));
         let firewall =
-            Firewall::start_alone(alone, &config, indispensable.clone(), move |event| {
+            Firewall::start_alone(alone, &config, host::indispensable(&[]), move |event| {
                 if !teller.tell(event) {
                     lost.counters.block(0).events_lost.add(1);
                 }
             })?;
+        // Only now is it known who has a standing.
+        let kept = lifeline.leave_out_standings(&firewall.orders());
+        let indispensable = host::indispensable(&lifeline.peers());
+        firewall
+            .orders()
+            .send(firewall::Order::Protect { nets: indispensable.clone() })
+            .map_err(firewall::OrderError::from)?;
+        let mut config = Config::clone(&config);
+        config.policy.lifelines = lifeline.lifelines();
+        let config = Arc::new(config);
+        shared.rules.store(Arc::new(Rules::new(&config)));
 
         let captured = Arc::default();
         let taps: Arc<Taps> = Arc::default();
@@ -389,6 +398,13 @@ impl Start<'_> {
         }
         if let Some(text) = names_unread {
             daemon.say(Level::Warning, "names", text);
+        }
+        for peer in kept {
+            let text = format!(
+                "{peer} has an SSH session open and a standing on record, which it keeps: new \
+                 connections are refused. If it is to get in: portcullis bans remove {peer}"
+            );
+            daemon.say(Level::Warning, "lifeline", text);
         }
         match attendants(&daemon, &config) {
             Ok((control, ticker, learner, resolver)) => {

@@ -97,7 +97,9 @@ impl Daemon {
         match (self.put_in_force(&mut state, config), before_it) {
             (Ok(note), _) => warnings.extend(note),
             (Err(refusal), marks) => {
-                marks.map(Marks::put_back);
+                if let Some(marks) = marks {
+                    marks.put_back();
+                }
                 return Err(refusal);
             }
         }

@@ -216,6 +216,10 @@ in_lab! {
         let over = panic(&world, &["--over"]);
         gate.signal(Signal::CONT);
         assert_eq!(over.status.code(), Some(75), "{}", text(&over));
+        eventually(SOON, "a gate that is back", || {
+            let status = gate.status();
+            if status["firewall"]["healthy"] == true { Ok(()) } else { Err(status.to_string()) }
+        });
         gate.await_set("banned4", MALLORY);
     }
 
