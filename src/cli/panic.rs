@@ -57,7 +57,7 @@ fn panic(folder: &Path, policy: &Path) -> ExitCode {
     // The daemon goes by the policy that it was started with, and not by what is written now.
     let own = own_folder(policy);
     if let Some(own) = own.as_deref().filter(|own| *own != folder) {
-        marked = mark(own);
+        marked = marked.and(mark(own));
     }
     for folder in [Some(folder), own.as_deref()].into_iter().flatten() {
         settle(folder);
@@ -67,7 +67,11 @@ fn panic(folder: &Path, policy: &Path) -> ExitCode {
     let mut back = false;
     // Nobody has said that he has seen the marker; or something came back in spite of it.
     if !again.removed.is_empty() || !(known || removal.removed.is_empty()) {
-        removal.removed.append(&mut again.removed);
+        for what in again.removed {
+            if !removal.removed.contains(&what) {
+                removal.removed.push(what);
+            }
+        }
         again = look(LAST_LOOK);
         back = !again.removed.is_empty();
     }
