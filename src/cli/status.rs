@@ -370,6 +370,7 @@ pub(super) mod tests {
             clock_moved: 0.0,
             config: "/etc/portcullis/portcullis.toml".into(),
             config_loaded: "2026-09-18T10:12:03Z".parse().unwrap(),
+            state_dir: "/var/lib/portcullis".into(),
             queues: vec![QueueRow {
                 number: 7,
                 waiting: Some(3),

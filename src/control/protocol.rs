@@ -4,6 +4,7 @@
 //! are seconds, times are RFC 3339.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -210,6 +211,10 @@ pub struct StatusReport {
     pub config: String,
     /// When the policy was last read.
     pub config_loaded: Timestamp,
+    /// The state folder that it uses, whatever the policy names for the next start; empty if it is
+    /// not told.
+    #[serde(default)]
+    pub state_dir: PathBuf,
     /// The queues.
     pub queues: Vec<QueueRow>,
     /// What becomes of packets that find a queue full: `accept` or `drop`; empty if it is not told.

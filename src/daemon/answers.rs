@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use super::advice::{Case, advice, is_wide, why};
 use super::never::never;
+use super::reload::Wish;
 use super::{Daemon, lock};
 use crate::anomaly::{self, Detector};
 use crate::config::{Config, FailMode, Mode};
@@ -40,7 +41,8 @@ impl Daemon {
             Request::Standings { addresses } => self.standings(addresses).map(Response::Standings),
             Request::Busiest { most } => Ok(Response::Busiest(self.busiest(most))),
             Request::Reload { confirm, session } => {
-                self.reload(confirm, session).map(Response::Done)
+                let wish = Wish { confirm, typed_in: session, vouched: false };
+                self.reload(wish).map(Response::Done)
             }
             Request::Confirm { undo: false } => self.confirm().map(Response::Done),
             Request::Confirm { undo: true } => self.undo().map(Response::Done),
@@ -82,6 +84,7 @@ impl Daemon {
             clock_moved: self.shared.clock_moved(),
             config: self.path.display().to_string(),
             config_loaded: timestamp(state.loaded),
+            state_dir: state.config.bans.state_dir.clone(),
             queues: self.queue_rows(&state.config),
             when_full: match state.config.when_full() {
                 FailMode::Accept => "accept".to_owned(),

@@ -10,7 +10,7 @@ use super::shared::Rules;
 use super::{Daemon, State};
 use crate::config::Config;
 use crate::control::SparedRow;
-use crate::firewall::Order;
+use crate::firewall::{Entry, Order, Orders};
 use crate::host::{self, Sshd};
 use crate::memory::Moment;
 use crate::policy::Lifelines;
@@ -31,6 +31,15 @@ impl Lifeline {
         let sshd = ports(config);
         let sessions = Sessions::begin(&host::ssh_sessions(&sshd.ports), now);
         Self { sshd, sessions }
+    }
+
+    /// Whoever has a standing keeps it, and is not spared, though a session of his is open. Returns
+    /// who that is.
+    pub(super) fn leave_out_standings(&mut self, orders: &Orders) -> BTreeSet<IpAddr> {
+        let peers = self.peers().into_iter().collect();
+        let clean = without_standing(orders, &self.sshd.ports, &peers);
+        self.sessions.only(&clean);
+        &peers - &clean
     }
 
     /// Whom the judge is to let through at SSH's port.
@@ -63,6 +72,25 @@ fn ports(config: &Config) -> Sshd {
     let mut sshd = host::sshd();
     sshd.ports.extend(config.lifeline.ports.iter());
     sshd
+}
+
+/// Those who are banned neither altogether nor at SSH's ports, and no suspects. If the ledger does not
+/// answer in time, that is nobody.
+fn without_standing(
+    orders: &Orders,
+    ports: &BTreeSet<u16>,
+    peers: &BTreeSet<IpAddr>,
+) -> BTreeSet<IpAddr> {
+    let places: Vec<Option<u16>> =
+        [None].into_iter().chain(ports.iter().copied().map(Some)).collect();
+    let asked: Vec<(IpAddr, Option<u16>)> =
+        peers.iter().flat_map(|peer| places.iter().map(move |port| (*peer, *port))).collect();
+    let order = |reply| Order::GetMany { peers: asked, reply };
+    let Ok(Some(entries)) = orders.ask_within(PATIENCE, order) else { return BTreeSet::new() };
+    let now = SystemTime::now();
+    let live = |entry: &Option<Entry>| entry.as_ref().is_some_and(|entry| entry.is_live(now));
+    let of_each = peers.iter().zip(entries.chunks(places.len()));
+    of_each.filter(|(_, entries)| !entries.iter().any(live)).map(|(peer, _)| *peer).collect()
 }
 
 impl Daemon {
@@ -101,23 +129,10 @@ impl Daemon {
         state.lifeline.sshd.ports.extend(typed_in.map(|(own, _)| own.port()));
         state.lifeline.look(new, now);
         let rule = state.lifeline.rule(new);
-        let clean = self.without_standing(state.lifeline.sessions.grown(rule, now));
-        state.lifeline.sessions.spare(&clean, typed_in, rule, now);
+        let grown = state.lifeline.sessions.grown(rule);
+        let clean = without_standing(&self.orders, state.lifeline.ports(), &grown);
+        state.lifeline.sessions.spare(&clean, typed_in, rule);
         state.indispensable = host::indispensable(&state.lifeline.peers());
-    }
-
-    /// If the ledger does not answer in time, that is nobody.
-    fn without_standing(&self, peers: BTreeSet<IpAddr>) -> BTreeSet<IpAddr> {
-        let asked = peers.iter().map(|peer| (*peer, None)).collect();
-        let order = |reply| Order::GetMany { peers: asked, reply };
-        let Ok(Some(entries)) = self.orders.ask_within(PATIENCE, order) else {
-            return BTreeSet::new();
-        };
-        let now = SystemTime::now();
-        let clean = |entry: &Option<_>| {
-            !entry.as_ref().is_some_and(|entry: &crate::firewall::Entry| entry.is_live(now))
-        };
-        peers.into_iter().zip(entries).filter(|(_, e)| clean(e)).map(|(peer, _)| peer).collect()
     }
 
     /// Who is spared now, for people.

@@ -39,6 +39,7 @@ mod shared;
 mod ticker;
 mod trial;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -59,8 +60,8 @@ use self::lifeline::Lifeline;
 use self::listening::Listening;
 use self::manager::notify;
 use self::measures::Measures;
-use self::reload::Reloaded;
-use self::shared::Shared;
+use self::reload::{Reloaded, Reloader};
+use self::shared::{Rules, Shared};
 use self::trial::Trials;
 use crate::capture::{Capture, Tally, Taps};
 use crate::config::{Config, ConfigErrors, FailMode, Loaded, Mode};
@@ -190,6 +191,8 @@ struct State {
     listening: Listening,
     /// The policy's files.
     files: Vec<PathBuf>,
+    /// The state folder, and those that policies on trial have named for the next start.
+    folders: BTreeSet<PathBuf>,
     /// SSH sessions, and who is spared because of one.
     lifeline: Lifeline,
     /// Addresses that must never be locked out, as last looked up.
@@ -222,6 +225,15 @@ pub fn run(path: &Path, confirm: Option<Duration>) -> Result<(), Failure> {
             return Err(failure);
         }
     };
+    let reloader = match Reloader::start(&daemon) {
+        Ok(reloader) => reloader,
+        Err(error) => {
+            // As for any other thread that does not start: nobody judges, bans act.
+            let stopped = running.stop(&daemon);
+            events.stop();
+            return stopped.and(Err(system("start a thread")(error)));
+        }
+    };
     for warning in &warnings {
         daemon.say(Level::Warning, "policy", warning.in_a_line());
     }
@@ -238,8 +250,7 @@ pub fn run(path: &Path, confirm: Option<Duration>) -> Result<(), Failure> {
 
     for signal in &mut signals {
         match signal {
-            // What is wrong with the policy is told as an event.
-            SIGHUP => drop(daemon.reload(None, None)),
+            SIGHUP => reloader.reload(),
             _ => break,
         }
     }
@@ -287,8 +298,7 @@ impl Start<'_> {
         listening.note(ports, self.config.policy.ports.closed_grace, Moment::default());
         let mut config = Config::clone(self.config);
         config.policy.ports.serve(listening.listening(), &listening.closing());
-        let lifeline = Lifeline::begin(&config, Moment(1));
-        config.policy.lifelines = lifeline.lifelines();
+        let mut lifeline = Lifeline::begin(&config, Moment(1));
         // A start before the network is up must not lock out who was trusted until now.
         let (book, names_unread) =
             names::restore(&config.bans.state_dir, &config, SystemTime::now());
@@ -319,14 +329,24 @@ impl Start<'_> {
             .map_err(|error| queue_failure(error, self.config.queue.threads))?;
         let facts = queues.iter().map(|queue| (queue.number(), queue.holds())).collect();
 
-        let indispensable = host::indispensable(&lifeline.peers());
         let (teller, lost) = (self.teller.clone(), Arc::clone(&shared));
         let firewall =
-            Firewall::start_alone(alone, &config, indispensable.clone(), move |event| {
+            Firewall::start_alone(alone, &config, host::indispensable(&[]), move |event| {
                 if !teller.tell(event) {
                     lost.counters.block(0).events_lost.add(1);
                 }
             })?;
+        // Only now is it known who has a standing.
+        let kept = lifeline.leave_out_standings(&firewall.orders());
+        let indispensable = host::indispensable(&lifeline.peers());
+        firewall
+            .orders()
+            .send(firewall::Order::Protect { nets: indispensable.clone() })
+            .map_err(firewall::OrderError::from)?;
+        let mut config = Config::clone(&config);
+        config.policy.lifelines = lifeline.lifelines();
+        let config = Arc::new(config);
+        shared.rules.store(Arc::new(Rules::new(&config)));
 
         let captured = Arc::default();
         let taps: Arc<Taps> = Arc::default();
@@ -354,6 +374,7 @@ impl Start<'_> {
                 loaded: SystemTime::now(),
                 listening,
                 files: self.files.clone(),
+                folders: BTreeSet::from([config.bans.state_dir.clone()]),
                 lifeline,
                 indispensable,
                 rates: Rates::default(),
@@ -378,6 +399,13 @@ impl Start<'_> {
         }
         if let Some(text) = names_unread {
             daemon.say(Level::Warning, "names", text);
+        }
+        for peer in kept {
+            let text = format!(
+                "{peer} has an SSH session open and a standing on record, which it keeps: new \
+                 connections are refused. If it is to get in: portcullis bans remove {peer}"
+            );
+            daemon.say(Level::Warning, "lifeline", text);
         }
         match attendants(&daemon, &config) {
             Ok((control, ticker, learner, resolver)) => {

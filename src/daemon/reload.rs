@@ -1,7 +1,11 @@
 //! A new policy in place of the old one, all of it or nothing of it.
 
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 use sd_notify::NotifyState;
@@ -9,7 +13,7 @@ use sd_notify::NotifyState;
 use super::manager::notify;
 use super::sessions::Session;
 use super::shared::{Rules, bounds};
-use super::trial::{self, Subject};
+use super::trial::{self, Marks, Subject};
 use super::{Daemon, State, lock, names};
 use crate::audit;
 use crate::config::{Config, ConfigErrors, Loaded, Problem};
@@ -25,23 +29,29 @@ pub(super) struct Reloaded {
     pub(super) failed: Count,
 }
 
+/// How a policy is to be read again.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Wish {
+    /// The old policy comes back after so long, unless somebody confirms the new one.
+    pub(super) confirm: Option<Duration>,
+    /// The SSH session of whoever wants it.
+    pub(super) typed_in: Option<Session>,
+    /// Somebody says that the files are good, though they were on trial and not confirmed.
+    pub(super) vouched: bool,
+}
+
 impl Daemon {
     /// Reads the policy again and uses it from now on. What is remembered stays, and so do
-    /// standings. If anything is wrong with it, nothing changes.
-    ///
-    /// With `confirm`, the old policy comes back after so long, unless somebody confirms the new
-    /// one. `typed_in` is the SSH session of whoever wants it.
-    pub(super) fn reload(
-        &self,
-        confirm: Option<Duration>,
-        typed_in: Option<Session>,
-    ) -> Result<Done, Refusal> {
+    /// standings. If anything is wrong with it, nothing changes. So it is if the files failed a
+    /// trial and are still the same: a reload may come from a hook or a timer, which knows nothing
+    /// of that.
+    pub(super) fn reload(&self, wish: Wish) -> Result<Done, Refusal> {
         if let Ok(reloading) = NotifyState::monotonic_usec_now() {
             notify(&[NotifyState::Reloading, reloading]);
         }
         let outcome = {
             let _alone = lock(&self.reloading);
-            self.may_reload(confirm.is_some()).and_then(|()| self.replace(confirm, typed_in))
+            self.may_reload(wish.confirm.is_some()).and_then(|()| self.replace(wish))
         };
         match &outcome {
             Ok(done) => {
@@ -61,21 +71,35 @@ impl Daemon {
         outcome
     }
 
-    fn replace(
-        &self,
-        confirm: Option<Duration>,
-        typed_in: Option<Session>,
-    ) -> Result<Done, Refusal> {
+    fn replace(&self, wish: Wish) -> Result<Done, Refusal> {
+        let Wish { confirm, typed_in, vouched } = wish;
         let Loaded { config, warnings, files } =
             crate::config::load(&self.path).map_err(|errors| mistaken(&errors))?;
         let mut warnings: Vec<String> = warnings.iter().map(Problem::in_a_line).collect();
         // Not while the ticker swaps served ports.
         let mut state = lock(&self.state);
+        let known = confirm.is_some() || vouched;
+        if !known && trial::is_marked(&state.config.bans.state_dir, &files) {
+            return Err(failed(self.doubtful.load(Relaxed)));
+        }
+        // Before it is in force: it may be what ends this daemon, or this machine.
+        let before_it = confirm.map(|_| {
+            state.folders.insert(config.bans.state_dir.clone());
+            self.write_down(&state, &files, &mut warnings)
+        });
         let config = only_at_start(config, &state.config, &mut warnings);
         self.spare(&mut state, &config, typed_in);
         let (before, loaded) = (Arc::clone(&state.config), state.loaded);
         let began = SystemTime::now();
-        warnings.extend(self.put_in_force(&mut state, config)?);
+        match (self.put_in_force(&mut state, config), before_it) {
+            (Ok(note), _) => warnings.extend(note),
+            (Err(refusal), marks) => {
+                if let Some(marks) = marks {
+                    marks.put_back();
+                }
+                return Err(refusal);
+            }
+        }
         (state.loaded, state.files) = (SystemTime::now(), files);
         warnings.extend(cut_off(&state));
         let mut text = match state.files.len() {
@@ -84,7 +108,7 @@ impl Daemon {
         };
         self.doubtful.store(false, Relaxed);
         match confirm {
-            None => trial::unmark(&state.config.bans.state_dir),
+            None => state.folders.iter().for_each(|folder| trial::unmark(folder)),
             Some(lasts) => {
                 text += &format!(
                     ", on trial: the old one comes back in {} unless you type portcullis confirm",
@@ -92,15 +116,25 @@ impl Daemon {
                 );
                 let subject = Subject::Policy { before, loaded, began };
                 lock(&self.trials).begin(subject, lasts, self.shared.now());
-                if let Err(error) = trial::mark(&state.config.bans.state_dir, &state.files) {
-                    warnings.push(format!(
-                        "it cannot be written down that this policy is on trial ({error}): a gate \
-                         that is started again meanwhile would use it"
-                    ));
-                }
             }
         }
         Ok(Done { changed: 1, text, warnings })
+    }
+
+    /// Writes down that these files are on trial, for whatever starts next. Returns what stood there
+    /// before.
+    fn write_down(&self, state: &State, files: &[PathBuf], warnings: &mut Vec<String>) -> Marks {
+        let marks = Marks::read(&state.folders);
+        for folder in &state.folders {
+            if let Err(error) = trial::mark(folder, files) {
+                warnings.push(format!(
+                    "it cannot be written down in {} that this policy is on trial ({error}): a \
+                     gate that is started again meanwhile would use it",
+                    folder.display()
+                ));
+            }
+        }
+        marks
     }
 
     /// From now on the kernel, the judge and everybody else go by this policy; or all by the old
@@ -108,20 +142,34 @@ impl Daemon {
     pub(super) fn put_in_force(
         &self,
         state: &mut State,
-        mut config: Config,
+        config: Config,
     ) -> Result<Option<String>, Refusal> {
+        let config = self.filled(state, config);
+        self.tell_kernel(state, &config)?;
+        Ok(self.go_by(state, config))
+    }
+
+    /// With what is known at this moment: served ports, sessions, the addresses of names.
+    pub(super) fn filled(&self, state: &State, mut config: Config) -> Arc<Config> {
         config.policy.ports.serve(state.listening.listening(), &state.listening.closing());
         config.policy.lifelines = state.lifeline.lifelines();
         names::fill(&mut config, &lock(&self.names));
-        let config = Arc::new(config);
+        Arc::new(config)
+    }
+
+    /// The kernel and the ledger go by this policy; or by the old one, if the kernel refuses.
+    pub(super) fn tell_kernel(&self, state: &State, config: &Arc<Config>) -> Result<(), Refusal> {
         let protected = Some(state.indispensable.clone());
-        let order = |reply| Order::Configure { config: Arc::clone(&config), protected, reply };
+        let order = |reply| Order::Configure { config: Arc::clone(config), protected, reply };
         let refusal = |text: String| Refusal::new(Trouble::Unavailable, text);
         self.orders
             .ask(order)
             .map_err(|gone| refusal(format!("{gone}; systemctl restart portcullis")))?
-            .map_err(|error| refusal(format!("the kernel does not take the new rules: {error}")))?;
+            .map_err(|error| refusal(format!("the kernel does not take the new rules: {error}")))
+    }
 
+    /// Everybody but the kernel goes by this policy. Returns what the admin should know besides.
+    pub(super) fn go_by(&self, state: &mut State, config: Arc<Config>) -> Option<String> {
         self.shared.rules.store(Arc::new(Rules::new(&config)));
         if config.memory != state.config.memory {
             self.shared.memory.resize(bounds(&config));
@@ -133,7 +181,49 @@ impl Daemon {
             events.reconfigure(&config.events);
         }
         state.config = config;
-        Ok(capture.map(|failure| format!("refused packets are not captured: {failure}")))
+        capture.map(|failure| format!("refused packets are not captured: {failure}"))
+    }
+}
+
+/// Reads the policy again when SIGHUP comes, on a thread of its own: while that waits for nft, the
+/// daemon can still be told to stop. Nobody waits for its end.
+pub(super) struct Reloader(SyncSender<()>);
+
+impl Reloader {
+    pub(super) fn start(daemon: &Arc<Daemon>) -> io::Result<Self> {
+        let daemon = Arc::clone(daemon);
+        let (wanted, wishes) = sync_channel(1);
+        let work = move || {
+            for () in wishes {
+                // What is wrong with the policy is told as an event.
+                drop(daemon.reload(Wish::default()));
+            }
+        };
+        thread::Builder::new().name("reload".into()).spawn(work)?;
+        Ok(Self(wanted))
+    }
+
+    /// If one waits already, it will read the same files.
+    pub(super) fn reload(&self) {
+        let _ = self.0.try_send(());
+    }
+}
+
+/// The policy on disk is still the one that was on trial. Confirming it comes into question only if
+/// the daemon `started` with it: to whoever confirms a moment too late, that the old policy is back
+/// is no proof that the new one lets him in.
+fn failed(started: bool) -> Refusal {
+    let otherwise = match started {
+        true => "if it is good: portcullis confirm",
+        false => "if it is good, try it again: portcullis reload --confirm 60s",
+    };
+    Refusal {
+        kind: Trouble::Unavailable,
+        lines: vec![
+            "the policy on disk was on trial, nobody confirmed it, and it has not changed since"
+                .to_owned(),
+            format!("correct it and reload again; {otherwise}"),
+        ],
     }
 }
 

@@ -15,6 +15,9 @@ use crate::memory::Moment;
 /// A session: this host's end, and the peer's.
 pub(super) type Session = (SocketAddr, SocketAddr);
 
+/// sshd hangs up on whoever has not logged in in time; so much later that is done.
+const HANGING_UP: Duration = Duration::from_secs(5);
+
 /// What the policy and sshd say of sessions.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rule {
@@ -27,14 +30,17 @@ pub(super) struct Rule {
 #[derive(Clone, Copy, Debug)]
 struct Seen {
     since: Moment,
+    /// The last look at which it was open.
+    last: Moment,
     spared: bool,
     /// It is an admin's, whatever its age.
     vouched: bool,
 }
 
 impl Seen {
-    fn is_grown(&self, rule: Rule, now: Moment) -> bool {
-        self.vouched || rule.login.is_some_and(|login| now.since(self.since) > login)
+    fn is_grown(&self, rule: Rule) -> bool {
+        let seen = self.last.since(self.since);
+        self.vouched || rule.login.is_some_and(|login| seen > login + HANGING_UP)
     }
 }
 
@@ -48,8 +54,15 @@ pub(super) struct Sessions {
 impl Sessions {
     /// The daemon starts: every session that is open is spared while it lasts.
     pub(super) fn begin(open: &[Session], now: Moment) -> Self {
-        let seen = Seen { since: now, spared: true, vouched: false };
+        let seen = Seen { since: now, last: now, spared: true, vouched: false };
         Self { open: open.iter().map(|session| (*session, seen)).collect(), ..Self::default() }
+    }
+
+    /// Of these, only those peers' sessions are spared: the others have a standing, and keep it.
+    pub(super) fn only(&mut self, clean: &BTreeSet<IpAddr>) {
+        self.open
+            .iter_mut()
+            .for_each(|((_, peer), seen)| seen.spared &= clean.contains(&peer.ip()));
     }
 
     /// Takes note of what is open now. A spared session that has ended spares its peer for the
@@ -59,21 +72,23 @@ impl Sessions {
         let ended = &mut self.ended;
         self.open.retain(|session, seen| {
             let stays = open.contains(session);
-            if !stays && seen.spared && seen.is_grown(rule, now) {
+            if stays {
+                seen.last = now;
+            } else if seen.spared && seen.is_grown(rule) {
                 ended.insert(*session, now);
             }
             stays
         });
         ended.retain(|_, since| now.since(*since) < rule.grace);
-        let fresh = Seen { since: now, spared: false, vouched: false };
+        let fresh = Seen { since: now, last: now, spared: false, vouched: false };
         for session in open {
             self.open.entry(session).or_insert(fresh);
         }
     }
 
     /// The peers that a reload may spare, if they have no standing.
-    pub(super) fn grown(&self, rule: Rule, now: Moment) -> BTreeSet<IpAddr> {
-        let grown = self.open.iter().filter(|(_, seen)| !seen.spared && seen.is_grown(rule, now));
+    pub(super) fn grown(&self, rule: Rule) -> BTreeSet<IpAddr> {
+        let grown = self.open.iter().filter(|(_, seen)| !seen.spared && seen.is_grown(rule));
         grown.map(|((_, peer), _)| peer.ip()).collect()
     }
 
@@ -84,11 +99,10 @@ impl Sessions {
         clean: &BTreeSet<IpAddr>,
         typed_in: Option<Session>,
         rule: Rule,
-        now: Moment,
     ) {
         for (session, seen) in &mut self.open {
             seen.vouched |= Some(*session) == typed_in;
-            let grown = seen.is_grown(rule, now) && clean.contains(&session.1.ip());
+            let grown = seen.is_grown(rule) && clean.contains(&session.1.ip());
             seen.spared |= seen.vouched || grown;
         }
     }
@@ -132,16 +146,36 @@ mod tests {
     }
 
     #[test]
+    fn how_old_a_session_got_is_what_was_seen_and_not_when_it_was_missed() {
+        let guesser = session("203.0.113.1:1");
+        let mut sessions = Sessions::begin(&[guesser], at(0));
+        sessions.note(&[guesser], RULE, at(115));
+        // sshd hung up on him after 120 s. The next look comes late, because nft was slow.
+        sessions.note(&[], RULE, at(140));
+        assert!(spared(&sessions).is_empty());
+    }
+
+    #[test]
+    fn whoever_has_a_standing_at_the_start_is_not_spared() {
+        let [admin, banned] = ["203.0.113.1:1", "203.0.113.2:2"].map(session);
+        let mut sessions = Sessions::begin(&[admin, banned], at(0));
+        sessions.only(&BTreeSet::from([admin.1.ip()]));
+        assert_eq!(spared(&sessions), ["203.0.113.1:1 true"]);
+    }
+
+    #[test]
     fn a_reload_spares_who_has_been_logged_in_and_has_no_standing() {
         let [admin, banned, guesser] =
             ["203.0.113.1:1", "203.0.113.2:2", "203.0.113.3:3"].map(session);
         let mut sessions = Sessions::default();
         sessions.note(&[admin, banned], RULE, at(0));
         sessions.note(&[admin, banned, guesser], RULE, at(60));
-        assert!(sessions.grown(RULE, at(120)).is_empty(), "not longer than a login may take");
-        let grown = sessions.grown(RULE, at(121));
+        sessions.note(&[admin, banned, guesser], RULE, at(125));
+        assert!(sessions.grown(RULE).is_empty(), "sshd may be about to hang up");
+        sessions.note(&[admin, banned, guesser], RULE, at(126));
+        let grown = sessions.grown(RULE);
         assert_eq!(grown, BTreeSet::from([admin.1.ip(), banned.1.ip()]));
-        sessions.spare(&BTreeSet::from([admin.1.ip()]), None, RULE, at(121));
+        sessions.spare(&BTreeSet::from([admin.1.ip()]), None, RULE);
         assert_eq!(spared(&sessions), ["203.0.113.1:1 true"]);
         // It ends, and the grace begins; then that ends too.
         sessions.note(&[banned, guesser], RULE, at(200));
@@ -158,9 +192,9 @@ mod tests {
         let mut sessions = Sessions::default();
         sessions.note(&[own, other], RULE, at(0));
         // Somebody may name any session; one that is not open gives nothing.
-        sessions.spare(&BTreeSet::new(), Some(session("203.0.113.9:9")), RULE, at(1));
+        sessions.spare(&BTreeSet::new(), Some(session("203.0.113.9:9")), RULE);
         assert!(spared(&sessions).is_empty());
-        sessions.spare(&BTreeSet::new(), Some(own), RULE, at(1));
+        sessions.spare(&BTreeSet::new(), Some(own), RULE);
         sessions.note(&[other], RULE, at(2));
         assert_eq!(spared(&sessions), ["203.0.113.1:1 false"], "with its grace");
     }
@@ -170,6 +204,7 @@ mod tests {
         let rule = Rule { login: None, ..RULE };
         let mut sessions = Sessions::default();
         sessions.note(&[session("203.0.113.1:1")], rule, at(0));
-        assert!(sessions.grown(rule, at(1_000_000)).is_empty());
+        sessions.note(&[session("203.0.113.1:1")], rule, at(1_000_000));
+        assert!(sessions.grown(rule).is_empty());
     }
 }

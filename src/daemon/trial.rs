@@ -5,8 +5,9 @@
 //! `unconfirmed` in the state folder names the policy's files as they were. It stays when the old
 //! policy comes back, because the file on disk is still the new one.
 
-use std::fs;
+use std::fs::{self, DirBuilder};
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -36,6 +37,17 @@ pub(super) enum Subject {
 pub(super) struct Trial {
     pub(super) subject: Subject,
     until: Moment,
+    pub(super) retreat: Option<Retreat>,
+}
+
+/// A policy is being taken back: the judge goes by the old one again, and the kernel does not take
+/// the old rules yet.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Retreat {
+    /// Why it is taken back.
+    pub(super) why: &'static str,
+    /// When the kernel is told again.
+    again: Moment,
 }
 
 /// The trial that lasts, and how the last one ended.
@@ -53,7 +65,7 @@ impl Trials {
             Some(Trial { subject, .. }) => subject,
             None => subject,
         };
-        self.current = Some(Trial { subject, until: now + lasts });
+        self.current = Some(Trial { subject, until: now + lasts, retreat: None });
         self.last = TrialState::Waiting;
     }
 
@@ -62,9 +74,18 @@ impl Trials {
         self.current.as_ref()
     }
 
-    /// Has its time come?
+    /// Has its time come, or that of the next attempt to take it back?
     pub(super) fn is_due(&self, now: Moment) -> bool {
-        self.current.as_ref().is_some_and(|trial| now >= trial.until)
+        let due = |trial: &Trial| now >= trial.retreat.map_or(trial.until, |retreat| retreat.again);
+        self.current.as_ref().is_some_and(due)
+    }
+
+    /// Its policy goes, but the kernel has to be told again, at that time.
+    pub(super) fn retreat(&mut self, why: &'static str, again: Moment) {
+        if let Some(trial) = &mut self.current {
+            trial.until = Moment::default();
+            trial.retreat = Some(Retreat { why, again });
+        }
     }
 
     /// Its time has come and what follows is on its way: it is not due again.
@@ -92,9 +113,11 @@ impl Trials {
     }
 }
 
+const NAME: &str = "unconfirmed";
+
 /// Where it is written that the policy on disk was never confirmed.
 fn path(folder: &Path) -> PathBuf {
-    folder.join("unconfirmed")
+    folder.join(NAME)
 }
 
 /// The files as they are now: path, time of the last change, size. Two policies that differ differ
@@ -110,9 +133,32 @@ fn description(files: &[PathBuf]) -> String {
     files.iter().map(line).collect()
 }
 
-/// Writes down that these files are on trial.
+/// Writes down that these files are on trial. The folder is made if it is missing: it may be that
+/// of the next start.
 pub(super) fn mark(folder: &Path, files: &[PathBuf]) -> io::Result<()> {
-    crate::firewall::put_in_place(folder, "unconfirmed", description(files).as_bytes())
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    crate::firewall::put_in_place(folder, NAME, description(files).as_bytes())
+}
+
+/// What was written down in some folders, to be put back if a trial does not begin after all.
+pub(super) struct Marks(Vec<(PathBuf, Option<Vec<u8>>)>);
+
+impl Marks {
+    /// As they are now.
+    pub(super) fn read<'a>(folders: impl IntoIterator<Item = &'a PathBuf>) -> Self {
+        let now = |folder: &'a PathBuf| (folder.clone(), fs::read(path(folder)).ok());
+        Self(folders.into_iter().map(now).collect())
+    }
+
+    /// As they were. What cannot be put back is at worst a doubt too many.
+    pub(super) fn put_back(self) {
+        for (folder, text) in self.0 {
+            match text {
+                Some(text) => drop(crate::firewall::put_in_place(&folder, NAME, &text)),
+                None => unmark(&folder),
+            }
+        }
+    }
 }
 
 /// They are no longer.
@@ -165,6 +211,25 @@ mod tests {
     }
 
     #[test]
+    fn what_the_kernel_does_not_take_is_tried_again() {
+        let mut trials = Trials::default();
+        trials.begin(policy(1), Duration::from_secs(60), at(0));
+        // Somebody undoes it before its time; the kernel does not take that.
+        trials.retreat("somebody said so", at(11));
+        assert!(!trials.is_due(at(10)) && trials.is_due(at(11)));
+        let facts = trials.facts(at(10));
+        assert_eq!((facts.state, facts.left), (TrialState::Waiting, Some(Duration::ZERO)));
+        assert_eq!(
+            trials.current().and_then(|trial| trial.retreat).unwrap().why,
+            "somebody said so"
+        );
+        // Another policy in its place is a trial like any other.
+        trials.begin(policy(2), Duration::from_secs(60), at(20));
+        assert!(!trials.is_due(at(21)) && trials.current().unwrap().retreat.is_none());
+        assert_eq!(trials.end(false).as_ref().map(budget), Some(1));
+    }
+
+    #[test]
     fn another_trial_goes_back_to_what_was_confirmed_last() {
         let mut trials = Trials::default();
         trials.begin(policy(1), Duration::from_secs(60), at(0));
@@ -185,6 +250,14 @@ mod tests {
         fs::write(&files[1], "mode = \"observe\" ").unwrap();
         assert!(!is_marked(place.path(), &files));
         mark(place.path(), &files).unwrap();
+        // A trial that does not begin after all leaves what was written before it.
+        let (known, fresh) = (place.path().to_owned(), place.path().join("not/yet"));
+        let marks = Marks::read([&known, &fresh]);
+        mark(&fresh, &files).unwrap();
+        mark(&known, &files[..1]).unwrap();
+        assert!(is_marked(&fresh, &files) && !is_marked(&known, &files));
+        marks.put_back();
+        assert!(!is_marked(&fresh, &files) && is_marked(&known, &files));
         unmark(place.path());
         assert!(!is_marked(place.path(), &files));
     }

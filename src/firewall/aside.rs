@@ -2,7 +2,7 @@
 //! there from `portcullis panic` to `portcullis panic --over`, through restarts of the daemon and
 //! of the machine.
 
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -43,6 +43,18 @@ pub fn step_aside(folder: &Path) -> io::Result<()> {
     }
 }
 
+/// Has the disk keep the marker through a power cut. Not before the kernel is free: a disk may take
+/// its time. If it cannot, the marker is there all the same until then.
+pub fn settle(folder: &Path) {
+    for path in [&*marker(folder), folder] {
+        // A link in its place is somebody else's.
+        let Ok(found) = fs::symlink_metadata(path) else { continue };
+        if found.is_file() || found.is_dir() {
+            let _ = File::open(path).and_then(|file| file.sync_all());
+        }
+    }
+}
+
 /// Takes the marker away. False if there was none.
 ///
 /// # Errors
@@ -66,6 +78,7 @@ mod tests {
         assert_eq!(aside_since(&folder), None);
         assert!(!step_back(&folder).unwrap());
         step_aside(&folder).unwrap();
+        settle(&folder);
         let since = aside_since(&folder).expect("a time");
         step_aside(&folder).unwrap();
         assert_eq!(aside_since(&folder), Some(since), "it is as old as it was");

@@ -10,7 +10,7 @@ use ipnet::IpNet;
 
 use super::child::{OwnTools, ToolError};
 use super::kernel::Kernel;
-use super::ledger::{Ledger, Rules};
+use super::ledger::{Change, Ledger, Rules};
 use super::lock::{Lock, LockError};
 use super::orders::{Gone, Message, Opened, Order, Orders};
 use super::redirect::RedirectError;
@@ -18,8 +18,9 @@ use super::store::{Line, Store, StoreError};
 use super::teller::Teller;
 use super::watch::Watch;
 use super::worker::{State, Worker};
-use crate::config::Config;
+use crate::config::{Config, Mode};
 use crate::events::{Event, Level};
+use crate::policy::Standing;
 
 /// The firewall did not start.
 #[derive(Debug, thiserror::Error)]
@@ -125,7 +126,16 @@ impl Firewall {
         }
         // What ended while nobody was there, and who is spared by now.
         ledger.expire(now);
-        ledger.follow(Rules::new(config, &protected));
+        let enforced = config.mode == Mode::Enforce;
+        let mut spared = Vec::new();
+        for Change { before, entry, .. } in ledger.follow(Rules::new(config, &protected)) {
+            spared.push(Line::Forgotten(entry.whom()));
+            if before != Standing::Clean {
+                teller.standing(&entry, false, enforced);
+            }
+        }
+        // If it cannot be written, the next start will do the same.
+        let _ = store.append(&spared);
         if store.is_bloated(ledger.len()) {
             store.compact(ledger.entries())?;
         }

@@ -39,7 +39,7 @@ mod unload;
 mod watch;
 mod worker;
 
-pub use aside::{aside_since, marker, step_aside, step_back};
+pub use aside::{aside_since, marker, settle, step_aside, step_back};
 pub use child::ToolError;
 pub use entry::{By, Entry, Whom};
 pub use inspect::{

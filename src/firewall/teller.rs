@@ -132,6 +132,12 @@ impl Teller {
         self.notice(Level::Error, "aside", text);
     }
 
+    pub(super) fn is_out(&self) {
+        let text = "nothing of the gate is in the kernel any more; it stands aside until portcullis \
+                    panic --over";
+        self.notice(Level::Warning, "aside", text.to_owned());
+    }
+
     pub(super) fn steps_back(&self, standings: usize) {
         let text = format!(
             "the gate is back in its place: new connections are judged again, and the kernel holds \

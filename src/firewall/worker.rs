@@ -73,6 +73,8 @@ pub(super) struct State {
     unsaved: bool,
     /// Since when the gate stands aside.
     aside: Option<SystemTime>,
+    /// It does, but nft did not take all of it out of the kernel.
+    left_behind: bool,
     /// Elements whose standing has ended, but which the kernel may hold for a moment longer.
     lingering: HashMap<(&'static str, Whom), Instant>,
     /// When this run began, by the clock as it is set now.

@@ -100,6 +100,24 @@ in_lab! {
         assert!(world.visit(BEN, 22).is_served());
     }
 
+    fn a_ban_outlasts_a_start_though_its_peer_is_connected() {
+        let world = World::new();
+        let gate = Gate::start(&world.server, "");
+        let _session = established(&world, MALLORY, 22);
+        let _other = established(&world, BEN, 22);
+        assert!(gate.ask(&["bans", "add", MALLORY, "--for", "1h", "--reason", "insider"]).status.success());
+        gate.await_set("banned4", MALLORY);
+        assert_eq!(gate.stop(), Some(0));
+        let gate = Gate::restart(&world.server, "gate").unwrap();
+        assert_eq!(gate.standing(MALLORY).as_deref(), Some("banned"), "{}", gate.said());
+        gate.await_set("banned4", MALLORY);
+        let status = gate.status();
+        let spared = status["spared"].as_array().unwrap();
+        assert_eq!((spared.len(), &spared[0]["address"]), (1, &BEN.into()), "{status}");
+        assert!(gate.said().contains("portcullis bans remove 192.0.2.66"), "{}", gate.said());
+        assert!(!world.visit_within(MALLORY, 22, HASTE).is_served());
+    }
+
     fn a_policy_that_cuts_off_nobody_is_told_so() {
         let world = World::new();
         let _gate = Gate::start(&world.server, "");

@@ -12,7 +12,8 @@ use portcullis::policy::Standing;
 use rustix::process::Signal;
 
 use crate::stage::{
-    ANNA, BEN, Gate, HASTE, MALLORY, PORTCULLIS, World, eventually, in_lab, nft, nft_load, text,
+    ANNA, BEN, Gate, HASTE, MALLORY, PORTCULLIS, World, breakable_nft, eventually, in_lab, nft,
+    nft_load, text,
 };
 
 /// How long `panic` may take.
@@ -181,6 +182,62 @@ in_lab! {
         assert!(text(&over).contains("no daemon runs"), "{}", text(&over));
     }
 
+    fn a_daemon_that_keeps_its_state_elsewhere_is_found_or_told_of() {
+        let world = World::new();
+        let gate = Gate::start(&world.server, SHUT);
+        // The policy on disk names another folder by now; the daemon was started with the old one.
+        fs::write("/run/gate/conf.d/z.toml", "[bans]\nstate_dir = \"/run/gate/other\"\n").unwrap();
+        panics(&world);
+        eventually(SOON, "word of it in status", || {
+            let status = gate.status();
+            if status["firewall"]["aside"].is_string() { Ok(()) } else { Err(status.to_string()) }
+        });
+        assert_eq!(ours(&world), "");
+        assert!(world.visit(ANNA, 80).is_served());
+        let over = panic(&world, &["--over"]);
+        assert!(text(&over).contains("back in its place"), "{}", text(&over));
+        assert!(!Path::new("/run/gate/other/aside").exists());
+
+        // Another policy altogether: nobody knows of this daemon, and it puts everything back.
+        fs::create_dir_all("/run/elsewhere").unwrap();
+        let policy = "[bans]\nstate_dir = \"/run/elsewhere/state\"\n[control]\nsocket = \"/run/elsewhere/socket\"\n";
+        fs::write("/run/elsewhere/policy.toml", policy).unwrap();
+        let mut command = world.server.command(PORTCULLIS);
+        let wrong = command.args(["panic", "--config", "/run/elsewhere/policy.toml"]).output().unwrap();
+        assert_eq!(wrong.status.code(), Some(75), "{}", text(&wrong));
+        assert!(text(&wrong).contains("a daemon put it back: systemctl stop portcullis"), "{}", text(&wrong));
+        assert!(!text(&wrong).contains("stands aside"), "{}", text(&wrong));
+    }
+
+    fn what_cannot_be_done_yet_is_said_and_tried_again() {
+        let world = World::new();
+        breakable_nft(&world.server);
+        let mut gate = Gate::start(&world.server, SHUT);
+        assert!(gate.ask(&["bans", "add", MALLORY, "--for", "1h"]).status.success());
+        // The marker alone, as if the daemon were to do the work; and it cannot.
+        fs::write("/run/broken", "").unwrap();
+        fs::write("/run/gate/state/aside", "").unwrap();
+        eventually(SOON, "word of it", || {
+            let said = gate.said();
+            if said.contains("may still be in the kernel") { Ok(()) } else { Err(said) }
+        });
+        fs::remove_file("/run/broken").unwrap();
+        eventually(SOON, "an empty kernel", || {
+            let ours = ours(&world);
+            if ours.is_empty() { Ok(()) } else { Err(ours) }
+        });
+        // A daemon that does not answer is not back.
+        gate.signal(Signal::STOP);
+        let over = panic(&world, &["--over"]);
+        gate.signal(Signal::CONT);
+        assert_eq!(over.status.code(), Some(75), "{}", text(&over));
+        eventually(SOON, "a gate that is back", || {
+            let status = gate.status();
+            if status["firewall"]["healthy"] == true { Ok(()) } else { Err(status.to_string()) }
+        });
+        gate.await_set("banned4", MALLORY);
+    }
+
     fn without_nft_the_rest_is_removed_and_what_is_left_is_said() {
         let world = World::new();
         let gate = Gate::start(&world.server, SHUT);
@@ -199,7 +256,8 @@ in_lab! {
         let copied = "mkdir -p /run/real && cp /usr/sbin/xtables-nft-multi /run/real/ && for t in /run/tools/*; do ln -sf /run/real/xtables-nft-multi $t; done";
         assert!(world.server.command("sh").args(["-c", copied]).status().unwrap().success());
         let output = world.server.command("unshare").args(["-m", "sh", "-c", &script]).output().unwrap();
-        let said = text(&output);
+        // It is wrapped to the width of a terminal.
+        let said = text(&output).split_whitespace().collect::<Vec<_>>().join(" ");
         assert_eq!(output.status.code(), Some(69), "{said}");
         assert!(said.contains("cannot remove the nftables table inet portcullis: nft is not installed"), "{said}");
         assert!(said.contains("Removed: 2 rules of iptables"), "{said}");

@@ -1,10 +1,14 @@
 //! `--confirm`: what nobody confirms in time is undone.
 
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::stage::{ANNA, BEN, Gate, HASTE, MALLORY, World, eventually, in_lab, nft, text};
+use crate::stage::{
+    ANNA, BEN, Gate, HASTE, MALLORY, Terminal, World, breakable_nft, eventually, in_lab, nft, text,
+};
 
 const LIMIT: Duration = Duration::from_secs(30);
 /// Shuts out everybody, and has a kernel rule of its own.
@@ -17,6 +21,10 @@ fn rules(world: &World) -> String {
     let mut lines: Vec<String> = format!("{listed}{served}").lines().map(str::to_owned).collect();
     lines.sort();
     lines.join("\n")
+}
+
+fn is_marked(folder: &str) -> bool {
+    Path::new(folder).join("unconfirmed").exists()
 }
 
 fn ours(world: &World) -> bool {
@@ -68,6 +76,58 @@ in_lab! {
         }
     }
 
+    fn a_policy_that_failed_comes_back_by_no_reload_until_it_changes() {
+        let world = World::new();
+        let mut gate = Gate::start(&world.server, "");
+        gate.write_policy(SHUT);
+        assert!(gate.ask(&["reload", "--confirm", "1h"]).status.success());
+        assert!(gate.ask(&["confirm", "--undo"]).status.success());
+        // By a hook that knows nothing of it, and by hand.
+        gate.signal(Signal::HUP);
+        eventually(LIMIT, "word of it", || {
+            let said = gate.said();
+            if said.contains("nobody confirmed it, and it has not changed since") { Ok(()) } else { Err(said) }
+        });
+        let plain = gate.ask(&["reload"]);
+        assert_eq!(plain.status.code(), Some(69), "{}", text(&plain));
+        assert!(text(&plain).contains("portcullis reload --confirm 60s"), "{}", text(&plain));
+        assert!(world.visit(ANNA, 80).is_served(), "{}", gate.said());
+        // Nor does the next start take it for confirmed; and there, too, a reload is no yes.
+        gate.crash();
+        let gate = Gate::restart(&world.server, "gate").unwrap();
+        assert_eq!(gate.status()["mode"], "observe");
+        let plain = gate.ask(&["reload"]);
+        assert_eq!(plain.status.code(), Some(69), "{}", text(&plain));
+        assert!(text(&plain).contains("if it is good: portcullis confirm"), "{}", text(&plain));
+        assert_eq!(gate.status()["mode"], "observe");
+        // Another trial of it is something else, and so is another policy.
+        assert!(gate.ask(&["reload", "--confirm", "1h"]).status.success());
+        assert!(!world.visit_within(ANNA, 80, HASTE).is_served());
+        assert!(gate.ask(&["confirm", "--undo"]).status.success());
+        gate.write_policy("[denylist]\nfrom = [\"203.0.113.10\"]\n");
+        let corrected = gate.ask(&["reload"]);
+        assert!(corrected.status.success(), "{}", text(&corrected));
+        assert!(!world.visit_within(ANNA, 80, HASTE).is_served() && world.visit(BEN, 80).is_served());
+    }
+
+    fn only_an_answer_to_the_question_confirms() {
+        let world = World::new();
+        let gate = Gate::start(&world.server, "");
+        gate.write_policy(SHUT);
+        let mut terminal = Terminal::start(gate.command(&["reload", "--confirm", "1h"]), 80, 24);
+        // Impatience, before there is a question.
+        terminal.keys("\n\n");
+        terminal.await_text("comes back in 35");
+        assert_eq!(gate.status()["trial"]["state"], "waiting", "{}", terminal.screen());
+        terminal.keys("no\n");
+        terminal.await_text("That is not an answer");
+        assert_eq!(gate.status()["trial"]["state"], "waiting", "{}", terminal.screen());
+        terminal.keys("\n");
+        let ended = terminal.await_exit();
+        assert_eq!(ended.code(), Some(0), "{}", terminal.screen());
+        assert_eq!(gate.status()["trial"]["state"], "confirmed");
+    }
+
     fn a_policy_is_confirmed_or_undone_at_once() {
         let world = World::new();
         let gate = Gate::start(&world.server, "");
@@ -111,6 +171,66 @@ in_lab! {
         gate.crash();
         let gate = Gate::restart(&world.server, "gate").unwrap();
         assert_eq!(gate.status()["mode"], "enforce", "{}", gate.said());
+    }
+
+    fn a_kernel_that_refuses_the_old_rules_keeps_nobody_waiting() {
+        let world = World::new();
+        breakable_nft(&world.server);
+        let mut gate = Gate::start(&world.server, "");
+        let before = rules(&world);
+        gate.write_policy(SHUT);
+        assert!(gate.ask(&["reload", "--confirm", "5s"]).status.success());
+        fs::write("/run/broken", "").unwrap();
+        eventually(LIMIT, "word of it", || {
+            let said = gate.said();
+            if said.contains("judged by the old policy again") { Ok(()) } else { Err(said) }
+        });
+        assert!(world.visit(ANNA, 80).is_served(), "{}", gate.said());
+        let late = gate.ask(&["confirm"]);
+        assert_eq!(late.status.code(), Some(69), "{}", text(&late));
+        assert!(text(&late).contains("too late: the old policy is being put back"), "{}", text(&late));
+        let status = gate.status();
+        assert_eq!((&status["trial"]["state"], &status["trial"]["left"]), (&"waiting".into(), &0.0.into()), "{status}");
+        gate.signal(Signal::HUP);
+        fs::remove_file("/run/broken").unwrap();
+        eventually(LIMIT, "the old rules", || {
+            let (status, now) = (gate.status(), rules(&world));
+            if status["trial"]["state"] == "undone" && now == before { Ok(()) } else { Err(format!("{status}\n{now}")) }
+        });
+        // And while it lasts, the daemon ends when it is told to.
+        assert!(gate.ask(&["reload", "--confirm", "1h"]).status.success());
+        fs::write("/run/broken", "").unwrap();
+        let undo = gate.ask(&["confirm", "--undo"]);
+        assert_eq!(undo.status.code(), Some(69), "{}", text(&undo));
+        assert!(world.visit(ANNA, 80).is_served(), "{}", gate.said());
+        gate.signal(Signal::HUP);
+        gate.signal(Signal::TERM);
+        assert!(gate.wait().is_some());
+    }
+
+    fn a_trial_is_written_down_before_it_begins_and_wherever_a_start_would_look() {
+        let world = World::new();
+        breakable_nft(&world.server);
+        let gate = Gate::start(&world.server, "");
+        gate.write_policy(SHUT);
+        // The kernel does not take it: no trial begins.
+        fs::write("/run/broken", "").unwrap();
+        let refused = gate.ask(&["reload", "--confirm", "1h"]);
+        assert_eq!(refused.status.code(), Some(69), "{}", text(&refused));
+        fs::remove_file("/run/broken").unwrap();
+        assert!(!is_marked("/run/gate/state"));
+        // The policy names another folder, which the next start uses.
+        fs::write("/run/gate/conf.d/z.toml", "[bans]\nstate_dir = \"/run/gate/other\"\n").unwrap();
+        let reload = gate.ask(&["reload", "--confirm", "1h"]);
+        assert!(reload.status.success(), "{}", text(&reload));
+        for folder in ["/run/gate/state", "/run/gate/other"] {
+            assert!(is_marked(folder), "{folder}: {}", text(&reload));
+        }
+        gate.crash();
+        let gate = Gate::restart(&world.server, "gate").unwrap();
+        assert_eq!(gate.status()["mode"], "observe", "{}", gate.said());
+        assert!(gate.ask(&["confirm"]).status.success());
+        assert!(!is_marked("/run/gate/other"));
     }
 
     fn a_start_that_nobody_confirms_leaves_nothing_behind() {

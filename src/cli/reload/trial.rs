@@ -1,6 +1,6 @@
 //! Waits for the outcome of a trial, in a terminal.
 
-use std::io::{self, Write};
+use std::io::{self, BufRead, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::termios::{QueueSelector, tcflush};
 use signal_hook::consts::SIGINT;
 
 use crate::cli::asked::{complain, misunderstood, print};
@@ -20,16 +21,21 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How often the daemon is asked: somebody may confirm elsewhere.
 const ASK: Duration = Duration::from_secs(1);
 
+const QUESTION: &str = "
+Open a second connection to this host now. If that works, press Enter here,
+or type there: portcullis confirm
+Ctrl-C takes the new policy back at once.
+";
+
 /// Waits until the trial has ended. Enter confirms, Ctrl-C undoes; a terminal that goes away does
 /// neither, and the daemon does what is right when the time is over.
 pub(super) fn wait(socket: &Path) -> ExitCode {
     let stop = Arc::new(AtomicBool::new(false));
     // If Ctrl-C cannot be caught, it ends this program, and the time runs out by itself.
     let _ = signal_hook::flag::register(SIGINT, Arc::clone(&stop));
-    print(
-        "\nOpen a second connection to this host now. If that works, press Enter here,\nor type \
-         there: portcullis confirm\nCtrl-C takes the new policy back at once.\n",
-    );
+    print(QUESTION);
+    // What was typed before it was asked is no answer. A terminal that cannot do that is gone.
+    let _ = tcflush(io::stdin(), QueueSelector::IFlush);
     let mut asked = None;
     let mut until = Instant::now();
     loop {
@@ -52,15 +58,21 @@ pub(super) fn wait(socket: &Path) -> ExitCode {
         match pressed() {
             Key::None => {}
             Key::Enter => return order(socket, false),
+            Key::Words => print(
+                "That is not an answer: Enter alone confirms, Ctrl-C takes the new policy back.\n",
+            ),
             // Nobody is at the keyboard any more, so nobody can say that all is well.
             Key::Gone => std::thread::sleep(ASK),
         }
     }
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Key {
     None,
     Enter,
+    /// Something before Enter: whoever types `no` does not confirm.
+    Words,
     Gone,
 }
 
@@ -71,9 +83,19 @@ fn pressed() -> Key {
     if !matches!(waited, Ok(1..)) {
         return Key::None;
     }
-    match input.read_line(&mut String::new()) {
-        Ok(0) | Err(_) => Key::Gone,
-        Ok(_) => Key::Enter,
+    let mut line = Vec::new();
+    match input.lock().read_until(b'\n', &mut line) {
+        Ok(_) => key(&line),
+        Err(_) => Key::Gone,
+    }
+}
+
+/// What a line from the terminal says.
+fn key(line: &[u8]) -> Key {
+    match line {
+        b"" => Key::Gone,
+        line if line.trim_ascii().is_empty() => Key::Enter,
+        _ => Key::Words,
     }
 }
 
@@ -97,8 +119,13 @@ fn order(socket: &Path, undo: bool) -> ExitCode {
         Ok(Response::Done(_)) => {
             ended(if undo { TrialState::Undone } else { TrialState::Confirmed })
         }
-        // Somebody, or the time, was quicker.
-        Ok(Response::Error(_)) => match trial(socket) {
+        // Somebody, or the time, was quicker; or the kernel does not take the old rules yet.
+        Ok(Response::Error(refusal)) => match trial(socket) {
+            Ok(TrialFacts { state: TrialState::Waiting, .. }) => {
+                print("\n");
+                refusal.lines.iter().for_each(|line| complain(line));
+                ExitCode::from(refusal.kind.code())
+            }
             Ok(facts) => ended(facts.state),
             Err(code) => code,
         },
@@ -120,6 +147,25 @@ fn ended(state: TrialState) -> ExitCode {
                  them.\n",
             );
             ExitCode::from(UNCONFIRMED)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_empty_line_confirms() {
+        for (line, wanted) in [
+            (&b"\n"[..], Key::Enter),
+            (b" \t\r\n", Key::Enter),
+            (b"no\n", Key::Words),
+            (b"y\n", Key::Words),
+            (b"\xff\n", Key::Words),
+            (b"", Key::Gone),
+        ] {
+            assert_eq!(key(line), wanted, "{line:?}");
         }
     }
 }

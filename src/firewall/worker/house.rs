@@ -85,6 +85,7 @@ impl Worker {
             (None, Some(since)) => {
                 // Most of it is gone already; what an unlucky moment put back goes now.
                 let done = self.kernel.step_aside();
+                self.state.left_behind = done.is_err();
                 (self.state.failing, self.state.repair) = (None, None);
                 self.teller.steps_aside(since, done.err());
             }
@@ -144,6 +145,12 @@ impl Worker {
             return;
         }
         self.state.ticked = Some(now);
+        if self.kernel.is_aside() && self.state.left_behind {
+            self.state.left_behind = self.kernel.step_aside().is_err();
+            if !self.state.left_behind {
+                self.teller.is_out();
+            }
+        }
         self.state.lingering.retain(|_, since| now.duration_since(*since) < LINGER);
         if !self.watched && !matches!(self.kernel.is_whole(), Ok(true)) {
             self.state.repair = Some(Some("changed by somebody".into()));

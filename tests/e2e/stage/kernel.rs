@@ -1,6 +1,7 @@
 //! What the kernel says, and what others do to it.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Output;
 use std::time::{Duration, Instant};
 
@@ -46,4 +47,13 @@ pub(crate) fn eventually<T>(
             Err(_) => std::thread::sleep(Duration::from_millis(10)),
         }
     }
+}
+
+/// From now on the machine's nft does nothing but complain while /run/broken is there.
+pub(crate) fn breakable_nft(host: &Host) {
+    let script = "#!/bin/sh\n[ -e /run/broken ] && { echo 'Error: broken' >&2; exit 1; }\nexec /run/nft.real \"$@\"\n";
+    fs::write("/run/nft", script).unwrap();
+    fs::set_permissions("/run/nft", fs::Permissions::from_mode(0o755)).unwrap();
+    let put = "cp \"$(readlink -f /usr/sbin/nft)\" /run/nft.real && mount --bind /run/nft \"$(readlink -f /usr/sbin/nft)\"";
+    assert!(host.command("sh").args(["-c", put]).status().unwrap().success());
 }

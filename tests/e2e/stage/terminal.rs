@@ -93,10 +93,15 @@ impl Terminal {
         self.process.signal(signal).expect("it can be signalled");
     }
 
-    /// Waits for its end; the terminal must then be as it was.
-    pub(crate) fn await_end(mut self) -> ExitStatus {
+    /// Waits for its end.
+    pub(crate) fn await_exit(&mut self) -> ExitStatus {
         let ended = self.process.wait(LIMIT).expect("a child can be waited for");
-        let ended = ended.unwrap_or_else(|| panic!("does not end:\n{}", self.screen()));
+        ended.unwrap_or_else(|| panic!("does not end:\n{}", self.screen()))
+    }
+
+    /// Waits for the end of a program that fills the screen; the terminal must then be as it was.
+    pub(crate) fn await_end(mut self) -> ExitStatus {
+        let ended = self.await_exit();
         let modes = tcgetattr(&self.slave).expect("it is a terminal").local_modes;
         assert!(modes.contains(LocalModes::ICANON | LocalModes::ECHO), "raw: {modes:?}");
         eventually(LIMIT, "the screen as it was", || {
