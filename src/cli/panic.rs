@@ -192,8 +192,8 @@ mod tests {
 
     #[test]
     fn what_was_done_is_told() {
-        let mut removal = Removal::default();
-        removal.removed = vec!["the nftables table inet portcullis".into()];
+        let removed = vec!["the nftables table inet portcullis".into()];
+        let mut removal = Removal { removed, ..Removal::default() };
         assert_eq!(
             told(&removal, true, false),
             "\

@@ -23,7 +23,7 @@ fn last(path: &Path, keys: [&str; 2]) -> Option<PathBuf> {
     let folder = path.parent().unwrap_or(Path::new("")).join("conf.d");
     let files = [path.to_owned()].into_iter().chain(overlays(&folder).unwrap_or_default());
     let texts = files.filter_map(|file| fs::read(file).ok());
-    texts.filter_map(|text| salvage(&String::from_utf8_lossy(&text), keys)).last()
+    texts.filter_map(|text| salvage(&String::from_utf8_lossy(&text), keys)).next_back()
 }
 
 /// The last line that sets one of the keys, whatever stands around it.
@@ -36,7 +36,7 @@ fn salvage(text: &str, keys: [&str; 2]) -> Option<PathBuf> {
         let path = PathBuf::from(quoted[1..].split(quote).next()?);
         path.is_absolute().then_some(path)
     };
-    text.lines().filter_map(value).last()
+    text.lines().filter_map(value).next_back()
 }
 
 #[cfg(test)]

@@ -34,10 +34,13 @@ impl Lifeline {
     }
 
     /// Whoever has a standing keeps it, and is not spared, though a session of his is open. Returns
-    /// who that is.
+    /// who that is. If the ledger does not answer in time, everybody is spared: better than to shut
+    /// out an admin.
     pub(super) fn leave_out_standings(&mut self, orders: &Orders) -> BTreeSet<IpAddr> {
         let peers = self.peers().into_iter().collect();
-        let clean = without_standing(orders, &self.sshd.ports, &peers);
+        let Some(clean) = without_standing(orders, &self.sshd.ports, &peers) else {
+            return BTreeSet::new();
+        };
         self.sessions.only(&clean);
         &peers - &clean
     }
@@ -74,23 +77,24 @@ fn ports(config: &Config) -> Sshd {
     sshd
 }
 
-/// Those who are banned neither altogether nor at SSH's ports, and no suspects. If the ledger does not
-/// answer in time, that is nobody.
+/// Those who are banned neither altogether nor at SSH's ports, and no suspects. `None` if the ledger
+/// does not answer in time.
 fn without_standing(
     orders: &Orders,
     ports: &BTreeSet<u16>,
     peers: &BTreeSet<IpAddr>,
-) -> BTreeSet<IpAddr> {
+) -> Option<BTreeSet<IpAddr>> {
     let places: Vec<Option<u16>> =
         [None].into_iter().chain(ports.iter().copied().map(Some)).collect();
     let asked: Vec<(IpAddr, Option<u16>)> =
         peers.iter().flat_map(|peer| places.iter().map(move |port| (*peer, *port))).collect();
     let order = |reply| Order::GetMany { peers: asked, reply };
-    let Ok(Some(entries)) = orders.ask_within(PATIENCE, order) else { return BTreeSet::new() };
+    let entries = orders.ask_within(PATIENCE, order).ok().flatten()?;
     let now = SystemTime::now();
     let live = |entry: &Option<Entry>| entry.as_ref().is_some_and(|entry| entry.is_live(now));
     let of_each = peers.iter().zip(entries.chunks(places.len()));
-    of_each.filter(|(_, entries)| !entries.iter().any(live)).map(|(peer, _)| *peer).collect()
+    let clean = of_each.filter(|(_, entries)| !entries.iter().any(live));
+    Some(clean.map(|(peer, _)| *peer).collect())
 }
 
 impl Daemon {
@@ -131,6 +135,7 @@ impl Daemon {
         let rule = state.lifeline.rule(new);
         let grown = state.lifeline.sessions.grown(rule);
         let clean = without_standing(&self.orders, state.lifeline.ports(), &grown);
+        let clean = clean.unwrap_or_default();
         state.lifeline.sessions.spare(&clean, typed_in, rule);
         state.indispensable = host::indispensable(&state.lifeline.peers());
     }

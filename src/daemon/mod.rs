@@ -402,8 +402,8 @@ impl Start<'_> {
         }
         for peer in kept {
             let text = format!(
-                "{peer} has an SSH session open and a standing on record, which it keeps: new \
-                 connections are refused. If it is to get in: portcullis bans remove {peer}"
+                "{peer} has an SSH session open and a standing on record, which it keeps: a new \
+                 session may be refused. If it is to get in: portcullis bans remove {peer}"
             );
             daemon.say(Level::Warning, "lifeline", text);
         }
