@@ -9,7 +9,6 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 
 use super::advice::{Case, advice, is_wide, why};
-use super::never::never;
 use super::reload::Wish;
 use super::{Daemon, lock};
 use crate::anomaly::{self, Detector};
@@ -219,7 +218,8 @@ impl Daemon {
         let state = lock(&self.state);
         let config = &state.config;
         let allowed = &config.policy.allowlist;
-        never(as_counted(whom.net), allowed, &config.bans.never, &state.indispensable)
+        let needs = &state.indispensable;
+        super::never::never(as_counted(whom.net), allowed, &config.bans.never, needs)
     }
 
     fn remove(&self, net: Option<IpNet>, port: Option<u16>) -> Result<Done, Refusal> {

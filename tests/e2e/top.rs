@@ -41,6 +41,8 @@ in_lab! {
         top.await_text("it would be REFUSED now");
         top.keys("q");
         top.keys("\t\t");
+        // What was explained had these words too.
+        top.await_text("[Standings]");
         top.await_text("by admin: too");
         top.keys("u");
         top.await_text(&format!("Make {MALLORY} clean?"));
