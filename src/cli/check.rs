@@ -31,7 +31,7 @@ pub fn run(path: &Path, quiet: bool, resolve: bool, live: &Live) -> ExitCode {
         Ok(loaded) if live.is_wanted() => live.look(path, &loaded, quiet),
         Ok(loaded) => {
             if !quiet {
-                print!("{}", Summary { path, loaded: &loaded });
+                super::asked::print(&Summary { path, loaded: &loaded }.to_string());
             }
             if resolve { look_up(&loaded.config, quiet) } else { ExitCode::SUCCESS }
         }

@@ -254,7 +254,7 @@ fn ask_for(servers: &[IpAddr], unit: bool) -> String {
         .map(ToString::to_string)
         .collect();
     if remote.is_empty() || !unit {
-        return "See that the resolver of /etc/resolv.conf answers: getent ahosts FILE".to_owned();
+        return "See that the resolver of /etc/resolv.conf answers: getent ahosts NAME".to_owned();
     }
     format!(
         "The resolver of /etc/resolv.conf is not on this host; the systemd unit lets the daemon ask \
