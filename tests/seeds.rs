@@ -25,22 +25,22 @@ fn fuzz() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz")
 }
 
-fn names(folder: PathBuf) -> BTreeSet<String> {
+fn inside(folder: PathBuf) -> BTreeSet<String> {
     let entries = fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
     entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
 fn keep(target: &str, check: fn(&[u8])) {
     let folder = fuzz().join("seeds").join(target);
-    let seeds = names(folder.clone());
+    let seeds = inside(folder.clone());
     assert!(!seeds.is_empty(), "{target} has no seeds");
     for seed in seeds {
         let bytes = fs::read(folder.join(&seed)).unwrap();
         // Shown if it fails.
         println!("{target}/{seed}");
         check(&bytes);
-        for part in 1..8 {
-            let at = bytes.len() * part / 8;
+        for part in 1..4 {
+            let at = bytes.len() * part / 4;
             println!("{target}/{seed}, cut at {at}");
             check(&bytes[..at]);
             let mut changed = bytes.clone();
@@ -57,8 +57,8 @@ fn keep(target: &str, check: fn(&[u8])) {
 #[test]
 fn no_target_is_forgotten() {
     let here: BTreeSet<String> = TARGETS.iter().map(|target| (*target).to_owned()).collect();
-    assert_eq!(names(fuzz().join("seeds")), here, "folders of seeds");
-    let programs = names(fuzz().join("targets"));
+    assert_eq!(inside(fuzz().join("seeds")), here, "folders of seeds");
+    let programs = inside(fuzz().join("targets"));
     let expected: BTreeSet<String> = here.iter().map(|target| format!("{target}.rs")).collect();
     assert_eq!(programs, expected, "programs");
     let manifest = fs::read_to_string(fuzz().join("Cargo.toml")).unwrap();

@@ -46,7 +46,8 @@ fn is_name(name: &str) -> bool {
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
-    bare.len() <= 253 && bare.contains('.') && bare.split('.').all(label)
+    // One part alone is a name only if a dot says so: `office.`
+    bare.len() <= 253 && name.contains('.') && bare.split('.').all(label)
 }
 
 /// A name that nobody can take for an address: its parts begin with letters.
