@@ -16,6 +16,8 @@ use super::{BINS, CALIBRATORS, Digest, Histogram, LOOKS, PROJECTIONS};
 const MAGIC: &[u8; 6] = b"PCANOM";
 /// To be raised with every change of features, projections or format.
 const VERSION: u16 = 1;
+/// More than a bin ever counts: from 2²⁴ on, one more makes no difference to an `f32`.
+const MOST: f32 = 1e9;
 /// Marks a calibration source that was called unusual.
 const UNUSUAL: u8 = 0x80;
 
@@ -104,16 +106,22 @@ impl Rest<'_> {
     }
 
     fn histogram(&mut self) -> Result<Histogram, Damaged> {
-        let mut all = Vec::with_capacity(PROJECTIONS);
+        let mut all: Vec<[f32; BINS]> = Vec::with_capacity(PROJECTIONS);
         for _ in 0..PROJECTIONS {
             let mut counts = [0.0; BINS];
             for count in &mut counts {
                 *count = f32::from_le_bytes(self.take()?);
-                if !count.is_finite() || *count < 0.0 {
+                if !(0.0..=MOST).contains(count) {
                     return Err(Damaged::Contents);
                 }
             }
             all.push(counts);
+        }
+        // Each SYN is in one bin of every projection; what fades leaves roundings.
+        let sum = |counts: &[f32; BINS]| counts.iter().copied().map(f64::from).sum::<f64>();
+        let total = all.first().map_or(0.0, sum);
+        if all.iter().any(|counts| (sum(counts) - total).abs() > 1.0 + total / 100.0) {
+            return Err(Damaged::Contents);
         }
         Ok(Histogram::of(all.into_iter()))
     }
@@ -164,6 +172,22 @@ mod tests {
         let sum = crc32fast::hash(&bytes[..end]).to_le_bytes();
         bytes[end..].copy_from_slice(&sum);
         assert_eq!(read(&bytes).unwrap_err(), Damaged::Version(9));
+    }
+
+    /// Sums that are infinite, or differ between projections, would give scores that are no numbers,
+    /// or negative ones.
+    #[test]
+    fn impossible_counts_are_no_model() {
+        let first = MAGIC.len() + 2;
+        for (at, count) in [(0, f32::MAX), (0, f32::NAN), (0, -1.0), (0, 2e9), (BINS, 100.0)] {
+            let mut bytes = write(&learner());
+            let at = first + 4 * at;
+            bytes[at..at + 4].copy_from_slice(&count.to_le_bytes());
+            let end = bytes.len() - 4;
+            let sum = crc32fast::hash(&bytes[..end]).to_le_bytes();
+            bytes[end..].copy_from_slice(&sum);
+            assert_eq!(read(&bytes).unwrap_err(), Damaged::Contents, "{count} at {at}");
+        }
     }
 
     proptest! {

@@ -37,6 +37,7 @@ struct Excerpt {
 impl Problem {
     /// A problem of a whole file.
     pub(super) fn of_file(file: &str, message: String, help: Option<String>) -> Self {
+        let (message, help) = (harmless(&message), help.as_deref().map(harmless));
         Self { file: file.into(), line: 0, column: 0, message, help, excerpt: None }
     }
 
@@ -50,6 +51,7 @@ impl Problem {
         help: Option<String>,
     ) -> Self {
         let excerpt = Some(Excerpt::new(text, column - 1, width));
+        let (message, help) = (harmless(&message), help.as_deref().map(harmless));
         Self { file: file.into(), line, column, message, help, excerpt }
     }
 }
@@ -70,18 +72,22 @@ impl Excerpt {
     fn new(line: &str, indent: usize, width: usize) -> Self {
         // Lines may be long: keep a part that shows the beginning of what is marked.
         let skipped = indent.saturating_sub(EXCERPT * 3 / 4);
-        let shown = line.chars().skip(skipped).take(EXCERPT);
-        // What stands in a file must not be able to move the cursor of whoever reads the report.
-        let harmless = |c: char| match c {
-            '\t' => ' ',
-            c if c.is_control() => '\u{fffd}',
-            c => c,
-        };
-        let text: String = shown.map(harmless).collect::<String>().trim_end().into();
+        let shown: String = line.chars().skip(skipped).take(EXCERPT).collect();
+        let text: String = harmless(&shown).trim_end().into();
         let indent = indent - skipped;
         let width = width.min(text.chars().count().saturating_sub(indent)).max(1);
         Self { text, indent, width }
     }
+}
+
+/// What stands in a file must not be able to move the cursor of whoever reads the report.
+fn harmless(text: &str) -> String {
+    let tame = |c: char| match c {
+        '\t' => ' ',
+        c if c.is_control() => '\u{fffd}',
+        c => c,
+    };
+    text.chars().map(tame).collect()
 }
 
 /// `file:line:column: message`, then the line with the place marked, then the help.
@@ -147,6 +153,13 @@ mod tests {
         let long = shown(5000, 9000, &"ä".repeat(10_000));
         assert!(long.lines().all(|line| line.chars().count() < 120), "{long}");
         assert!(!shown(1, 1, "\x1b[2Jgone").contains('\x1b'));
+        // Messages and helps quote what stands there.
+        let quoted = || "\x1b[2J".to_owned();
+        let told = [
+            Problem::at("f", (1, 1, 1), "x", quoted(), Some(quoted())),
+            Problem::of_file("f", quoted(), Some(quoted())),
+        ];
+        assert!(told.iter().all(|problem| !problem.to_string().contains('\x1b')), "{told:?}");
     }
 
     #[test]

@@ -144,7 +144,8 @@ fn reword(error: &Error) -> String {
 
 fn quoted(text: &str, span: Range<usize>) -> Option<String> {
     let raw = text.get(span)?.trim();
-    (!raw.is_empty() && !raw.contains(['"', '\n'])).then(|| format!("write \"{raw}\""))
+    (!raw.is_empty() && !raw.contains(|c: char| c == '"' || c.is_control()))
+        .then(|| format!("write \"{raw}\""))
 }
 
 /// The line that `at` stands in, without its end.
@@ -204,6 +205,14 @@ mod tests {
             assert_eq!(found, keys, "{text}");
             let found: Vec<_> = problems.iter().map(|(line, column, _)| (*line, *column)).collect();
             assert_eq!(found, places, "{text}: {problems:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_suggested_that_cannot_be_typed() {
+        for (text, help) in [("a = enforce", Some("write \"enforce\"")), ("a = \x1b[2Jx\"", None)] {
+            let parsed = parse(&Source::new("f", text), 0);
+            assert_eq!(parsed.problems[0].help.as_deref(), help, "{text:?}");
         }
     }
 

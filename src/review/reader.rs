@@ -144,8 +144,9 @@ impl Exported {
                 let time = value().parse().ok();
                 self.at = time.and_then(|us| Timestamp::from_microsecond(us).ok());
             }
-            b"SYSLOG_IDENTIFIER" => self.sender.push_str(&value()),
-            b"MESSAGE" => self.message.push_str(&value()),
+            // The first of several, as journalctl does. An entry can be as long as the file.
+            b"SYSLOG_IDENTIFIER" if self.sender.is_empty() => self.sender.push_str(&value()),
+            b"MESSAGE" if self.message.is_empty() => self.message.push_str(&value()),
             _ => {}
         }
     }

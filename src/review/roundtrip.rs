@@ -192,6 +192,20 @@ fn exported_entries() {
     }
 }
 
+/// However many values a field has, and however long the entry: the first one counts, and no more
+/// than that is kept.
+#[test]
+fn fields_with_many_values() {
+    let first = crate::events::Line(&records()[0]).to_string();
+    let mut text =
+        format!("__REALTIME_TIMESTAMP=1\nSYSLOG_IDENTIFIER=portcullis\nMESSAGE={first}\n");
+    text.push_str(&"SYSLOG_IDENTIFIER=x\nMESSAGE=DROP SRC=192.0.2.1 id=zzzzzzzzzz\n".repeat(1000));
+    let mut told = Vec::new();
+    read(text.as_bytes(), &mut clock(), |line, one| told.push((line, format!("{one:?}")))).unwrap();
+    assert_eq!(told.len(), 1);
+    assert!(told[0].1.starts_with("Event(") && told[0].1.contains("203.0.113.7"), "{told:?}");
+}
+
 /// A line that was cut off is never taken for another event.
 #[test]
 fn torn_lines() {
