@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+#[allow(unreachable_pub, reason = "a package of its own elsewhere")]
 #[path = "fuzz/src/lib.rs"]
 mod promises;
 

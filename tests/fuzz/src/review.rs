@@ -32,7 +32,7 @@ pub fn check(bytes: &[u8]) {
     }
 
     let wanted = Wanted {
-        since: (asked & 2 != 0).then(|| Timestamp::UNIX_EPOCH),
+        since: (asked & 2 != 0).then_some(Timestamp::UNIX_EPOCH),
         until: (asked & 4 != 0).then_some(newest),
         source: (asked & 8 != 0).then(|| "203.0.113.0/24".parse().expect("a prefix")),
         port: (asked & 16 != 0).then_some(22),
