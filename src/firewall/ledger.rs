@@ -349,7 +349,10 @@ impl Ledger {
     ) -> usize {
         let moved = |at: SystemTime| match at.duration_since(expected) {
             Ok(ahead) => says + ahead,
-            Err(behind) => says.checked_sub(behind.duration()).unwrap_or(SystemTime::UNIX_EPOCH),
+            // No earlier than the file can tell.
+            Err(behind) => says
+                .checked_sub(behind.duration())
+                .map_or(SystemTime::UNIX_EPOCH, |at| at.max(SystemTime::UNIX_EPOCH)),
         };
         let own = |at: SystemTime| (began..=expected).contains(&at);
         let whose: Vec<Whom> =

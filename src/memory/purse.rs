@@ -35,16 +35,18 @@ impl Draw {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Purse([Slot; 4]);
 
-/// Tag in the upper four bits, below them when the bucket is drained in nanoseconds, which last for
-/// 36 years. All zero is an empty place.
+/// Tag in the upper four bits, below them when the bucket is drained, in units of 16 ns, rounded
+/// down: any moment has room, also one of a capture, which counts from 1970. All zero is an empty
+/// place.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Slot(u64);
 
 const TIME: u32 = 60;
+const UNIT: u32 = u64::BITS - TIME;
 
 impl Slot {
     fn new(tag: u64, Bucket(drained): Bucket) -> Self {
-        Self(tag << TIME | drained.min((1 << TIME) - 1))
+        Self(tag << TIME | drained >> UNIT)
     }
 
     fn tag(self) -> u64 {
@@ -52,7 +54,7 @@ impl Slot {
     }
 
     fn bucket(self) -> Bucket {
-        Bucket(self.0 & ((1 << TIME) - 1))
+        Bucket(self.0 << UNIT)
     }
 }
 
@@ -124,6 +126,19 @@ mod tests {
             }
         }
         assert_eq!(size_of::<Purse>(), 32);
+    }
+
+    #[test]
+    fn any_clock_will_do() {
+        let limit = Limit::new(4, 60 * SECOND, 5);
+        for now in [0, 1, 3600 * SECOND, 1_800_000_000 * SECOND, u64::MAX / 2] {
+            let mut purse = Purse::default();
+            for _ in 0..5 {
+                assert!(purse.test(Draw::Class(0), limit, Moment(now)).is_ok(), "{now}");
+                purse.charge(Draw::Class(0), limit, Moment(now));
+            }
+            assert!(purse.test(Draw::Class(0), limit, Moment(now)).is_err(), "{now}");
+        }
     }
 
     #[test]

@@ -21,7 +21,7 @@ fn look(case: &mut Case<'_>) -> Finding {
     if case.syn.proven {
         return Finding::Pass;
     }
-    let suspect = case.syn.suspect || Tick::at(case.now) < case.source.suspect_until;
+    let suspect = case.syn.suspect || Tick::at(case.now).is_before(case.source.suspect_until);
     let doubted = suspect || case.policy.scan.doubts(case.source.walk.value());
     let evidence = if !case.returned() {
         if !doubted && (visited(case) || case.source.visit.waited || !case.policy.scan.is_on()) {

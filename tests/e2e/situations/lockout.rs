@@ -37,7 +37,7 @@ in_lab! {
         // Trusted, it cannot be banned again.
         edit(&format!("[allowlist]\nfrom = [\"{ANNA}\"]\n"));
         types(&world.server, "reload").ends_with(0);
-        types(&world.server, &format!("bans add {ANNA}")).ends_with(64).says(&["it is trusted"]);
+        types(&world.server, &format!("bans add {ANNA}")).ends_with(64).says(&["is never banned", "[allowlist]"]);
         drop(gate);
     }
 

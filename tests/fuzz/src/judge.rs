@@ -85,7 +85,7 @@ const BOUNDS: Bounds = Bounds { sources: 512, networks: 1024 };
 const FEWER: Bounds = Bounds { sources: 64, networks: 256 };
 
 /// SYNs of one input, at most.
-const MOST: usize = 2000;
+const MOST: usize = 600;
 
 /// Which looks a SYN can have: TTL, option layout, window scale.
 type Look = (u8, u64, Option<u8>);

@@ -83,7 +83,7 @@ fn live(ledger: &mut Ledger, store: &mut Store) {
     }
     store.append(&lines).expect("it can be appended to");
     ledger.clock_was_set(at(1_700_000_000), now, at(1_900_000_000));
-    ledger.clock_was_set(at(1_700_000_000), at(1_900_000_000), at(1));
+    ledger.clock_was_set(at(1_700_000_000), at(1_900_000_000), at(1_600_000_000));
     ledger.expire(at(1_900_000_000));
     assert!(ledger.live() + ledger.remembered() == ledger.len(), "an entry is lost");
 }

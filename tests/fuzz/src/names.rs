@@ -6,10 +6,9 @@ use portcullis::config::parse;
 pub fn check(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let policy = format!("[allowlist]\nfrom = \"{}\"\n", escaped(text));
-    let items: Vec<&str> = match text.trim() {
-        "" => Vec::new(),
-        _ => text.split(',').map(str::trim).collect(),
-    };
+    // Nothing between two commas is nothing.
+    let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+    let items: Vec<&str> = items.collect();
     match parse(&policy, "names.toml") {
         Ok(loaded) => {
             let list = &loaded.config.policy.allowlist;
@@ -26,7 +25,7 @@ pub fn check(bytes: &[u8]) {
         }
         Err(errors) => {
             let few = items.len() <= 64;
-            let all_names = items.iter().all(|item| surely_a_name(item));
+            let all_names = !items.is_empty() && items.iter().all(|item| surely_a_name(item));
             assert!(!few || !all_names, "{items:?} were refused: {errors}");
             for problem in &errors.problems {
                 assert_eq!(problem.line, 2, "{problem}");
