@@ -34,7 +34,7 @@ pub struct Args {
     /// Put the gate back in its place
     #[arg(long)]
     over: bool,
-    /// The policy file; only [bans] state_dir is taken from it, if it can be
+    /// The policy file; only `[bans] state_dir` is taken from it, if it can be
     #[arg(long, value_name = "FILE", default_value = "/etc/portcullis/portcullis.toml")]
     config: PathBuf,
 }

@@ -7,7 +7,7 @@
 //!                            └→ Wish: a question to the daemon, suspend, quit
 //! ```
 //!
-//! The [`model`] neither asks nor draws nor knows the time by itself, so every key and every answer
+//! The `model` neither asks nor draws nor knows the time by itself, so every key and every answer
 //! is tried in tests without a terminal and without a daemon.
 
 use std::io::{self, IsTerminal};

@@ -10,7 +10,7 @@ const LONGEST: (usize, usize) = (253, 63);
 const EXAMPLE: &str = "write an address (\"192.0.2.7\"), a prefix (\"192.0.2.0/24\"), a whole name \
                        (\"office.example.org\") or a word (loopback, private, link-local)";
 
-/// Adds addresses, prefixes and words like [`nets`], and names as well.
+/// Adds addresses, prefixes and words like [`nets()`], and names as well.
 pub(in crate::config) fn nets_and_names(
     text: &str,
     mut add_net: impl FnMut(ipnet::IpNet, Range<usize>),
