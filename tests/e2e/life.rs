@@ -1,11 +1,13 @@
 //! Start, stop, crash, reload.
 
+use std::time::Duration;
+
 use portcullis::lab::Visit;
 use rustix::process::Signal;
 
 use crate::stage::{
-    ANNA, BEN, CARLA, Gate, HASTE, MALLORY, MALLORY6, PORTCULLIS, World, in_lab, nft, nft_load,
-    text,
+    ANNA, BEN, CARLA, Gate, HASTE, MALLORY, MALLORY6, PORTCULLIS, World, eventually, in_lab, nft,
+    nft_load, text,
 };
 
 in_lab! {
@@ -185,9 +187,8 @@ in_lab! {
             assert!(said.contains(place), "no message for {place}: {said}");
         }
         assert_eq!(said.lines().last(), Some("The old policy stays in force."));
-        let status = gate.status();
-        let alarm = status["alarms"][0]["text"].as_str().unwrap_or_default();
-        assert!(alarm.contains("1:8") && !alarm.contains("^^"), "no excerpts in the log: {alarm}");
+        let alarms = gate.await_alarm("1:8");
+        assert!(!alarms.to_string().contains("^^"), "no excerpts in the log: {alarms}");
         assert_eq!(world.visit_within(MALLORY, 80, HASTE), Visit::TimedOut, "the old policy stays");
         assert!(world.visit(ANNA, 80).is_served());
         // Warnings are told in one sentence each; and what was wrong is over.
@@ -195,10 +196,13 @@ in_lab! {
         let reload = gate.ask(&["reload"]);
         assert!(reload.status.success(), "{}", text(&reload));
         assert!(!text(&reload).contains('^'), "{}", text(&reload));
-        let status = gate.status();
-        let alarms = status["alarms"].as_array().unwrap();
-        let of_reload: Vec<_> = alarms.iter().filter(|alarm| alarm["what"] == "reload").collect();
-        assert!(matches!(of_reload[..], [over] if over["level"] == "notice"), "{status}");
+        eventually(Duration::from_secs(5), "end of that alarm", || {
+            let status = gate.status();
+            let alarms = status["alarms"].as_array().unwrap().iter();
+            let of_reload: Vec<_> = alarms.filter(|alarm| alarm["what"] == "reload").collect();
+            let over = matches!(of_reload[..], [over] if over["level"] == "notice");
+            if over { Ok(()) } else { Err(status.to_string()) }
+        });
     }
 }
 

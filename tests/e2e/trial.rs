@@ -67,9 +67,8 @@ in_lab! {
         assert_eq!(gate.set("banned4"), [MALLORY], "standings are as they were");
         assert!(gate.standing(BEN).is_none() && gate.standing(ANNA).is_none(), "{}", gate.said());
         assert!(world.visit_within(BEN, 80, HASTE).is_served());
-        let status = gate.status();
-        assert_eq!(status["trial"]["state"], "undone");
-        assert!(status["alarms"].to_string().contains("the old policy is back: nobody confirmed it"), "{status}");
+        assert_eq!(gate.status()["trial"]["state"], "undone");
+        gate.await_alarm("the old policy is back: nobody confirmed it");
         for args in [&["confirm"][..], &["confirm", "--undo"]] {
             let late = gate.ask(args);
             assert_eq!(late.status.code(), Some(64), "{}", text(&late));
@@ -162,11 +161,7 @@ in_lab! {
         let gate = Gate::restart(&world.server, "gate").unwrap();
         assert!(world.visit(ANNA, 80).is_served(), "{}", gate.said());
         assert_eq!(gate.status()["mode"], "observe");
-        // Alarms are told behind everything else.
-        eventually(LIMIT, "alarm", || {
-            let alarms = gate.status()["alarms"].to_string();
-            if alarms.contains("was on trial and nobody confirmed it") { Ok(()) } else { Err(alarms) }
-        });
+        gate.await_alarm("was on trial and nobody confirmed it");
         let confirmed = gate.ask(&["confirm"]);
         assert!(confirmed.status.success(), "{}", text(&confirmed));
         assert_eq!(gate.status()["mode"], "enforce");

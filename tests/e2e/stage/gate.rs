@@ -142,6 +142,15 @@ impl<'a> Gate<'a> {
         self.ask_json(&["status"])
     }
 
+    /// Waits for an alarm with these words, and returns all of them: they are told behind everything
+    /// else.
+    pub(crate) fn await_alarm(&self, words: &str) -> Value {
+        eventually(LIMIT, &format!("alarm `{words}`"), || {
+            let alarms = self.status()["alarms"].take();
+            if alarms.to_string().contains(words) { Ok(alarms) } else { Err(alarms.to_string()) }
+        })
+    }
+
     /// SYNs that never reached it, or were answered without it.
     pub(crate) fn lost(&self) -> u64 {
         let status = self.status();
