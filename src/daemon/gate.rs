@@ -11,10 +11,10 @@ use super::shared::{Rules, Shared};
 use crate::capture::{Taps, Wanted};
 use crate::events::{Block, Event, Judged, Teller};
 use crate::firewall::{Offence, Orders};
-use crate::memory::SourceKey;
+use crate::memory::{Moment, SourceKey};
 use crate::packet::{Malformed, Syn, parse};
 use crate::policy::{CheckId, Decision, Ruling, Scope, Standing, judge};
-use crate::queue::{Queue, Verdict};
+use crate::queue::{Moderation, Queue, Verdict};
 
 /// How long a queue may take to become empty once nothing should come any more.
 const DRAINING: Duration = Duration::from_secs(2);
@@ -43,6 +43,7 @@ impl Gate {
         let mut rules = Cache::new(&shared.rules);
         let mut drained_by: Option<Instant> = None;
         let mut opinions = Vec::with_capacity(Queue::MOST);
+        let mut moderation = Moderation::default();
         loop {
             progress.waiting();
             let held = self.queue.receive()?;
@@ -51,7 +52,12 @@ impl Gate {
                 if lost > 0 {
                     counters.lost.add(lost);
                 }
-                self.judge(held, rules.load(), counters, &mut opinions)?;
+                let now = shared.now();
+                self.judge(held, now, rules.load(), counters, &mut opinions)?;
+                if drained_by.is_none() && let Some(pause) = moderation.pause(held, now.0) {
+                    progress.waiting();
+                    std::thread::sleep(pause);
+                }
             } else if drained_by.is_some() {
                 return Ok(());
             }
@@ -72,12 +78,12 @@ impl Gate {
     fn judge(
         &mut self,
         held: usize,
+        now: Moment,
         rules: &Rules,
         counters: &Block,
         opinions: &mut Vec<Result<(Syn, Decision), Malformed>>,
     ) -> io::Result<()> {
         // Those that wait together have come at once, for all that the judge cares.
-        let now = self.shared.now();
         self.shared.progress[self.index].busy(now);
         counters.received.add(held as u64);
         opinions.clear();

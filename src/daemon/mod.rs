@@ -41,6 +41,7 @@ mod trial;
 
 use std::collections::BTreeSet;
 use std::io;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -437,6 +438,8 @@ impl Start<'_> {
         thread::Builder::new()
             .name(format!("queue-{number}"))
             .spawn(move || {
+                // A pause of 50 µs is to be one of 50, not of 100 (prctl(2), PR_SET_TIMERSLACK).
+                let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
                 if let Err(error) = gate.run() {
                     // If nobody listens any more, the daemon is ending already.
                     let _ = report.send(Failure::Broken { number, error });

@@ -172,7 +172,7 @@ impl Daemon {
     pub(super) fn go_by(&self, state: &mut State, config: Arc<Config>) -> Option<String> {
         self.shared.rules.store(Arc::new(Rules::new(&config)));
         if config.memory != state.config.memory {
-            self.shared.memory.resize(bounds(&config));
+            self.shared.memory.resize(bounds(&config), self.shared.now());
         }
         let capture = (config.capture != state.config.capture)
             .then(|| self.recapture(&config.capture).err())

@@ -48,6 +48,14 @@ impl Networks {
         Self { sets: vec![Set::default(); sets].into_boxed_slice() }
     }
 
+    /// Makes room for about `count`, if that is another number; then they all begin anew.
+    pub(super) fn resize(&mut self, count: usize) {
+        let fresh = Self::new(count);
+        if fresh.sets.len() != self.sets.len() {
+            *self = fresh;
+        }
+    }
+
     /// A bucket; an empty one if it is not remembered.
     #[inline]
     fn bucket(&mut self, hash: u64) -> &mut Bucket {

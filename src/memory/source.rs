@@ -25,8 +25,6 @@ pub struct Source {
     pub habits: Habits,
     /// A suspect until then, while the kernel's set has not caught up.
     pub suspect_until: Tick,
-    /// When it was last moved to the front of those that are kept longest.
-    pub(super) promoted: Tick,
     /// Its buckets were emptied once, because somebody else had filled them.
     relieved: bool,
 }
@@ -56,7 +54,7 @@ const CONTESTS: u8 = 3;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Offences {
     /// When the window began.
-    pub since: Moment,
+    since: Tick,
     /// Weighted denials of distinct attempts.
     pub denied: u16,
     /// Those of them that nobody else can have sent.
@@ -76,6 +74,7 @@ impl Offences {
     /// Starts afresh if the window is over.
     #[inline]
     pub fn open(&mut self, within: Duration, now: Moment) {
+        let now = Tick::at(now);
         if now.since(self.since) > within {
             *self = Offences { since: now, contests: self.contests, ..Offences::default() };
         }
@@ -99,6 +98,20 @@ impl Offences {
     }
 }
 
+/// What a stack and its distance look like in a SYN, as 24 bits of a hash. Far fewer looks than that
+/// are about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Signature([u8; 3]);
+
+impl Signature {
+    /// A signature by a hash; its upper bits count.
+    #[inline]
+    pub fn of(hash: u64) -> Self {
+        let [.., low, middle, high] = hash.to_le_bytes();
+        Self([low, middle, high])
+    }
+}
+
 /// Which stack a source's completed connections came from, learnt without trusting any SYN alone.
 ///
 /// While a source is unproven, the signatures of the SYNs that were let in are collected. When
@@ -115,19 +128,19 @@ pub enum Stack {
     #[default]
     Unknown,
     /// Let in with this signature; not proven yet.
-    Candidate(u32),
+    Candidate(Signature),
     /// Let in with several signatures, this one among them.
-    Ambiguous(u32),
+    Ambiguous(Signature),
     /// Proven, and nobody can tell by which of several signatures; until the proof lapses.
-    Blurred(u32),
+    Blurred(Signature),
     /// Completed a connection with this signature.
-    Own(u32),
+    Own(Signature),
 }
 
 impl Stack {
     /// Learns from a SYN that was let in; `returned` if the attempt had been refused before.
     #[inline]
-    pub fn admitted(&mut self, signature: u32, proven: bool, returned: bool) {
+    pub fn admitted(&mut self, signature: Signature, proven: bool, returned: bool) {
         *self = match (*self, proven) {
             (Stack::Unknown, false) => Stack::Candidate(signature),
             (Stack::Unknown, true) if returned => Stack::Blurred(signature),
@@ -160,14 +173,14 @@ impl Stack {
 
     /// Does a SYN with this signature not look like the connections that the source completed?
     #[inline]
-    pub fn disowns(&self, signature: u32) -> bool {
+    pub fn disowns(&self, signature: Signature) -> bool {
         matches!(self, Stack::Own(own) | Stack::Blurred(own) if *own != signature)
     }
 
     /// Is a SYN with this signature the source's own beyond forging by someone who does not know
     /// its stack and distance?
     #[inline]
-    pub fn owns(&self, signature: u32) -> bool {
+    pub fn owns(&self, signature: Signature) -> bool {
         *self == Stack::Own(signature)
     }
 }
@@ -177,45 +190,49 @@ mod tests {
     use super::*;
     use crate::memory::Draw;
 
+    fn look(n: u64) -> Signature {
+        Signature::of(n << 40)
+    }
+
     #[test]
     fn it_costs_what_it_says() {
-        assert!(size_of::<Source>() <= 136, "{}", size_of::<Source>());
+        assert_eq!((size_of::<Source>(), size_of::<Stack>()), (120, 4));
     }
 
     #[test]
     fn one_signature_before_the_proof_is_the_sources_own() {
         let mut stack = Stack::default();
-        stack.admitted(1, false, false);
-        stack.admitted(1, false, false);
-        assert!(!stack.owns(1));
+        stack.admitted(look(1), false, false);
+        stack.admitted(look(1), false, false);
+        assert!(!stack.owns(look(1)));
         stack.proven(true);
-        assert!(stack.owns(1) && !stack.owns(2));
-        stack.admitted(2, true, false);
-        assert!(stack.owns(1), "a later SYN changes nothing");
+        assert!(stack.owns(look(1)) && !stack.owns(look(2)));
+        stack.admitted(look(2), true, false);
+        assert!(stack.owns(look(1)), "a later SYN changes nothing");
         stack.proven(false);
-        assert!(!stack.owns(1));
+        assert!(!stack.owns(look(1)));
     }
 
     #[test]
     fn a_forger_can_only_blur() {
         let mut stack = Stack::default();
-        stack.admitted(1, false, false);
-        stack.admitted(2, false, false);
+        stack.admitted(look(1), false, false);
+        stack.admitted(look(2), false, false);
         stack.proven(true);
-        assert!(!stack.owns(1) && !stack.owns(2));
+        assert!(!stack.owns(look(1)) && !stack.owns(look(2)));
         // And not for ever: when the proof has lapsed, the source is learnt anew.
         stack.proven(false);
-        stack.admitted(1, false, false);
+        stack.admitted(look(1), false, false);
         stack.proven(true);
-        assert!(stack.owns(1));
+        assert!(stack.owns(look(1)));
     }
 
     #[test]
     fn a_source_proven_before_it_was_known_owns_nothing() {
         let mut stack = Stack::default();
         stack.proven(true);
-        stack.admitted(1, true, false);
-        assert!(!stack.owns(1));
+        stack.admitted(look(1), true, false);
+        assert!(!stack.owns(look(1)));
     }
 
     #[test]
@@ -231,11 +248,11 @@ mod tests {
         ] {
             let mut stack = Stack::default();
             for (signature, proven, returned) in learnt {
-                stack.admitted(*signature, *proven, *returned);
+                stack.admitted(look(*signature), *proven, *returned);
             }
             stack.proven(true);
-            assert!(stack.disowns(foreign) && !stack.disowns(own), "{learnt:?}: {stack:?}");
-            assert!(!stack.owns(own) && !stack.owns(foreign), "and nobody is banned for it");
+            assert!(stack.disowns(look(foreign)) && !stack.disowns(look(own)), "{learnt:?}: {stack:?}");
+            assert!(!stack.owns(look(own)) && !stack.owns(look(foreign)), "and nobody is banned for it");
         }
     }
 
@@ -244,9 +261,9 @@ mod tests {
         let limit = super::super::Limit::new(1, 60_000_000_000, 1);
         let mut source = Source::default();
         for relieved in [true, false] {
-            source.stack.admitted(1, false, false);
+            source.stack.admitted(look(1), false, false);
             source.buckets.charge(Draw::Class(0), limit, Moment(0));
-            source.stack.admitted(2, false, true);
+            source.stack.admitted(look(2), false, true);
             source.prove(true);
             assert_eq!(source.buckets.test(Draw::Class(0), limit, Moment(0)).is_ok(), relieved);
             source.buckets.charge(Draw::Class(0), limit, Moment(0));
@@ -259,7 +276,7 @@ mod tests {
         }
         // With one look there is nobody else to blame.
         let mut source = Source::default();
-        source.stack.admitted(1, false, false);
+        source.stack.admitted(look(1), false, false);
         source.buckets.charge(Draw::Class(0), limit, Moment(0));
         source.prove(true);
         assert!(source.buckets.test(Draw::Class(0), limit, Moment(0)).is_err());
@@ -267,11 +284,16 @@ mod tests {
 
     #[test]
     fn windows_end() {
-        let mut offences =
-            Offences { since: Moment(0), denied: 4, own: 4, score: 9, ..Offences::default() };
-        offences.open(Duration::from_secs(10), Moment(10_000_000_000));
-        assert_eq!(offences.denied, 4);
-        offences.open(Duration::from_secs(10), Moment(10_000_000_001));
-        assert_eq!(offences, Offences { since: Moment(10_000_000_001), ..Offences::default() });
+        let begun = Moment(5_000_000_000);
+        let mut offences = Offences { denied: 9, ..Offences::default() };
+        offences.open(Duration::from_secs(10), begun);
+        assert_eq!(offences.denied, 0, "what is older than time has ended");
+        (offences.denied, offences.own, offences.score, offences.contests) = (4, 4, 9, 2);
+        offences.open(Duration::from_secs(10), begun + Duration::from_secs(10));
+        assert_eq!((offences.denied, offences.own, offences.score), (4, 4, 9));
+        // To a fifteenth of a second.
+        offences.open(Duration::from_secs(10), begun + Duration::from_millis(10_100));
+        assert_eq!((offences.denied, offences.own, offences.score), (0, 0, 0));
+        assert_eq!(offences.contests, 2);
     }
 }

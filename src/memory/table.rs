@@ -2,16 +2,14 @@
 
 use std::hash::BuildHasher;
 use std::net::IpAddr;
-use std::num::NonZeroUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use foldhash::quality::SeedableRandomState as RandomState;
-use lru::LruCache;
 
+use super::sources::Sources;
 use super::{
     Attempts, Flood, Moment, Neighbours, NetworkKey, Networks, SharedBucket, Source, SourceKey,
-    Target, Tick,
+    Target,
 };
 use crate::anomaly::{Budget, Detector, Held, Tended};
 
@@ -54,9 +52,9 @@ const ATTEMPTS: usize = 8192;
 pub struct Shard {
     /// Sources that never completed a connection. Forged addresses end up here, and can push out
     /// nobody but each other and other newcomers.
-    newcomers: LruCache<SourceKey, Source, RandomState>,
+    newcomers: Sources,
     /// Sources that did.
-    proven: LruCache<SourceKey, Source, RandomState>,
+    proven: Sources,
     networks: Networks,
     /// Attempts of late, of all sources of this shard.
     pub attempts: Attempts,
@@ -79,14 +77,14 @@ pub struct Remembered<'a> {
 /// completed. They may be forged, or come from another machine behind the same address; in any
 /// case they draw on nothing that is the source's own. Shadows live among the newcomers.
 #[derive(Debug)]
-pub struct Shadow<'a>(Option<(&'a mut LruCache<SourceKey, Source, RandomState>, SourceKey)>);
+pub struct Shadow<'a>(Option<(&'a mut Sources, SourceKey, Moment)>);
 
 impl<'a> Shadow<'a> {
     /// What is remembered of it, made new if nothing is. `None` for a source that is not proven:
     /// of that, nobody can tell what looks like it.
     #[inline]
     pub fn cast(self) -> Option<&'a mut Source> {
-        self.0.map(|(newcomers, key)| newcomers.get_or_insert_mut(key.shadow(), Source::default))
+        self.0.map(|(newcomers, key, now)| newcomers.recall(key.shadow(), now, Source::default))
     }
 }
 
@@ -104,12 +102,11 @@ impl Memory {
     }
 
     fn with_hasher(bounds: Bounds, hasher: RandomState) -> Self {
-        let part = |whole: usize| NonZeroUsize::new(whole / SHARDS).unwrap_or(NonZeroUsize::MIN);
         let shard = || {
-            let half = part(bounds.sources / 2);
+            let half = half_of_a_shard(bounds);
             Mutex::new(Shard {
-                newcomers: LruCache::with_hasher(half, hasher.clone()),
-                proven: LruCache::with_hasher(half, hasher.clone()),
+                newcomers: Sources::new(half, hasher.clone()),
+                proven: Sources::new(half, hasher.clone()),
                 networks: Networks::new(bounds.networks / SHARDS),
                 attempts: Attempts::new((bounds.sources * 2 / SHARDS).max(ATTEMPTS)),
             })
@@ -169,13 +166,13 @@ impl Memory {
     /// remembered, so that nobody can tell.
     fn character(&self, held: &Held) -> Option<bool> {
         let (shard, _) = self.shard(NetworkKey::from_bits(held.network));
-        let habits = &shard.proven.peek(&SourceKey::from_bits(held.source))?.habits;
+        let habits = &shard.proven.peek(SourceKey::from_bits(held.source))?.habits;
         (!habits.blamed()).then_some(habits.ever_odd())
     }
 
     /// Is a source remembered as one that completed a connection?
     pub fn is_proven(&self, key: SourceKey, network: NetworkKey) -> bool {
-        self.shard(network).0.proven.contains(&key)
+        self.shard(network).0.proven.peek(key).is_some()
     }
 
     /// How many sources are remembered now: newcomers, proven.
@@ -200,17 +197,19 @@ impl Memory {
         self.len() == (0, 0)
     }
 
-    /// Changes the bounds; what no longer fits is forgotten, the least recently seen first.
-    pub fn resize(&self, bounds: Bounds) {
-        let fresh = Memory::new(bounds);
-        for (old, new) in self.shards.iter().zip(fresh.shards) {
-            let mut old = old.lock().unwrap_or_else(PoisonError::into_inner);
-            let new = new.into_inner().unwrap_or_else(PoisonError::into_inner);
-            old.newcomers.resize(new.newcomers.cap());
-            old.proven.resize(new.proven.cap());
-            old.networks = new.networks;
+    /// Changes the bounds; of what no longer fits, who was not seen for longest is forgotten.
+    pub fn resize(&self, bounds: Bounds, now: Moment) {
+        for shard in &self.shards {
+            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            shard.newcomers.resize(half_of_a_shard(bounds), now);
+            shard.proven.resize(half_of_a_shard(bounds), now);
+            shard.networks.resize(bounds.networks / SHARDS);
         }
     }
+}
+
+fn half_of_a_shard(bounds: Bounds) -> usize {
+    bounds.sources / 2 / SHARDS
 }
 
 fn bits(address: IpAddr) -> u128 {
@@ -219,10 +218,6 @@ fn bits(address: IpAddr) -> u128 {
         IpAddr::V6(v6) => v6.to_bits(),
     }
 }
-
-/// A source in steady use is moved to the front of the list at most this often: moving it on
-/// every packet would touch the memory of its neighbours in the list each time.
-const PROMOTE_EVERY: Duration = Duration::from_secs(1);
 
 impl Shard {
     /// What is remembered of a source, made new if it is unknown. A source that has become
@@ -240,14 +235,9 @@ impl Shard {
         } else {
             (&mut self.newcomers, &mut self.proven)
         };
-        let now = Tick::at(now);
-        let lately = |source: &Source| now.since(source.promoted) < PROMOTE_EVERY;
-        if !home.peek(&key).is_some_and(lately) {
-            home.get_or_insert_mut(key, || elsewhere.pop(&key).unwrap_or_default()).promoted = now;
-        }
         Remembered {
-            source: home.peek_mut(&key).unwrap_or_else(|| unreachable!("it was just put there")),
-            shadow: Shadow(proven.then_some((elsewhere, key))),
+            source: home.recall(key, now, || elsewhere.take(key).unwrap_or_default()),
+            shadow: Shadow(proven.then_some((elsewhere, key, now))),
             network: Neighbours::new(&mut self.networks, hash, proven),
             attempts: &mut self.attempts,
         }
@@ -256,7 +246,7 @@ impl Shard {
     /// A copy of what is remembered of a source, changing nothing, not even the order of
     /// forgetting.
     pub fn peek(&self, key: SourceKey) -> Option<Source> {
-        self.proven.peek(&key).or_else(|| self.newcomers.peek(&key)).copied()
+        self.proven.peek(key).or_else(|| self.newcomers.peek(key)).copied()
     }
 
     /// What a network's proven sources share, or its others, to try things out on. `hash` is the
@@ -333,7 +323,7 @@ mod tests {
     fn resizing_keeps_the_latest() {
         let memory = Memory::new(Bounds { sources: 32_000, networks: 160 });
         (0..200).for_each(|n| see(&memory, n, false, |source| source.offences.denied = n as u16));
-        memory.resize(Bounds { sources: 320, networks: 16 });
+        memory.resize(Bounds { sources: 320, networks: 16 }, Moment(200_000_000_000));
         assert_eq!(memory.len(), (10, 0));
         assert_eq!((denied(&memory, 199), denied(&memory, 189)), (Some(199), None));
     }

@@ -5,7 +5,9 @@ use super::{
     CHECKS, Case, CheckId, Decision, Evidence, EvidenceKind, Finding, Policy, Ruling, Scope,
     Standing,
 };
-use crate::memory::{Memory, Moment, Remembered, SharedBucket, Source, SourceKey, Target, Tick};
+use crate::memory::{
+    Memory, Moment, Remembered, SharedBucket, Signature, Source, SourceKey, Target, Tick,
+};
 use crate::packet::Syn;
 use std::time::Duration;
 
@@ -233,11 +235,10 @@ fn target(memory: &Memory, syn: &Syn) -> Target {
 }
 
 /// What a stack and its distance look like in a SYN: TTL, option layout, window scale.
-fn signature(syn: &Syn) -> u32 {
+fn signature(syn: &Syn) -> Signature {
     let scale = u64::from(syn.options.window_scale.map_or(255, |shift| shift));
-    let mixed = (syn.options.layout ^ u64::from(syn.ttl) << 56 ^ scale << 48)
-        .wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    (mixed >> 32) as u32
+    let mixed = syn.options.layout ^ u64::from(syn.ttl) << 56 ^ scale << 48;
+    Signature::of(mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15))
 }
 
 /// One check's finding, and whether it was reached.

@@ -9,12 +9,15 @@
 //! matters, many share them.
 
 mod message;
+mod moderation;
 mod socket;
 
 use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use thiserror::Error;
+
+pub use self::moderation::Moderation;
 
 use self::message::{Answers, Packet, Said};
 use self::socket::{MOST, Mail, Socket};

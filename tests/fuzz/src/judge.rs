@@ -128,8 +128,8 @@ pub fn check(bytes: &[u8]) {
                 }
             }
             Step::MakeRoom(bounds) => {
-                memory.resize(bounds);
-                asked.resize(bounds);
+                memory.resize(bounds, teller.now);
+                asked.resize(bounds, teller.now);
             }
         }
         let (newcomers, proven) = memory.len();
