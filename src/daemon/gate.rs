@@ -46,20 +46,23 @@ impl Gate {
         let mut moderation = Moderation::default();
         loop {
             progress.waiting();
-            let held = self.queue.receive()?;
-            if held > 0 {
-                let lost = self.queue.lost() - counters.lost.get();
-                if lost > 0 {
-                    counters.lost.add(lost);
+            match self.queue.receive()? {
+                None if drained_by.is_some() => return Ok(()),
+                None | Some(0) => {}
+                Some(held) => {
+                    let lost = self.queue.lost() - counters.lost.get();
+                    if lost > 0 {
+                        counters.lost.add(lost);
+                    }
+                    let now = shared.now();
+                    self.judge(held, now, rules.load(), counters, &mut opinions)?;
+                    if drained_by.is_none()
+                        && let Some(pause) = moderation.pause(held, now.0)
+                    {
+                        progress.waiting();
+                        std::thread::sleep(pause);
+                    }
                 }
-                let now = shared.now();
-                self.judge(held, now, rules.load(), counters, &mut opinions)?;
-                if drained_by.is_none() && let Some(pause) = moderation.pause(held, now.0) {
-                    progress.waiting();
-                    std::thread::sleep(pause);
-                }
-            } else if drained_by.is_some() {
-                return Ok(());
             }
             match drained_by {
                 // The redirect could not be removed: there is no end to what comes.

@@ -24,6 +24,11 @@ impl Process {
         &mut self.0
     }
 
+    /// Its number.
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+
     /// Sends it a signal. A process that has ended is no error.
     pub fn signal(&mut self, signal: Signal) -> io::Result<()> {
         if self.0.try_wait()?.is_some() {

@@ -150,13 +150,14 @@ impl Queue {
         })
     }
 
-    /// Takes the packets that wait, and says how many it took: none if none came within the
-    /// patience. All of them are to be answered before the next call.
+    /// Takes the packets that wait, and says how many it took; `None` if nothing came within the
+    /// patience. It may be none at all although something came: then the kernel had something else
+    /// to say. All of them are to be answered before the next call.
     ///
     /// # Errors
     /// What the kernel says; the queue is then of no more use.
     #[inline]
-    pub fn receive(&mut self) -> io::Result<usize> {
+    pub fn receive(&mut self) -> io::Result<Option<usize>> {
         // Twice as many as came last time: who asks for many pays for each place, used or not.
         let most = self.held.len() * 2 + 1;
         self.held.clear();
@@ -167,7 +168,7 @@ impl Queue {
             Err(error)
                 if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) =>
             {
-                return Ok(0);
+                return Ok(None);
             }
             Err(error) => return Err(error),
         }
@@ -191,7 +192,7 @@ impl Queue {
                 Said::Refused(error) => return Err(io::Error::from_raw_os_error(error)),
             }
         }
-        Ok(self.held.len())
+        Ok(Some(self.held.len()))
     }
 
     /// One of the packets that were taken, by its place among them; there must be so many.

@@ -33,6 +33,7 @@ impl Sample {
     }
 
     /// The times, the shortest first.
+    #[allow(dead_code, reason = "not all who measure need them")]
     pub(crate) fn times(&self) -> &[Duration] {
         &self.0
     }

@@ -15,14 +15,17 @@
 
 use std::error::Error;
 use std::io::{BufRead, BufReader, Lines};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use portcullis::lab::{self, Lab, Probe};
-use socket2::{Domain, Protocol, Socket, Type};
+use portcullis::lab::{self, Lab};
+
+mod generator;
+
+use generator::Generator;
 
 const SOURCES: u32 = 100_000;
 const PACKETS: u32 = 600_000;
@@ -266,29 +269,17 @@ impl Bench<'_> {
     }
 }
 
-/// Sends SYNs from forged sources, in small bursts that keep to the rate; says how long it took.
+/// Sends SYNs from forged sources; says how long it took.
 fn send(target: Ipv4Addr, port: u16, count: u32, per_second: u32) -> std::io::Result<Duration> {
-    let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(255)))?;
-    let to = SocketAddr::new(target.into(), port);
-    let template = Probe::syn("192.0.2.1:1024".parse().map_err(std::io::Error::other)?, to);
-    let mut bytes = template.bytes().ok_or(std::io::ErrorKind::InvalidInput)?;
-    // No SYN is the repetition of an earlier one.
     static SERIAL: AtomicU32 = AtomicU32::new(0);
-    let serial = SERIAL.fetch_add(count, Relaxed);
-    let begun = Instant::now();
-    for n in 0..count {
-        if n % 64 == 0 {
-            let due = Duration::from_secs_f64(f64::from(n) / f64::from(per_second));
-            std::thread::sleep(due.saturating_sub(begun.elapsed()));
-        }
+    let serial = SERIAL.fetch_add(count + 64, Relaxed);
+    let mut generator = Generator::open((target, port).into())?.beginning(serial);
+    let source = |n: u32| {
         // Scattered over the address space, each in a network of its own, none special.
         let source = 0x0b00_0000 + ((n % SOURCES).wrapping_mul(0x9e37_79b1) >> 6);
-        bytes[12..16].copy_from_slice(&source.to_be_bytes());
-        bytes[20..22].copy_from_slice(&(1024 + (n / SOURCES) as u16).to_be_bytes());
-        bytes[24..28].copy_from_slice(&(serial + n).to_be_bytes());
-        socket.send_to(&bytes, &SocketAddr::new(to.ip(), 0).into())?;
-    }
-    let took = begun.elapsed();
+        (Ipv4Addr::from_bits(source), 1024 + (n / SOURCES) as u16)
+    };
+    let took = generator.stream(per_second, source, |sent| sent >= count)?;
     // What waits still gets its answer.
     std::thread::sleep(Duration::from_millis(200));
     Ok(took)

@@ -12,13 +12,16 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use etherparse::{PacketBuilder, TcpOptionElement as Opt};
 use portcullis::events::Busiest;
-use portcullis::memory::{Bounds, FloodRule, Memory, Moment};
+use portcullis::memory::{Bounds, Memory, Moment};
 use portcullis::packet::parse;
-use portcullis::policy::{Denylist, Policy, PrefixSet, Rate, judge};
+use portcullis::policy::{Policy, judge};
+
+mod judged;
+
+use judged::{Template, judge_bytes, listed, policy, scatter};
 
 struct Counting;
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
@@ -40,49 +43,6 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-fn syn(source: u32, sport: u16, dport: u16, seq: u32) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(60);
-    PacketBuilder::ipv4(Ipv4Addr::from_bits(source).octets(), [198, 51, 100, 2], 61)
-        .tcp(sport, dport, seq, 64240)
-        .syn()
-        .options(&[
-            Opt::MaximumSegmentSize(1460),
-            Opt::SelectiveAcknowledgementPermitted,
-            Opt::Timestamp(1, 0),
-            Opt::Noop,
-            Opt::WindowScale(7),
-        ])
-        .and_then(|builder| builder.write(&mut bytes, &[]).map_err(|_| unreachable!()))
-        .expect("a valid packet");
-    bytes
-}
-
-/// Scatters small numbers over the address space, reproducibly.
-fn scatter(n: u32) -> u32 {
-    0x0b00_0000 + (n.wrapping_mul(0x9e37_79b1) >> 6)
-}
-
-fn policy() -> Policy {
-    let mut policy = Policy::default();
-    policy.ports.served = [22, 80, 443].into_iter().collect();
-    let unhindered =
-        Some(Rate { count: 4_000_000_000, per: Duration::from_secs(1), burst: u32::MAX });
-    // Counted as always, but never a flood: that is a row of its own.
-    policy.flood.rule = Some(FloodRule::new(1e9));
-    policy.rate.source = unhindered;
-    policy.rate.network = unhindered;
-    policy.rate.total = unhindered;
-    for class in policy.rate.classes.iter_mut().chain([&mut policy.rate.other]) {
-        class.rate = unhindered;
-    }
-    let nets = (0..100_000u32).map(|n| {
-        (format!("{}/32", Ipv4Addr::from_bits(0xc000_0000 + n * 977)).parse().unwrap(), 0)
-    });
-    policy.denylist =
-        Denylist { prefixes: PrefixSet::new(nets.collect()), lists: vec!["policy"] }.into();
-    policy
-}
-
 /// Judges `count` packets, made from one template by writing a source, a source port and a
 /// sequence number into it: like a packet that the kernel has just copied, it is in the cache.
 fn row(
@@ -92,17 +52,12 @@ fn row(
     source: impl Fn(u32) -> u32,
     clock: &mut u64,
 ) {
-    let mut bytes = syn(0, 0, dport, 0);
+    let mut template = Template::v4(dport);
     let mut serial = 0u32;
     let mut one = |n: u32| {
         serial += 1;
-        bytes[12..16].copy_from_slice(&source(n).to_be_bytes());
-        bytes[20..22].copy_from_slice(&(1024 + (serial % 60_000) as u16).to_be_bytes());
-        bytes[24..28].copy_from_slice(&serial.to_be_bytes());
         *clock += 1000;
-        if let Ok(syn) = parse(black_box(&bytes)) {
-            black_box(judge(policy, memory, &syn, Moment(*clock)));
-        }
+        judge_bytes(policy, memory, template.from(source(n), serial), (false, *clock));
     };
     (0..count).for_each(&mut one);
     let before = ALLOCATIONS.load(Ordering::Relaxed);
@@ -132,7 +87,7 @@ fn row(
 
 fn main() {
     let count = 400_000;
-    let policy = policy();
+    let policy = policy(100_000);
     let mut clock = 1_000_000_000;
     println!(
         "{:<34}{:>8}{:>8}{:>8}{:>9}{:>14}",
@@ -145,7 +100,7 @@ fn main() {
     row("accept, 100,000 known sources", gate, (count, 80), live, &mut clock);
     row("accept, one known source", gate, (count, 80), |_| scatter(7), &mut clock);
     row("deny, unserved port", gate, (count, 23), live, &mut clock);
-    row("deny, denylist", gate, (count, 80), |n| 0xc000_0000 + (n % 50_000) * 977, &mut clock);
+    row("deny, denylist", gate, (count, 80), |n| listed(n % 50_000), &mut clock);
 
     // The table is full, and every source was pushed out since it was last seen.
     let memory = Memory::new(Bounds { sources: 65_536, networks: 16_384 });
@@ -189,7 +144,7 @@ fn counted() {
 /// Ten million forged sources: memory stays at its bound.
 fn forged(policy: &Policy) {
     let memory = Memory::new(Bounds { sources: 131_072, networks: 32_768 });
-    let template = parse(&syn(1, 1024, 80, 0)).expect("a SYN");
+    let template = parse(Template::v4(80).from(1, 0)).expect("a SYN");
     println!("\n{:<34}{:>12}{:>14}", "forged sources", "remembered", "resident KiB");
     for n in 1..=10_000_000u32 {
         let src = Ipv4Addr::from_bits(n.wrapping_mul(0x9e37_79b1)).into();

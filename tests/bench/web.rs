@@ -9,7 +9,8 @@
 //! a clean stop leaves, the kernel table without the redirect.
 //!
 //! 1. `curl` fetches, one after the other, through the gate.
-//! 2. `wrk`, each request a connection of its own, SECONDS for each arm of a round, by turns.
+//! 2. `wrk`, each request a connection of its own, SECONDS for each arm of a round, by turns; beside
+//!    it a host with nft meters as they are written by hand, generous ones too.
 //! 3. Plain connects, one at a time, in blocks by turns.
 //!
 //! It fails if a single fetch, request or connect fails.
@@ -27,7 +28,7 @@ mod connects;
 mod stage;
 
 use connects::{Sample, connect, median, micros};
-use stage::{Gate, PORTCULLIS, nft, text};
+use stage::{Gate, PORTCULLIS, nft, nft_load, text};
 
 /// The policy as it is shipped.
 const SHIPPED: &str = include_str!("../../config/portcullis.toml");
@@ -63,6 +64,12 @@ http {
     }
 }
 "#;
+
+/// As it is found in many a guide: whoever knocks too often is dropped.
+const METERS: &str = "table inet meters { \
+    set tried { type ipv4_addr; size 65535; flags dynamic,timeout; timeout 1m; }; \
+    chain early { type filter hook prerouting priority raw; tcp flags & (syn|ack) == syn \
+    add @tried { ip saddr limit rate over 1000000/second burst 1000000 packets } drop; }; }";
 
 const FETCHES: usize = 1000;
 const BLOCKS: usize = 12;
@@ -116,6 +123,8 @@ enum Arm {
     Without,
     /// The kernel table, as a clean stop leaves it.
     Table,
+    /// Rules for nft, written by hand, that meter each source.
+    Meters,
     /// The gate.
     With,
 }
@@ -159,6 +168,12 @@ impl Street {
         if arm == Arm::Without {
             return Ok(self.client.run(work)??.0);
         }
+        if arm == Arm::Meters {
+            nft_load(&self.server, METERS);
+            let done = self.client.run(work)??.0;
+            nft(&self.server, &["flush", "ruleset"]);
+            return Ok(done);
+        }
         std::fs::create_dir_all("/run/gate/conf.d")?;
         std::fs::write("/run/gate/conf.d/raised.toml", RAISED)?;
         let gate = Gate::start(&self.server, SHIPPED);
@@ -201,42 +216,45 @@ impl Street {
     fn load(&self, seconds: u64, rounds: u64) -> Outcome<()> {
         println!("wrk: new connections per second, {seconds} s each");
         println!(
-            "{:<8}{:>12}{:>12}{:>8}{:>14}{:>9}",
-            "round", "without", "with", "ratio", "requests with", "failed"
+            "{:<8}{:>10}{:>10}{:>10}{:>11}{:>11}{:>14}{:>8}",
+            "round", "without", "meters", "with", "x without", "x meters", "requests with", "failed"
         );
         let url = format!("http://{}/", self.to.ip());
-        let (mut ratios, mut failures) = (Vec::new(), 0);
+        let (mut ratios, mut failures) = ([Vec::new(), Vec::new()], 0);
         for round in 1..=rounds {
             // Who begins changes from round to round.
-            let mut arms = [Arm::Without, Arm::With];
-            if round % 2 == 0 {
-                arms.reverse();
-            }
-            let mut seen = [Load::default(); 2];
+            let mut arms = [Arm::Without, Arm::Meters, Arm::With];
+            arms.rotate_left(round as usize % 3);
+            let mut seen = [Load::default(); 4];
             for arm in arms {
-                seen[usize::from(arm == Arm::With)] = self.on(arm, || {
+                seen[arm as usize] = self.on(arm, || {
                     let load = wrk(&url, seconds)?;
                     Ok((load, load.requests))
                 })?;
             }
-            let [without, with] = seen;
-            ratios.push(with.per_second / without.per_second);
+            let [without, meters, with] =
+                [Arm::Without, Arm::Meters, Arm::With].map(|arm| seen[arm as usize]);
+            let beside = [without, meters].map(|other| with.per_second / other.per_second);
+            beside.iter().zip(&mut ratios).for_each(|(ratio, all)| all.push(*ratio));
             failures += with.failed;
             println!(
-                "{round:<8}{:>12.0}{:>12.0}{:>8.3}{:>14}{:>9}",
+                "{round:<8}{:>10.0}{:>10.0}{:>10.0}{:>11.3}{:>11.3}{:>14}{:>8}",
                 without.per_second,
+                meters.per_second,
                 with.per_second,
-                with.per_second / without.per_second,
+                beside[0],
+                beside[1],
                 with.requests,
                 with.failed
             );
         }
-        println!("median ratio {:.3}\n", median(ratios));
+        let [without, meters] = ratios.map(median);
+        println!("median: {without:.3} x without, {meters:.3} x meters\n");
         if failures > 0 { Err(format!("{failures} requests failed").into()) } else { Ok(()) }
     }
 
     fn connects(&self) -> Outcome<()> {
-        let mut samples: [Vec<Sample>; 3] = Default::default();
+        let mut samples: [Vec<Sample>; 4] = Default::default();
         for block in 0..BLOCKS {
             let mut arms = [Arm::Without, Arm::Table, Arm::With];
             arms.rotate_left(block % 3);
@@ -257,7 +275,7 @@ impl Street {
             "us", "without", "table", "with", "added", "ratio"
         );
         for (name, share) in [("median", 0.5), ("p99", 0.99), ("p99.9", 0.999)] {
-            let [without, table, with] = pooled.each_ref().map(|s| micros(s.quantile(share)));
+            let [without, table, _, with] = pooled.each_ref().map(|s| micros(s.quantile(share)));
             println!(
                 "{name:<8}{without:>12.0}{table:>12.0}{with:>12.0}{:>12.0}{:>8.2}",
                 with - without,
@@ -265,7 +283,7 @@ impl Street {
             );
         }
         for (name, share) in [("median", 0.5), ("p99", 0.99)] {
-            let [without, _, with] = &samples;
+            let [without, _, _, with] = &samples;
             let ratio = |(with, without): (&Sample, &Sample)| {
                 micros(with.quantile(share)) / micros(without.quantile(share))
             };

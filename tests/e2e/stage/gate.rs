@@ -235,6 +235,17 @@ impl<'a> Gate<'a> {
         });
     }
 
+    /// The CPU time of all its threads (Documentation/scheduler/sched-stats.rst).
+    pub(crate) fn cpu(&self) -> std::io::Result<Duration> {
+        let mut sum = 0;
+        for task in fs::read_dir(format!("/proc/{}/task", self.process.id()))? {
+            let text = fs::read_to_string(task?.path().join("schedstat"))?;
+            let first = text.split_whitespace().next().and_then(|word| word.parse::<u64>().ok());
+            sum += first.unwrap_or_default();
+        }
+        Ok(Duration::from_nanos(sum))
+    }
+
     /// Replaces the policy file.
     pub(crate) fn write_policy(&self, policy: &str) {
         fs::write(self.home.join("policy.toml"), written(policy)).expect("a file");

@@ -1,0 +1,274 @@
+//! What a SYN costs as everything grows: live sources, deny prefixes, standings, queues. And what a
+//! source costs in memory.
+//!
+//!     cargo bench --bench scale [-- MOST]                  (10000000)
+//!
+//! The judge without a kernel, all checks on, from bytes to decision, sources in no order; then the
+//! kernel's set of bans, in a private network: how long it takes to send SYNs of banned sources
+//! that it drops. Each row stands beside the one of a hundred thousand, or of a thousand for the
+//! lists, and flat is within two times that. MOST bounds the sources and prefixes.
+
+use std::error::Error;
+use std::hint::black_box;
+use std::io::Write as _;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use portcullis::lab::{self, Host, Lab};
+use portcullis::memory::{Bounds, Memory};
+use portcullis::policy::{Denylist, PrefixSet};
+
+mod generator;
+mod judged;
+
+use generator::Generator;
+use judged::{Template, judge_bytes, policy, scatter};
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+/// SYNs per pass; the quickest of three passes counts, because other programs disturb some.
+const SYNS: u32 = 1_000_000;
+const PASSES: u32 = 3;
+
+fn main() -> Outcome<()> {
+    let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
+    let most: u32 = args.first().map_or(Ok(10_000_000), |text| text.parse())?;
+    // It enters the namespace by starting anew: before anything is measured.
+    if !lab::is_inside() {
+        return Err(lab::enter().into());
+    }
+    let steps = |from: u32, most: u32| {
+        std::iter::successors(Some(from), |n| n.checked_mul(10)).take_while(move |n| *n <= most)
+    };
+
+    let mut table = Table::new("live sources", "100,000");
+    for count in steps(1000, most) {
+        let (each, bytes) = sources(count);
+        table.row(count, each, count == 100_000, &format!("{bytes:>6.0} bytes each"));
+    }
+    table.print();
+
+    let mut table = Table::new("deny prefixes", "1,000");
+    for count in steps(10, most) {
+        let (each, lookup) = prefixes(count);
+        table.row(count, each, count == 1000, &format!("{lookup:>6.0} ns of it in the list"));
+    }
+    table.print();
+
+    let mut lab = Lab::open()?;
+    let load = lab.host("load", &["10.77.0.2/16".parse()?])?;
+    lab.ready()?;
+    let mut table = Table::new("standings in the kernel's set", "1,000");
+    for count in steps(10, most.min(1_000_000)) {
+        table.row(count, standings(&load, count)?, count == 1000, "");
+    }
+    table.print();
+
+    let mut table = Table::new("queues, each with 1,000,000 SYNs", "1");
+    let one = queues(1);
+    table.row(1, one, true, "");
+    let two = queues(2);
+    table.row(2, two, false, &format!("{:>6.2} times as many verdicts", 2.0 * one / two));
+    table.print();
+    Ok(())
+}
+
+/// One quantity that grows, with a bar for each row.
+struct Table {
+    what: &'static str,
+    beside: &'static str,
+    rows: Vec<(u32, f64, String)>,
+    base: f64,
+}
+
+impl Table {
+    fn new(what: &'static str, beside: &'static str) -> Self {
+        Self { what, beside, rows: Vec::new(), base: f64::NAN }
+    }
+
+    fn row(&mut self, count: u32, nanoseconds: f64, is_base: bool, remark: &str) {
+        eprintln!("{} {count}: {nanoseconds:.0} ns", self.what);
+        if is_base {
+            self.base = nanoseconds;
+        }
+        self.rows.push((count, nanoseconds, remark.to_owned()));
+    }
+
+    fn print(&self) {
+        println!("\n{:<34}{:>8}{:>16}", self.what, "ns/SYN", format!("x of {}", self.beside));
+        let longest = self.rows.iter().map(|(_, each, _)| *each).fold(0.0, f64::max);
+        for (count, each, remark) in &self.rows {
+            let bar = "#".repeat((20.0 * each / longest).round() as usize);
+            let ratio = format!("{:.2}", each / self.base);
+            println!("{:>10}  {bar:<22}{each:>8.0}{ratio:>16}  {remark}", grouped(*count));
+        }
+    }
+}
+
+/// With commas between thousands.
+fn grouped(count: u32) -> String {
+    let digits = count.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// The quickest of some passes, in nanoseconds for each of [`SYNS`].
+fn quickest(mut pass: impl FnMut()) -> f64 {
+    let times = (0..PASSES).map(|_| {
+        let begun = Instant::now();
+        pass();
+        begun.elapsed().as_nanos() as f64 / f64::from(SYNS)
+    });
+    times.fold(f64::MAX, f64::min)
+}
+
+/// What a SYN costs with so many live sources, and what each has cost in resident memory. Eight of
+/// them are in one network on average, as it is where many come from.
+fn sources(count: u32) -> (f64, f64) {
+    let policy = policy(0);
+    let before = resident();
+    let room = 2 * count as usize + count as usize / 8;
+    let memory = Memory::new(Bounds { sources: room, networks: count as usize });
+    let mut template = Template::v4(80);
+    let (mut serial, mut now) = (0, 1_000_000_000);
+    let mut one = |n: u32| {
+        serial += 1;
+        now += 1000;
+        let (group, host) = (n / 8, n % 8);
+        let bytes = template.from(scatter(group << 3) | host, serial);
+        judge_bytes(&policy, &memory, bytes, (false, now));
+    };
+    (0..count).for_each(&mut one);
+    let bytes = (resident() - before) as f64 * 1024.0 / f64::from(count);
+    let mut draw = 1u32;
+    let each = quickest(|| {
+        for _ in 0..SYNS {
+            draw = draw.wrapping_mul(747_796_405).wrapping_add(2_891_336_453);
+            one((u64::from(draw) * u64::from(count) >> 32) as u32);
+        }
+    });
+    assert!(memory.len().0 as f64 > 0.99 * f64::from(count), "all were remembered");
+    (each, bytes)
+}
+
+/// What a SYN costs beside so many deny prefixes, and how much of that is looking them up.
+fn prefixes(count: u32) -> (f64, f64) {
+    let nets = (0..count).map(|n| {
+        // Neither side by side nor of one length; the sources come from elsewhere.
+        let base = 0x6000_0000 + (n.wrapping_mul(0x9e37_79b1) & 0x3fff_ffff);
+        (format!("{}/{}", Ipv4Addr::from_bits(base), 28 + n % 5).parse().expect("a prefix"), 0)
+    });
+    let set = PrefixSet::new(nets.collect());
+    let mut draw = 1u32;
+    let mut address = || {
+        draw = draw.wrapping_mul(747_796_405).wrapping_add(2_891_336_453);
+        Ipv4Addr::from_bits(0x6000_0000 + (draw >> 2))
+    };
+    let lookup = quickest(|| {
+        for _ in 0..SYNS {
+            black_box(set.find(black_box(address().into())));
+        }
+    });
+    let mut policy = policy(0);
+    policy.denylist = Denylist { prefixes: set, lists: vec!["policy"] }.into();
+    let memory = Memory::new(Bounds { sources: 262_144, networks: 131_072 });
+    let mut template = Template::v4(80);
+    let (mut serial, mut now) = (0, 1_000_000_000);
+    // Half of them are near what is refused, the others live elsewhere; 100,000 of each.
+    let each = quickest(|| {
+        for n in 0..SYNS {
+            serial += 1;
+            now += 1000;
+            let known = n.wrapping_mul(0x9e37_79b1) % 100_000;
+            let source = scatter(known) + if n % 2 == 0 { 0x5000_0000 } else { 0 };
+            judge_bytes(&policy, &memory, template.from(source, serial), (false, now));
+        }
+    });
+    (each, lookup)
+}
+
+/// What it takes to send a SYN of a banned source, and for the kernel to drop it, with so many
+/// in its set.
+fn standings(load: &Host, count: u32) -> Outcome<f64> {
+    const SENT: u32 = 320_000;
+    let banned = |n: u32| Ipv4Addr::from_bits(scatter(n % count));
+    let mut text = format!(
+        "table inet scale; delete table inet scale;\n\
+         table inet scale {{ set banned {{ type ipv4_addr; flags timeout; size {}; }}\n\
+         chain early {{ type filter hook prerouting priority raw; iif lo accept;\n\
+         tcp flags & (syn|ack) == syn ip saddr @banned counter drop; }} }}\n",
+        count + 1
+    );
+    for start in (0..count).step_by(1000) {
+        let elements: Vec<String> = (start..count.min(start + 1000))
+            .map(|n| format!("{} timeout 1d", banned(n)))
+            .collect();
+        text += &format!("add element inet scale banned {{ {} }}\n", elements.join(","));
+    }
+    let mut nft = Command::new("nft").args(["-f", "-"]).stdin(Stdio::piped()).spawn()?;
+    nft.stdin.take().ok_or("no input")?.write_all(text.as_bytes())?;
+    if !nft.wait()?.success() {
+        return Err("nft does not take the set".into());
+    }
+    let to = SocketAddr::from(([10, 77, 0, 1], 80));
+    let times = (0..PASSES).map(|pass| {
+        load.run(|| {
+            let mut generator = Generator::open(to)?;
+            let source = |n: u32| (banned((n + pass * SENT).wrapping_mul(747_796_405) >> 8), 1024);
+            generator.stream(u32::MAX, source, |sent| sent >= SENT)
+        })
+    });
+    let times: Vec<Duration> = times.map(|time| Ok(time??)).collect::<Outcome<_>>()?;
+    let counted = Command::new("nft").args(["list", "chain", "inet", "scale", "early"]).output()?;
+    let counted = String::from_utf8_lossy(&counted.stdout).into_owned();
+    let expected = format!("packets {}", SENT * PASSES);
+    if !counted.contains(&expected) {
+        return Err(format!("not all were dropped by the set: {counted}").into());
+    }
+    let quickest = times.into_iter().min().unwrap_or_default();
+    Ok(quickest.as_nanos() as f64 / f64::from(SENT))
+}
+
+/// What a SYN costs where so many threads judge at once, sharing one memory of 100,000 sources, any
+/// of which may come to any of them. In wall time of one thread.
+fn queues(threads: u32) -> f64 {
+    let policy = policy(0);
+    let memory = Memory::new(Bounds { sources: 262_144, networks: 131_072 });
+    let pass = |begin: u32| {
+        std::thread::scope(|scope| {
+            for thread in 0..threads {
+                let (policy, memory) = (&policy, &memory);
+                scope.spawn(move || {
+                    let mut template = Template::v4(80);
+                    for n in begin..begin + SYNS {
+                        let serial = n * threads + thread;
+                        let known = serial.wrapping_mul(0x9e37_79b1) % 100_000;
+                        let now = 1_000_000_000 + u64::from(n) * 1000;
+                        let bytes = template.from(scatter(known), serial);
+                        judge_bytes(policy, memory, bytes, (false, now));
+                    }
+                });
+            }
+        });
+    };
+    pass(0);
+    let mut begin = 0;
+    quickest(|| {
+        begin += SYNS;
+        pass(begin);
+    })
+}
+
+/// VmRSS of this process in KiB (proc_pid_status(5)).
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+}
