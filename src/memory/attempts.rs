@@ -3,6 +3,7 @@
 //! A stack that gets no answer sends the same SYN again, same 4-tuple and sequence number, after
 //! about one second and then ever more slowly. That is one attempt, however many packets.
 
+use std::hint::black_box;
 use std::time::Duration;
 
 use super::Moment;
@@ -73,6 +74,12 @@ impl Attempts {
     pub fn new(count: usize) -> Self {
         let sets = (count / WAYS).next_power_of_two().max(1);
         Self { sets: vec![[Slot::default(); WAYS]; sets].into_boxed_slice() }
+    }
+
+    /// Has the processor fetch where an attempt may be, without waiting for it.
+    #[inline]
+    pub(super) fn fetch(&self, hash: u64) {
+        black_box(self.sets[hash as usize & (self.sets.len() - 1)][0]);
     }
 
     /// Looks an attempt up by its hash, and remembers it if it is new.

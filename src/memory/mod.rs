@@ -23,7 +23,7 @@ pub use key::{NetworkKey, SourceKey};
 pub use networks::{Neighbours, Networks, Share};
 pub use purse::{Draw, Purse};
 pub use source::{CLASSES, Offences, Signature, Source, Stack};
-pub use table::{Bounds, Memory, Remembered, Shadow, Shard};
+pub use table::{Bounds, Memory, Remembered, Shadow, Shard, Subject};
 pub use time::{Moment, Tick};
 pub use visit::Visit;
 pub use walk::{Steps, Target, Walk};

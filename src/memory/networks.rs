@@ -1,5 +1,7 @@
 //! What the sources of one network share: buckets, and nothing else.
 
+use std::hint::black_box;
+
 use super::{Bucket, CLASSES, Full, Limit, Moment};
 
 const WAYS: usize = 4;
@@ -53,6 +55,16 @@ impl Networks {
         let fresh = Self::new(count);
         if fresh.sets.len() != self.sets.len() {
             *self = fresh;
+        }
+    }
+
+    /// Has the processor fetch where the buckets are on which an attempt at a service class draws,
+    /// without waiting for them.
+    #[inline]
+    pub(super) fn fetch(&self, hash: u64, proven: bool, class: usize) {
+        for class in [Some(class), None] {
+            let hash = Share { class, returned: false }.of(hash, proven);
+            black_box(self.sets[hash as usize & (self.sets.len() - 1)].0[0]);
         }
     }
 

@@ -251,8 +251,14 @@ mod tests {
                 stack.admitted(look(*signature), *proven, *returned);
             }
             stack.proven(true);
-            assert!(stack.disowns(look(foreign)) && !stack.disowns(look(own)), "{learnt:?}: {stack:?}");
-            assert!(!stack.owns(look(own)) && !stack.owns(look(foreign)), "and nobody is banned for it");
+            assert!(
+                stack.disowns(look(foreign)) && !stack.disowns(look(own)),
+                "{learnt:?}: {stack:?}"
+            );
+            assert!(
+                !stack.owns(look(own)) && !stack.owns(look(foreign)),
+                "and nobody is banned for it"
+            );
         }
     }
 

@@ -219,17 +219,38 @@ fn bits(address: IpAddr) -> u128 {
     }
 }
 
+/// What a judgement is about, as far as the memory is concerned.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject {
+    /// The source.
+    pub key: SourceKey,
+    /// It is proven.
+    pub proven: bool,
+    /// The hash of its network, as [`Memory::shard`] gave it.
+    pub network: u64,
+    /// The hash of the attempt, as [`Memory::attempt`] gave it.
+    pub attempt: u64,
+    /// The service class that it is at, by its place in the policy.
+    pub class: usize,
+}
+
 impl Shard {
-    /// What is remembered of a source, made new if it is unknown. A source that has become
-    /// proven moves to where forged addresses cannot push it out. `hash` is the network's.
+    /// Has the processor fetch from memory what a judgement will look at. One after the other, each
+    /// would be waited for: with a hundred thousand sources nearly nothing is in a cache, and the
+    /// judge would spend most of its time waiting.
     #[inline]
-    pub fn recall(
-        &mut self,
-        key: SourceKey,
-        hash: u64,
-        proven: bool,
-        now: Moment,
-    ) -> Remembered<'_> {
+    pub fn fetch(&self, of: Subject) {
+        let home = if of.proven { &self.proven } else { &self.newcomers };
+        home.fetch(of.key);
+        self.attempts.fetch(of.attempt);
+        self.networks.fetch(of.network, of.proven, of.class);
+    }
+
+    /// What is remembered of a source, made new if it is unknown. A source that has become
+    /// proven moves to where forged addresses cannot push it out.
+    #[inline]
+    pub fn recall(&mut self, of: Subject, now: Moment) -> Remembered<'_> {
+        let Subject { key, proven, network: hash, .. } = of;
         let (home, elsewhere) = if proven {
             (&mut self.proven, &mut self.newcomers)
         } else {
@@ -281,7 +302,8 @@ mod tests {
     ) {
         let (key, network) = key(n);
         let (mut shard, hash) = memory.shard(network);
-        change(shard.recall(key, hash, proven, Moment(second * 1_000_000_000)).source);
+        let of = Subject { key, proven, network: hash, attempt: 0, class: 0 };
+        change(shard.recall(of, Moment(second * 1_000_000_000)).source);
     }
 
     fn denied(memory: &Memory, n: u32) -> Option<u16> {

@@ -6,7 +6,7 @@ use super::{
     Standing,
 };
 use crate::memory::{
-    Memory, Moment, Remembered, SharedBucket, Signature, Source, SourceKey, Target, Tick,
+    Memory, Moment, Remembered, SharedBucket, Signature, Source, SourceKey, Subject, Target, Tick,
 };
 use crate::packet::Syn;
 use std::time::Duration;
@@ -33,7 +33,10 @@ pub fn judge(policy: &Policy, memory: &Memory, syn: &Syn, now: Moment) -> Decisi
     let frozen = flood::freezes(policy, &memory.flood, now);
 
     let (mut shard, hash) = memory.shard(network_key);
-    let Remembered { source, shadow, network, attempts } = shard.recall(key, hash, syn.proven, now);
+    let (class, _) = policy.rate.class_of(syn.dport);
+    let subject = Subject { key, proven: syn.proven, network: hash, attempt, class };
+    shard.fetch(subject);
+    let Remembered { source, shadow, network, attempts } = shard.recall(subject, now);
     source.prove(syn.proven);
     let foreign = source.stack.disowns(signature);
     let (seen, place) = attempts.enter(attempt, now);

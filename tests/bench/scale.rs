@@ -207,9 +207,8 @@ fn standings(load: &Host, count: u32) -> Outcome<f64> {
         count + 1
     );
     for start in (0..count).step_by(1000) {
-        let elements: Vec<String> = (start..count.min(start + 1000))
-            .map(|n| format!("{} timeout 1d", banned(n)))
-            .collect();
+        let elements: Vec<String> =
+            (start..count.min(start + 1000)).map(|n| format!("{} timeout 1d", banned(n))).collect();
         text += &format!("add element inet scale banned {{ {} }}\n", elements.join(","));
     }
     let mut nft = Command::new("nft").args(["-f", "-"]).stdin(Stdio::piped()).spawn()?;

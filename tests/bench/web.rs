@@ -217,7 +217,14 @@ impl Street {
         println!("wrk: new connections per second, {seconds} s each");
         println!(
             "{:<8}{:>10}{:>10}{:>10}{:>11}{:>11}{:>14}{:>8}",
-            "round", "without", "meters", "with", "x without", "x meters", "requests with", "failed"
+            "round",
+            "without",
+            "meters",
+            "with",
+            "x without",
+            "x meters",
+            "requests with",
+            "failed"
         );
         let url = format!("http://{}/", self.to.ip());
         let (mut ratios, mut failures) = ([Vec::new(), Vec::new()], 0);

@@ -1,14 +1,13 @@
 //! Refused packets in files: whole, with the decision, and readable by others.
 
 use std::fs;
-use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
 
 use portcullis::lab::Visit;
 
 use crate::stage::{
-    ANNA, BEN, CARLA, Gate, HASTE, PORTCULLIS, World, eventually, in_lab, is_there, text,
+    ANNA, BEN, CARLA, Gate, HASTE, PORTCULLIS, World, are_there, eventually, in_lab, text,
 };
 
 const DIR: &str = "/run/gate";
@@ -44,11 +43,7 @@ in_lab! {
         await_packets(&world, refused);
         assert_eq!(gate.events().iter().filter(|event| event["event"] == "drop").count() as u64, refused);
 
-        if !is_there("tshark") {
-            let missing = "this package is not installed: tshark";
-            let strict = std::env::var("PORTCULLIS_TEST_TOOLS").is_ok_and(|word| word == "all");
-            assert!(!strict, "{missing}");
-            let _ = writeln!(io::stderr(), "\nSKIPPED: {missing}");
+        if !are_there(&[("tshark", "tshark")], module_path!()) {
             return;
         }
         let mut tshark = world.server.command("tshark");

@@ -12,7 +12,7 @@ use std::time::Duration;
 use portcullis::lab::{Probe, Process, Visit};
 
 use crate::stage::{
-    ANNA, BEN, CARLA, Gate, HASTE, MALLORY, World, eventually, in_lab, is_there, text,
+    ANNA, BEN, CARLA, Gate, HASTE, MALLORY, World, are_there, eventually, in_lab, text,
 };
 
 const ADDRESS: &str = "127.0.0.1:9917";
@@ -181,16 +181,9 @@ in_lab! {
     }
 
     fn node_exporter_and_curl_read_them() {
-        for (program, package) in
-            [("curl", "curl"), ("prometheus-node-exporter", "prometheus-node-exporter")]
-        {
-            if !is_there(program) {
-                let missing = format!("this package is not installed: {package}");
-                let strict = std::env::var("PORTCULLIS_TEST_TOOLS").is_ok_and(|word| word == "all");
-                assert!(!strict, "{missing}");
-                let _ = writeln!(io::stderr(), "\nSKIPPED: {missing}");
-                return;
-            }
+        let exporter = "prometheus-node-exporter";
+        if !are_there(&[("curl", "curl"), (exporter, exporter)], module_path!()) {
+            return;
         }
         let world = World::new();
         let _gate = Gate::start(&world.server, POLICY);

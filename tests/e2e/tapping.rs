@@ -1,7 +1,6 @@
 //! Captures on request: the asker's own file, the gate's own pace.
 
 use std::fs;
-use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -11,7 +10,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::stage::{
-    ANNA, BEN, Gate, HASTE, MALLORY, PORTCULLIS, World, eventually, in_lab, is_there, text,
+    ANNA, BEN, Gate, HASTE, MALLORY, PORTCULLIS, World, are_there, eventually, in_lab, text,
 };
 
 const FILE: &str = "/run/trace.pcapng";
@@ -87,11 +86,7 @@ in_lab! {
         assert_eq!(again.status.code(), Some(73), "{}", text(&again));
         assert!(text(&again).contains("exists; nothing is overwritten"), "{}", text(&again));
 
-        if !is_there("tshark") {
-            let missing = "this package is not installed: tshark";
-            let strict = std::env::var("PORTCULLIS_TEST_TOOLS").is_ok_and(|word| word == "all");
-            assert!(!strict, "{missing}");
-            let _ = writeln!(io::stderr(), "\nSKIPPED: {missing}");
+        if !are_there(&[("tshark", "tshark")], module_path!()) {
             return;
         }
         let mut tshark = world.server.command("tshark");

@@ -12,7 +12,7 @@ pub(crate) use dns::{Dns, put};
 pub(crate) use enter::inside;
 pub(crate) use gate::{Gate, PORTCULLIS};
 pub(crate) use kernel::{breakable_nft, eventually, nft, nft_json, nft_load, text};
-pub(crate) use programs::{inside_with, is_there};
+pub(crate) use programs::{are_there, inside_with, is_there};
 pub(crate) use terminal::Terminal;
 pub(crate) use world::{
     ANNA, BEN, CARLA, CARLAS_PHONE, DORA, HASTE, MALLORY, MALLORY6, PATIENCE, TRUDY, World, address,

@@ -7,20 +7,27 @@ use portcullis::lab::search_path;
 
 use super::inside;
 
-/// Runs a test in a lab, if these programs are there, each named with its Debian package. Where one is
-/// missing, the test says so on the terminal and passes; with `PORTCULLIS_TEST_TOOLS=all` it fails.
+/// Runs a test in a lab, if these programs [are there](are_there).
 pub(crate) fn inside_with(programs: &[(&str, &str)], path: &str, body: impl FnOnce()) {
+    if are_there(programs, path) {
+        inside(path, body);
+    }
+}
+
+/// Are these programs there, each named with its Debian package? If not, `whose` test or part of one
+/// is skipped, and that is said on the terminal; with `PORTCULLIS_TEST_TOOLS=all` it fails.
+pub(crate) fn are_there(programs: &[(&str, &str)], whose: &str) -> bool {
     let missing: Vec<&str> =
         programs.iter().filter(|(program, _)| !is_there(program)).map(|it| it.1).collect();
-    if !missing.is_empty() {
-        let missing = format!("{path}: these packages are not installed: {}", missing.join(" "));
-        let strict = std::env::var("PORTCULLIS_TEST_TOOLS").is_ok_and(|word| word == "all");
-        assert!(!strict, "{missing}");
-        // Past the test harness, which would swallow it.
-        let _ = writeln!(std::io::stderr(), "\nSKIPPED: {missing}");
-        return;
+    if missing.is_empty() {
+        return true;
     }
-    inside(path, body);
+    let missing = format!("{whose}: these packages are not installed: {}", missing.join(" "));
+    let strict = std::env::var("PORTCULLIS_TEST_TOOLS").is_ok_and(|word| word == "all");
+    assert!(!strict, "{missing}");
+    // Past the test harness, which would swallow it.
+    let _ = writeln!(std::io::stderr(), "\nSKIPPED: {missing}");
+    false
 }
 
 /// Is there such a program on the path, or such a file?
