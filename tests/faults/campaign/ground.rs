@@ -165,7 +165,6 @@ impl<'w> Ground<'w> {
 
     /// kill -9.
     pub(crate) fn crash(&mut self) {
-        let _ = self.status();
         self.lost_before += std::mem::take(&mut self.lost_now);
         let (gate, _) = self.gate.take().expect("the gate runs");
         gate.crash();

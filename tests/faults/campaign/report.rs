@@ -28,7 +28,7 @@ impl Row {
     fn lost(&self) -> String {
         match (self.sum(|attempt| attempt.wrong), self.sum(|attempt| attempt.refused)) {
             (0, 0) => "nothing".into(),
-            (standings, clients) => format!("{standings} standings, {clients} clients"),
+            (standings, clients) => format!("{standings} st. {clients} cl."),
         }
     }
 }
@@ -44,10 +44,10 @@ pub(crate) fn span(span: Duration) -> String {
 
 /// The table, for a terminal.
 pub(crate) fn print(rows: &[Row]) {
-    println!("{:<34}{:>6}{:>9}{:>10}{:>9}{:>12}", "", "tries", "pause", "unjudged", "mended", "lost");
+    println!("{:<33}{:>6}{:>8}{:>10}{:>8}{:>13}", "", "tries", "pause", "unjudged", "mended", "lost");
     for row in rows {
         println!(
-            "{:<34}{:>6}{:>9}{:>10}{:>9}{:>12}{}",
+            "{:<33}{:>6}{:>8}{:>10}{:>8}{:>13}{}",
             row.fault.name,
             row.tries.len(),
             span(row.longest(|attempt| attempt.held)),
