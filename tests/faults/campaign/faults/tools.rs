@@ -20,6 +20,7 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault { force: failing, quick: true, ..Fault::new("nft fails", "none") },
     Fault { force: missing, ..Fault::new("nft is missing", "none") },
     Fault { force: hanging, mended: Duration::from_secs(15), ..Fault::new("nft hangs", "none") },
+    Fault { force: killed_meanwhile, ..Fault::new("kill -9 while nft hangs", "unjudged while down") },
     Fault {
         force: locked,
         skip: no_legacy,
@@ -53,6 +54,19 @@ fn missing(ground: &mut Ground<'_>) -> Outcome {
 fn hanging(ground: &mut Ground<'_>) -> Outcome {
     let endless = ground.chance.below(5) == 0;
     with(ground, "/run/hanging", if endless { 10_500..12_000 } else { 200..3000 })
+}
+
+/// The nft that the gate has called outlives it, and holds nothing of it.
+fn killed_meanwhile(ground: &mut Ground<'_>) -> Outcome {
+    fs::write("/run/hanging", "").expect("a file");
+    // The admin bans all the while, so by then one hangs.
+    ground.moment(400..900);
+    ground.while_down(|ground| {
+        ground.crash();
+        ground.moment(300..900);
+        fs::remove_file("/run/hanging").expect("it goes");
+        ground.start()
+    })
 }
 
 fn no_legacy(ground: &Ground<'_>) -> Option<String> {
