@@ -66,9 +66,9 @@ fn tried(ground: &mut Ground<'_>, options: &Options) -> bool {
             println!("LEFT OUT: {}: {why}", fault.name);
             continue;
         }
-        ground.of_tries = options.tries;
-        let tries = (0..options.tries).map(|n| {
-            ground.tries = n;
+        let mut tries = Vec::new();
+        for n in 0..options.tries {
+            ground.share = Some((n, options.tries));
             let seen = attempt(ground, &fault);
             eprintln!(
                 "{}, try {}: pause {}, unjudged {}, mended after {}{}",
@@ -79,10 +79,16 @@ fn tried(ground: &mut Ground<'_>, options: &Options) -> bool {
                 report::span(seen.mended),
                 seen.broken.iter().map(|what| format!("\n  BROKEN: {what}")).collect::<String>()
             );
-            seen
-        });
-        let tries = tries.collect();
+            tries.push(seen);
+            if !ground.runs() {
+                break;
+            }
+        }
         rows.push(Row { fault, tries });
+        if !ground.runs() {
+            println!("There is no gate any more to try the rest with.");
+            break;
+        }
     }
     println!();
     if options.markdown { report::print_markdown(&rows) } else { report::print(&rows) }

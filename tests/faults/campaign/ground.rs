@@ -22,7 +22,7 @@ use super::standings::Standings;
 use super::syslog::Syslog;
 use super::vitals::Vitals;
 use super::{HOME, STATE};
-use crate::stage::{Gate, World, breakable_nft};
+use crate::stage::{Gate, World, breakable_nft, eventually, nft};
 
 /// The policy of the gate: the shipped one, but for what this needs. Offences last longer than any
 /// campaign, and memory is small, so that it reaches its bound soon.
@@ -47,9 +47,9 @@ pub(crate) struct Ground<'w> {
     pub(crate) preload: Preload,
     pub(crate) syslog: Syslog,
     pub(crate) load: Load,
-    /// How often the ground was trodden: faults that go through something byte by byte count by it.
-    pub(crate) tries: usize,
-    pub(crate) of_tries: usize,
+    /// Which try of how many this is: what goes through something byte by byte shares it out among
+    /// them. `None` where nobody knows how many there will be.
+    pub(crate) share: Option<(usize, usize)>,
     gate: Option<(Gate<'w>, Manager)>,
     /// What the daemon held after its start, when it was quiet.
     quiet: Vitals,
@@ -88,8 +88,7 @@ impl<'w> Ground<'w> {
             preload,
             syslog,
             load,
-            tries: 0,
-            of_tries: 1,
+            share: None,
             gate: Some(gate),
             quiet: Vitals::default(),
             lost_before: 0,
@@ -100,11 +99,11 @@ impl<'w> Ground<'w> {
             starts: 1,
             reloads: 20,
         };
-        // Everybody has come once, so that what grows at first has grown.
-        while ground.standings.count().1 < 12 {
-            thread::sleep(Duration::from_millis(50));
-        }
-        thread::sleep(Duration::from_secs(1));
+        // The first of everything has come, so that what grows at first has grown.
+        eventually(Duration::from_secs(30), "standings", || match ground.standings.count() {
+            (held, _) if held >= 12 => Ok(()),
+            (held, _) => Err(format!("{held} are acknowledged")),
+        });
         ground.remember_quiet();
         ground
     }
@@ -250,6 +249,38 @@ impl<'w> Ground<'w> {
             thread::sleep(Duration::from_millis(200));
         }
         Err(format!("a reload is refused: {said}"))
+    }
+
+    /// Takes away whatever a fault may have left that did not come to its end, and sees to it that a
+    /// gate runs. Says why it cannot.
+    pub(crate) fn recover(&mut self) -> Outcome {
+        for sign in ["/run/broken", "/run/hanging"] {
+            let _ = fs::remove_file(sign);
+        }
+        let _ = fs::remove_file(Path::new(STATE).join("ballast"));
+        self.preload.set_clock(0);
+        self.preload.set_readonly(false);
+        self.syslog.sleep(false);
+        self.syslog.go();
+        self.syslog.come();
+        self.lay_over("");
+        fs::write(self.home().join("policy.toml"), POLICY).expect("a file");
+        let server = &self.world.server;
+        let _ = nft(server, &["delete", "table", "inet", "first"]);
+        // If it is there, it stays as it is.
+        let _ = self.world.lab.plug_in(server);
+        let mut said = String::new();
+        for _ in 0..5 {
+            if self.runs() {
+                self.crash();
+            }
+            match self.start() {
+                Ok(()) => return Ok(()),
+                Err(error) => said = error,
+            }
+            thread::sleep(Duration::from_secs(1));
+        }
+        Err(format!("the gate cannot be started any more: {said}"))
     }
 
     /// A moment of random length.

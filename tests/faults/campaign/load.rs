@@ -24,7 +24,7 @@ const FLOOD: u32 = 1500;
 const FLOOD_LASTS: u32 = 5;
 /// Standings by hand that are kept at a time, and by offence in all.
 const KEPT: usize = 150;
-const OFFENDERS: u32 = 250;
+const OFFENDERS: u32 = 255;
 /// A guesser is so impatient.
 const HASTE: Duration = Duration::from_millis(120);
 
@@ -162,7 +162,7 @@ fn guess(mut worker: Worker, standings: &Standings) {
             visit(from, to, HASTE);
         }
         standings.has_offended(from);
-        let pause = worker.chance.millis(1000..12_000);
+        let pause = worker.chance.millis(1000..25_000);
         worker.pause(pause);
     }
 }
@@ -175,7 +175,7 @@ fn scan(mut worker: Worker, standings: &Standings) {
         let _ = forge.flood(scan, 50);
         worker.pause(Duration::from_millis(300));
         standings.has_offended(from);
-        let pause = worker.chance.millis(1000..12_000);
+        let pause = worker.chance.millis(1000..25_000);
         worker.pause(pause);
         if !worker.goes_on() {
             return;

@@ -56,12 +56,10 @@ pub(crate) fn world() -> World {
 /// What a fault did, once.
 #[derive(Debug, Default)]
 pub(crate) struct Try {
-    /// The longest time in which nobody got in, and what was declared.
+    /// The longest time in which nobody got in.
     pub(crate) held: Duration,
-    pub(crate) may_hold: Duration,
-    /// The longest time in which nobody judged, and what was declared.
+    /// The longest time in which nobody judged.
     pub(crate) open: Duration,
-    pub(crate) may_open: Duration,
     /// How many got in meanwhile, and how many did not who should have.
     pub(crate) let_in: usize,
     pub(crate) refused: usize,
@@ -69,6 +67,8 @@ pub(crate) struct Try {
     pub(crate) wrong: usize,
     /// SYNs for which there was no room.
     pub(crate) lost: u64,
+    /// Memory that it needs more than before, kB, if it is the same process.
+    pub(crate) grown: Option<i64>,
     /// How long after its end everything was as it should be.
     pub(crate) mended: Duration,
     /// Everything that is not as declared.
@@ -80,7 +80,7 @@ pub(crate) fn attempt(ground: &mut Ground<'_>, fault: &Fault) -> Try {
     (ground.declared_held, ground.declared_open) = Default::default();
     ground.unplugged = None;
     let _ = ground.status();
-    let lost = ground.lost();
+    let (lost, starts, before) = (ground.lost(), ground.starts, ground.vitals().0);
     let begun = Instant::now();
     ground.moment(100..700);
     let mut broken = Vec::new();
@@ -88,10 +88,9 @@ pub(crate) fn attempt(ground: &mut Ground<'_>, fault: &Fault) -> Try {
         broken.push(what);
     }
     let over = Instant::now();
-    let mut fate = await_well(ground, over, fault.mended);
-    if let Err(what) = &mut fate {
-        broken.push(std::mem::take(what));
-        revive(ground);
+    if let Err(what) = await_well(ground, over, fault.mended) {
+        broken.push(what);
+        broken.extend(ground.recover().err());
     }
     let ended = Instant::now();
     let sight = ground.observer.sight(begun, ended);
@@ -131,11 +130,12 @@ pub(crate) fn attempt(ground: &mut Ground<'_>, fault: &Fault) -> Try {
     };
     broken.extend(wrong.iter().take(3).cloned());
     let _ = ground.status();
+    let same = ground.runs() && ground.starts == starts;
+    let grown = same.then(|| ground.vitals().0.rss as i64 - before.rss as i64);
     Try {
+        grown,
         held: sight.held,
-        may_hold,
         open: sight.open,
-        may_open,
         let_in: sight.let_in,
         refused: refused.len(),
         wrong: wrong.len(),
@@ -190,15 +190,4 @@ fn ill(ground: &mut Ground<'_>, since: Instant) -> Option<String> {
     let most = quiet.descriptors + TRANSIENT;
     (now.descriptors > most)
         .then(|| format!("{} descriptors are open, usually {most} at most", now.descriptors))
-}
-
-/// Whatever happened, the next fault finds a gate that runs.
-fn revive(ground: &mut Ground<'_>) {
-    if ground.runs() {
-        ground.crash();
-    }
-    ground.lay_over("");
-    if let Err(error) = ground.start() {
-        panic!("the gate cannot be started any more: {error}");
-    }
 }

@@ -5,6 +5,10 @@ use std::time::Duration;
 use super::Try;
 use super::faults::Fault;
 
+/// Memory that all tries of a fault may add to one process, kB: allocators do not give everything
+/// back at once.
+const SLACK: i64 = 16 * 1024;
+
 /// One fault and its tries.
 pub(crate) struct Row {
     pub(crate) fault: Fault,
@@ -20,9 +24,23 @@ impl Row {
         self.tries.iter().map(of).sum()
     }
 
-    /// Everything that was not as declared.
-    pub(crate) fn broken(&self) -> impl Iterator<Item = &String> {
-        self.tries.iter().flat_map(|attempt| &attempt.broken)
+    /// Everything that was not as declared, with the number of the try.
+    fn broken(&self) -> Vec<String> {
+        let tries = self.tries.iter().enumerate();
+        let mut broken: Vec<String> = tries
+            .flat_map(|(n, attempt)| {
+                attempt.broken.iter().map(move |what| format!("try {}: {what}", n + 1))
+            })
+            .collect();
+        if self.grown() > SLACK {
+            broken.push(format!("its memory grew by {} kB", self.grown()));
+        }
+        broken
+    }
+
+    /// Memory that its tries added to processes that outlived them, kB.
+    fn grown(&self) -> i64 {
+        self.tries.iter().filter_map(|attempt| attempt.grown).sum()
     }
 
     fn lost(&self) -> String {
@@ -54,7 +72,7 @@ pub(crate) fn print(rows: &[Row]) {
             span(row.longest(|attempt| attempt.open)),
             span(row.longest(|attempt| attempt.mended)),
             row.lost(),
-            if row.broken().next().is_some() { " !" } else { "" },
+            if row.broken().is_empty() { "" } else { " !" },
         );
     }
     let sum = |of: fn(&Try) -> usize| rows.iter().map(|row| row.sum(of)).sum::<usize>();
@@ -67,6 +85,9 @@ pub(crate) fn print(rows: &[Row]) {
         sum(|attempt| attempt.refused),
         sum(|attempt| attempt.wrong),
     );
+    if let Some(row) = rows.iter().max_by_key(|row| row.grown()) {
+        println!("Memory grew most by: {} ({} kB in all its tries).", row.fault.name, row.grown());
+    }
 }
 
 /// The same for the README.
@@ -81,7 +102,10 @@ pub(crate) fn print_markdown(rows: &[Row]) {
             span(row.longest(|attempt| attempt.held)),
             span(row.longest(|attempt| attempt.open)),
             row.fault.declared,
-            row.lost(),
+            match row.tries.iter().map(|attempt| attempt.lost).sum() {
+                0_u64 => row.lost(),
+                syns => format!("{}; {syns} SYNs found no room", row.lost()),
+            },
         );
     }
 }
@@ -90,11 +114,9 @@ pub(crate) fn print_markdown(rows: &[Row]) {
 pub(crate) fn print_broken(rows: &[Row]) -> bool {
     let mut any = false;
     for row in rows {
-        for (n, attempt) in row.tries.iter().enumerate() {
-            for what in &attempt.broken {
-                any = true;
-                println!("BROKEN: {}, try {}: {what}", row.fault.name, n + 1);
-            }
+        for what in row.broken() {
+            any = true;
+            println!("BROKEN: {}, {what}", row.fault.name);
         }
     }
     any

@@ -30,7 +30,7 @@ pub(crate) struct Soaked {
 
 /// Goes on for so long.
 pub(crate) fn soak(ground: &mut Ground<'_>, lasting: Duration) -> Soaked {
-    ground.of_tries = usize::MAX;
+    ground.share = None;
     let socket = ground.home().join("control.sock");
     let mut chance = ground.chance.clone();
     ground.load.add_more(ground.world, &socket, &mut chance);
@@ -59,7 +59,6 @@ pub(crate) fn soak(ground: &mut Ground<'_>, lasting: Duration) -> Soaked {
         quiet(ground, calm, now, &mut minute, &mut soaked.broken);
         let which = ground.chance.below(rows.len() as u64) as usize;
         let fault: Fault = rows[which].fault;
-        ground.tries = 7 * rows[which].tries.len() + which;
         let seen = attempt(ground, &fault);
         calm = Instant::now();
         minute.add(seen.let_in, seen.refused, seen.held);
@@ -67,6 +66,9 @@ pub(crate) fn soak(ground: &mut Ground<'_>, lasting: Duration) -> Soaked {
             println!("BROKEN: {}: {what}", fault.name);
         }
         rows[which].tries.push(seen);
+        if !ground.runs() {
+            break;
+        }
         let elapsed = begun.elapsed().as_secs() / 60;
         while (soaked.minutes.len() as u64) < elapsed {
             let vitals = ground.vitals().0;

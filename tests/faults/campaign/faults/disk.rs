@@ -21,16 +21,17 @@ pub(super) const FAULTS: &[Fault] = &[
 ];
 
 /// A line of which only a part came to the disk before the power went: every length of it, over all
-/// tries.
+/// tries; or one at random.
 fn torn(ground: &mut Ground<'_>) -> Outcome {
     let ledger = Path::new(STATE).join("standings");
-    let (first, step) = (ground.tries % ground.of_tries, ground.of_tries);
+    let random = ground.chance.below(200) as usize;
+    let (first, step) = ground.share.unwrap_or((random, usize::MAX));
     ground.while_down(|ground| {
         ground.crash();
         let bytes = fs::read(&ledger).expect("a ledger");
         let line = bytes.trim_ascii_end().rsplit(|byte| *byte == b'\n').next();
         let line = line.expect("it has a line").to_vec();
-        for cut in (1..=line.len()).skip(first).step_by(step) {
+        for cut in (1..=line.len()).skip(first % line.len()).step_by(step) {
             if ground.runs() {
                 ground.crash();
             }
