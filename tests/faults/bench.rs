@@ -91,7 +91,11 @@ fn tried(ground: &mut Ground<'_>, options: &Options) -> bool {
         }
     }
     println!();
-    if options.markdown { report::print_markdown(&rows) } else { report::print(&rows) }
+    if options.markdown {
+        report::print_markdown(&rows)
+    } else {
+        report::print(&rows)
+    }
     report::print_broken(&rows)
 }
 

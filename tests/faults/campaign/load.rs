@@ -60,7 +60,9 @@ impl Worker {
     fn pause(&self, span: Duration) {
         let end = Instant::now() + span;
         while self.goes_on() && Instant::now() < end {
-            thread::sleep(Duration::from_millis(20).min(end.saturating_duration_since(Instant::now())));
+            thread::sleep(
+                Duration::from_millis(20).min(end.saturating_duration_since(Instant::now())),
+            );
         }
     }
 
@@ -186,7 +188,8 @@ fn scan(mut worker: Worker, standings: &Standings) {
 fn read(mut worker: Worker, socket: &Path, told: &Told) {
     let explain = Request::Explain { address: nth(GUESSERS, 1), port: 22 };
     while worker.goes_on() {
-        for request in [&Request::Bans, &Request::Status, &explain, &Request::Busiest { most: 20 }] {
+        for request in [&Request::Bans, &Request::Status, &explain, &Request::Busiest { most: 20 }]
+        {
             if ask_within(socket, request, Duration::from_secs(3)).is_ok() {
                 told.reads.fetch_add(1, Relaxed);
             }

@@ -176,9 +176,8 @@ fn ill(ground: &mut Ground<'_>, since: Instant) -> Option<String> {
         return Some("a closed port answers".into());
     }
     let held = ground.standings.held();
-    let listed = ["banned4", "suspect4"].map(|set| {
-        text(&nft(&ground.world.server, &["list", "set", "inet", "portcullis", set]))
-    });
+    let listed = ["banned4", "suspect4"]
+        .map(|set| text(&nft(&ground.world.server, &["list", "set", "inet", "portcullis", set])));
     let there: BTreeSet<&str> =
         listed.iter().flat_map(|text| text.split([' ', ',', '\n', '\t', '{', '}'])).collect();
     let missing = held.iter().filter(|net| !there.contains(net.addr().to_string().as_str()));

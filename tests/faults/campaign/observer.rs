@@ -126,7 +126,8 @@ impl Observer {
     pub(crate) fn is_judged_since(&self, since: Instant) -> bool {
         let seen = lock(&self.seen);
         let since = seen.knocks.iter().filter(|knock| knock.begun > since);
-        let last = since.filter(|knock| knock.who == Who::AtTheWall).max_by_key(|knock| knock.begun);
+        let last =
+            since.filter(|knock| knock.who == Who::AtTheWall).max_by_key(|knock| knock.begun);
         last.is_some_and(|knock| knock.end == End::Silence)
     }
 }
@@ -159,7 +160,8 @@ impl Seen {
             .filter(|knock| knock.who == Who::AtTheWall && inside(knock.begun))
             .collect();
         walls.sort_by_key(|knock| knock.begun);
-        let runs = walls.chunk_by(|one, next| (one.end == End::Answered) == (next.end == End::Answered));
+        let runs =
+            walls.chunk_by(|one, next| (one.end == End::Answered) == (next.end == End::Answered));
         let unjudged = runs.filter(|run| run[0].end == End::Answered);
         let open = unjudged.map(|run| run[run.len() - 1].ended - run[0].begun).max();
 
@@ -169,9 +171,10 @@ impl Seen {
 
     /// How much of a span the observer was awake.
     fn awake(&self, from: Instant, to: Instant) -> Duration {
-        let asleep = self.stalls.iter().map(|(begun, ended)| {
-            (*ended).min(to).saturating_duration_since((*begun).max(from))
-        });
+        let asleep = self
+            .stalls
+            .iter()
+            .map(|(begun, ended)| (*ended).min(to).saturating_duration_since((*begun).max(from)));
         (to - from).saturating_sub(asleep.sum())
     }
 }
@@ -203,7 +206,8 @@ impl Crowd {
             let now = Instant::now();
             let late = (now > expected + STALL).then_some((expected, now));
             // Whoever was held up does not catch up.
-            for (due, step, at_the_wall) in [(&mut door, STEP, false), (&mut wall, WALL_STEP, true)] {
+            for (due, step, at_the_wall) in [(&mut door, STEP, false), (&mut wall, WALL_STEP, true)]
+            {
                 if *due <= now {
                     all.push(self.next(at_the_wall));
                     *due = (*due + step).max(now);
@@ -230,7 +234,9 @@ impl Crowd {
     fn next(&mut self, at_the_wall: bool) -> Waiting {
         self.count += 1;
         let n = self.count;
-        let of = |net: Ipv4Addr, size: u32| IpAddr::from(Ipv4Addr::from_bits(net.to_bits() + 1 + n % size));
+        let of = |net: Ipv4Addr, size: u32| {
+            IpAddr::from(Ipv4Addr::from_bits(net.to_bits() + 1 + n % size))
+        };
         let (who, from) = match (at_the_wall, n % 8) {
             (true, _) => (Who::AtTheWall, of(WALKERS, 30_000)),
             (_, 0..3) => (Who::Allowed, of(ALLOWED, 200)),
@@ -246,9 +252,8 @@ impl Crowd {
         let knock = Knock { who, from, begun, ended: begun, end: End::Silence };
         let socket = Socket::new(Domain::for_address(to), Type::STREAM.nonblocking(), None);
         let socket = socket.expect("a descriptor");
-        let started = socket
-            .bind(&SocketAddr::new(from, 0).into())
-            .and_then(|()| socket.connect(&to.into()));
+        let started =
+            socket.bind(&SocketAddr::new(from, 0).into()).and_then(|()| socket.connect(&to.into()));
         let mut waiting = Waiting { knock, socket, connected: false };
         match started {
             Err(error) if error.raw_os_error() != Some(Errno::INPROGRESS.raw_os_error()) => {
@@ -283,7 +288,8 @@ impl Waiting {
         };
         let wall = self.knock.who == Who::AtTheWall;
         let patience = if wall { WALL_PATIENCE } else { PATIENCE };
-        let end = end.or_else(|| (self.knock.begun.elapsed() > patience).then_some(End::Silence))?;
+        let end =
+            end.or_else(|| (self.knock.begun.elapsed() > patience).then_some(End::Silence))?;
         if !self.connected {
             self.knock.ended = Instant::now();
         }
@@ -322,4 +328,3 @@ impl Waiting {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().expect("nobody panics with it")
 }
-

@@ -62,7 +62,10 @@ pub(crate) fn span(span: Duration) -> String {
 
 /// The table, for a terminal.
 pub(crate) fn print(rows: &[Row]) {
-    println!("{:<33}{:>6}{:>8}{:>10}{:>8}{:>13}", "", "tries", "pause", "unjudged", "mended", "lost");
+    println!(
+        "{:<33}{:>6}{:>8}{:>10}{:>8}{:>13}",
+        "", "tries", "pause", "unjudged", "mended", "lost"
+    );
     for row in rows {
         println!(
             "{:<33}{:>6}{:>8}{:>10}{:>8}{:>13}{}",

@@ -48,7 +48,16 @@ pub(crate) fn soak(ground: &mut Ground<'_>, lasting: Duration) -> Soaked {
     let mut soaked = Soaked { rows: Vec::new(), minutes: Vec::new(), broken: Vec::new() };
     println!(
         "{:>4} {:>6} {:>8} {:>6} {:>8} {:>8} {:>9} {:>8} {:>4} {:>6}",
-        "min", "faults", "let in", "not", "pause", "standing", "unanswer", "reloads", "fds", "RSS MB"
+        "min",
+        "faults",
+        "let in",
+        "not",
+        "pause",
+        "standing",
+        "unanswer",
+        "reloads",
+        "fds",
+        "RSS MB"
     );
     let (mut minute, mut calm) = (Tally::default(), Instant::now());
     while begun.elapsed() < lasting {
@@ -178,9 +187,10 @@ impl Soaked {
             ("descriptors", |vitals| vitals.descriptors as u64),
         ];
         for (name, what) in charts {
-            let values: Vec<u64> =
-                self.minutes.iter().map(|minute| what(&minute.vitals)).collect();
-            let Some(most) = values.iter().copied().max().filter(|most| *most > 0) else { continue };
+            let values: Vec<u64> = self.minutes.iter().map(|minute| what(&minute.vitals)).collect();
+            let Some(most) = values.iter().copied().max().filter(|most| *most > 0) else {
+                continue;
+            };
             let least = values.iter().min().copied().unwrap_or_default();
             let bars: String =
                 values.iter().map(|value| BARS[(value * 7 / most) as usize]).collect();

@@ -66,7 +66,12 @@ impl Standings {
     pub(crate) fn thin(&self, most: usize) {
         let oldest = {
             let mut record = self.lock();
-            let by_hand: Vec<IpNet> = record.held.iter().filter(|(_, how)| **how == "by hand").map(|(net, _)| *net).collect();
+            let by_hand: Vec<IpNet> = record
+                .held
+                .iter()
+                .filter(|(_, how)| **how == "by hand")
+                .map(|(net, _)| *net)
+                .collect();
             if by_hand.len() <= most {
                 return;
             }

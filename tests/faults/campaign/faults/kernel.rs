@@ -17,10 +17,7 @@ const SMALL: u32 = 1024;
 
 pub(super) const FAULTS: &[Fault] = &[
     Fault { force: flushed, open: PROMISE, ..Fault::new("flush ruleset", "unjudged for 2 s") },
-    Fault {
-        force: table_first,
-        ..Fault::new("another table accepts first", "none")
-    },
+    Fault { force: table_first, ..Fault::new("another table accepts first", "none") },
     Fault { force: sets_full, ..Fault::new("no room in the sets (ENFILE)", "none") },
 ];
 

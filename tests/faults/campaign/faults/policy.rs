@@ -2,8 +2,8 @@
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use portcullis::control::{Request, Response};
@@ -100,6 +100,8 @@ fn reloads(ground: &mut Ground<'_>) -> Outcome {
     }
     match refused.first() {
         None => Ok(()),
-        Some(first) => Err(format!("{} of {} were refused: {first}", refused.len(), ground.reloads)),
+        Some(first) => {
+            Err(format!("{} of {} were refused: {first}", refused.len(), ground.reloads))
+        }
     }
 }

@@ -26,10 +26,7 @@ pub(super) const FAULTS: &[Fault] = &[
         quick: true,
         ..Fault::new("SIGSTOP, SIGCONT", "as long as it is stopped")
     },
-    Fault {
-        force: stuck,
-        ..Fault::new("stuck for good", "until the watchdog ends it")
-    },
+    Fault { force: stuck, ..Fault::new("stuck for good", "until the watchdog ends it") },
     Fault { force: ended, ..Fault::new("clean stop and start", "unjudged while down") },
     Fault { force: queue_taken, ..Fault::new("queue number taken", "as the other one does") },
     Fault { force: no_descriptors, ..Fault::new("out of file descriptors", "none") },

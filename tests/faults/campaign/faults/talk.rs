@@ -16,7 +16,11 @@ const HEARD: Duration = Duration::from_secs(10);
 
 pub(super) const FAULTS: &[Fault] = &[
     Fault { force: garbage, ..Fault::new("control socket: garbage", "none") },
-    Fault { force: slow, mended: Duration::from_secs(15), ..Fault::new("control socket: slow clients", "none") },
+    Fault {
+        force: slow,
+        mended: Duration::from_secs(15),
+        ..Fault::new("control socket: slow clients", "none")
+    },
     Fault { force: syslog_gone, mended: HEARD, ..Fault::new("syslog socket gone", "none") },
     Fault { force: syslog_blocks, mended: HEARD, ..Fault::new("syslog blocks", "none") },
 ];

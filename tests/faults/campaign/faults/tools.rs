@@ -20,7 +20,10 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault { force: failing, quick: true, ..Fault::new("nft fails", "none") },
     Fault { force: missing, ..Fault::new("nft is missing", "none") },
     Fault { force: hanging, mended: Duration::from_secs(15), ..Fault::new("nft hangs", "none") },
-    Fault { force: killed_meanwhile, ..Fault::new("kill -9 while nft hangs", "unjudged while down") },
+    Fault {
+        force: killed_meanwhile,
+        ..Fault::new("kill -9 while nft hangs", "unjudged while down")
+    },
     Fault {
         force: locked,
         skip: no_legacy,
@@ -73,7 +76,8 @@ fn no_legacy(ground: &Ground<'_>) -> Option<String> {
     if !is_there("iptables-legacy") {
         return Some("iptables' legacy variant is not installed".into());
     }
-    let asked = ground.world.server.command("iptables-legacy").args(["-t", "mangle", "-S"]).output();
+    let asked =
+        ground.world.server.command("iptables-legacy").args(["-t", "mangle", "-S"]).output();
     let asked = asked.expect("it runs");
     (!asked.status.success()).then(|| format!("needs real root: {}", text(&asked).trim()))
 }
