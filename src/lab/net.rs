@@ -75,14 +75,22 @@ impl Lab {
     /// most 15 letters, as interfaces do.
     pub fn host(&mut self, name: &str, addresses: &[IpNet]) -> Result<Host, LabError> {
         let host = add(name, addresses)?;
-        ip(&format!("link add {name} type veth peer name eth0 netns {name}"))?;
-        for gateway in gateways(addresses) {
-            ip(&format!("addr add {gateway} dev {name}{}", nodad(gateway.addr())))?;
-            self.awaited("", gateway.addr());
-        }
-        ip(&format!("link set {name} up"))?;
-        self.join(&host)?;
+        self.link(&host)?;
         Ok(host)
+    }
+
+    /// Takes the network device of a host of this router away, as when a card is pulled out; its
+    /// addresses and routes go with it.
+    pub fn unplug(&self, host: &Host) -> Result<(), LabError> {
+        ip(&format!("link del {}", host.name())).map(drop)
+    }
+
+    /// Puts it back, with the host's addresses and default routes; what [`own`](Self::own) gave is
+    /// lost. Returns when it carries both families.
+    pub fn plug_in(&self, host: &Host) -> Result<(), LabError> {
+        let mut again = Self { awaited: Vec::new() };
+        again.link(host)?;
+        again.ready()
     }
 
     /// Adds a host behind `gateway`, which forwards from then on.
@@ -137,6 +145,18 @@ impl Lab {
             }
         }
         Ok(())
+    }
+
+    /// Joins a host to the router.
+    fn link(&mut self, host: &Host) -> Result<(), LabError> {
+        let name = host.name();
+        ip(&format!("link add {name} type veth peer name eth0 netns {name}"))?;
+        for gateway in gateways(host.addresses()) {
+            ip(&format!("addr add {gateway} dev {name}{}", nodad(gateway.addr())))?;
+            self.awaited("", gateway.addr());
+        }
+        ip(&format!("link set {name} up"))?;
+        self.join(host)
     }
 
     /// The host's own end of its link.

@@ -14,6 +14,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::net::{AddressFamily, SendFlags, netlink, send, sockopt};
 use rustix::thread::CapabilitySet;
 
@@ -42,7 +43,13 @@ pub(super) fn open_queue() -> io::Result<(nfq::Queue, Socket)> {
     let mut new = netfilter_sockets()?;
     new.retain(|fd| !before.contains(fd));
     match new[..] {
-        [fd] => Ok((queue, Socket(fd))),
+        [fd] => {
+            let socket = Socket(fd);
+            // nfq leaves it to the programs that this one starts. An nft that outlives the daemon
+            // would keep the queue open, and everybody waiting in it.
+            fcntl_setfd(socket.borrow(), FdFlags::CLOEXEC)?;
+            Ok((queue, socket))
+        }
         _ => Err(io::Error::other(format!("{} new netlink sockets instead of one", new.len()))),
     }
 }

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use portcullis::lab::visit;
 use rustix::process::Signal;
 
-use crate::stage::{ANNA, Gate, PATIENCE, World, address, in_lab};
+use crate::stage::{
+    ANNA, Gate, MALLORY, PATIENCE, World, address, breakable_nft, eventually, in_lab,
+};
 
 /// A connect is begun this often.
 const STEP: Duration = Duration::from_millis(10);
@@ -67,6 +69,16 @@ fn killed(world: &World, policy: &str) -> (Instant, Instant, Vec<Knock>) {
     })
 }
 
+/// The processes that a process has started, if any.
+fn children(pid: u32) -> Result<String, String> {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).map_err(|e| e.to_string())?;
+    let of = |thread: std::io::Result<std::fs::DirEntry>| {
+        std::fs::read_to_string(thread.ok()?.path().join("children")).ok()
+    };
+    let all: String = threads.filter_map(of).collect();
+    if all.is_empty() { Err("no child".into()) } else { Ok(all) }
+}
+
 in_lab! {
     fn after_kill_traffic_flows_at_once() {
         let world = World::new();
@@ -83,6 +95,22 @@ in_lab! {
         assert!(knocks.iter().all(|knock| knock.took.is_some()), "everybody gets in at last");
         assert!(span < Duration::from_millis(500), "interrupted for {span:?}");
         assert!(held_up.iter().all(|knock| knock.begun + STEP * 20 > killed), "not before");
+    }
+
+    /// It holds nothing of the gate's: least of all the queue, in which everybody would wait.
+    fn an_nft_that_outlives_the_gate_keeps_nobody_waiting() {
+        let world = World::new();
+        breakable_nft(&world.server);
+        let mut gate = Gate::start(&world.server, "");
+        std::fs::write("/run/hanging", "").unwrap();
+        let mut ban = gate.command(&["bans", "add", MALLORY]).spawn().unwrap();
+        let nft = eventually(Duration::from_secs(10), "nft that hangs", || children(gate.pid()));
+        gate.crash();
+        let seen = world.visit(ANNA, 80);
+        std::fs::remove_file("/run/hanging").unwrap();
+        ban.wait().unwrap();
+        assert!(seen.is_served(), "{seen:?} while {nft} hangs");
+        assert!(seen.connected().unwrap() < HELD_UP, "{seen:?}");
     }
 
     fn after_kill_traffic_stops_at_once_where_the_policy_says_so() {

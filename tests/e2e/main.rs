@@ -4,6 +4,9 @@
 //! neither see each other nor the machine. A tool or kernel feature that is missing fails the
 //! test and is named.
 
+#[allow(dead_code, reason = "the bench `faults` uses all of it")]
+#[path = "../faults/campaign/mod.rs"]
+mod campaign;
 #[allow(dead_code, unused_imports, reason = "the bench `tools` uses all of it")]
 mod range;
 mod stage;
@@ -14,6 +17,7 @@ mod crowds;
 mod demo;
 mod doctor;
 mod dying;
+mod faults;
 mod flooding;
 mod forged;
 mod forwarding;

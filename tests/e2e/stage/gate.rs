@@ -55,21 +55,42 @@ impl<'a> Gate<'a> {
         policy: &str,
         more: &[&str],
     ) -> Result<Self, Refused> {
+        let home = Self::furnish(name, policy);
+        Self::run(host, home, |command| {
+            command.args(more);
+        })
+    }
+
+    /// Writes the files of a gate that is to be started later; returns the folder that they are in.
+    pub(crate) fn furnish(name: &str, policy: &str) -> PathBuf {
         let home = PathBuf::from("/run").join(name);
         for folder in ["conf.d", "state"] {
             fs::create_dir_all(home.join(folder)).expect("a directory");
         }
         fs::write(home.join("conf.d/places.toml"), places(&home)).expect("a file");
         fs::write(home.join("policy.toml"), written(policy)).expect("a file");
-        Self::run(host, home, more)
+        home
     }
 
     /// Starts a gate that has been there, with its files as they are.
     pub(crate) fn restart(host: &'a Host, name: &str) -> Result<Self, Refused> {
-        Self::run(host, PathBuf::from("/run").join(name), &[])
+        Self::restart_with(host, name, |_| {})
     }
 
-    fn run(host: &'a Host, home: PathBuf, more: &[&str]) -> Result<Self, Refused> {
+    /// The same, with a last word on the command: more arguments, an environment.
+    pub(crate) fn restart_with(
+        host: &'a Host,
+        name: &str,
+        last_word: impl FnOnce(&mut Command),
+    ) -> Result<Self, Refused> {
+        Self::run(host, PathBuf::from("/run").join(name), last_word)
+    }
+
+    fn run(
+        host: &'a Host,
+        home: PathBuf,
+        last_word: impl FnOnce(&mut Command),
+    ) -> Result<Self, Refused> {
         static STARTS: AtomicU32 = AtomicU32::new(0);
         let start = STARTS.fetch_add(1, Ordering::Relaxed);
         let socket = home.join(format!("notify{start}"));
@@ -77,11 +98,12 @@ impl<'a> Gate<'a> {
         notify.set_read_timeout(Some(Duration::from_millis(20))).expect("a timeout");
         let said = fs::File::create(home.join("said")).expect("a file");
         let mut command = host.command(PORTCULLIS);
-        command.args(["run", "--config"]).arg(home.join("policy.toml")).args(more);
+        command.args(["run", "--config"]).arg(home.join("policy.toml"));
         command.env("NOTIFY_SOCKET", &socket).stdin(Stdio::null());
         // As systemd's WatchdogSec=1 would have it.
         command.env("WATCHDOG_USEC", "1000000");
         command.stdout(said.try_clone().expect("a file")).stderr(said);
+        last_word(&mut command);
         let process = Process::start(&mut command).expect("nsenter starts");
         let mut gate = Self { host, process, home, notify };
         gate.await_notice("READY=1")?;
@@ -104,6 +126,16 @@ impl<'a> Gate<'a> {
                 return Err(Refused { code: ended.and_then(|e| e.code()), said: self.said() });
             }
         }
+    }
+
+    /// The socket at which it notifies its service manager, for whoever plays that part.
+    pub(crate) fn notices(&self) -> UnixDatagram {
+        self.notify.try_clone().expect("a descriptor")
+    }
+
+    /// Its process: those that started it have become it.
+    pub(crate) fn pid(&mut self) -> u32 {
+        self.process.child().id()
     }
 
     /// What it wrote to standard output and standard error.

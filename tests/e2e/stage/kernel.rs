@@ -49,9 +49,10 @@ pub(crate) fn eventually<T>(
     }
 }
 
-/// From now on the machine's nft does nothing but complain while /run/broken is there.
+/// From now on the machine's nft does nothing but complain while /run/broken is there, and waits
+/// while /run/hanging is.
 pub(crate) fn breakable_nft(host: &Host) {
-    let script = "#!/bin/sh\n[ -e /run/broken ] && { echo 'Error: broken' >&2; exit 1; }\nexec /run/nft.real \"$@\"\n";
+    let script = "#!/bin/sh\n[ -e /run/broken ] && { echo 'Error: broken' >&2; exit 1; }\nwhile [ -e /run/hanging ]; do sleep 0.05; done\nexec /run/nft.real \"$@\"\n";
     fs::write("/run/nft", script).unwrap();
     fs::set_permissions("/run/nft", fs::Permissions::from_mode(0o755)).unwrap();
     let put = "cp \"$(readlink -f /usr/sbin/nft)\" /run/nft.real && mount --bind /run/nft \"$(readlink -f /usr/sbin/nft)\"";

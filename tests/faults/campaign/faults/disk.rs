@@ -1,0 +1,120 @@
+//! The disk that keeps the ledger.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::path::Path;
+use std::time::Duration;
+
+use portcullis::firewall::{Line, peek};
+
+use super::Fault;
+use crate::campaign::STATE;
+use crate::campaign::ground::{Ground, Outcome};
+
+/// The ledger is written anew at the next tick, a second apart.
+const SAVED: Duration = Duration::from_secs(8);
+
+pub(super) const FAULTS: &[Fault] = &[
+    Fault { force: torn, ..Fault::new("ledger torn at every byte", "unjudged while down") },
+    Fault { force: full, ..Fault::new("disk full, then kill -9", "unjudged while down") },
+    Fault { force: readonly, ..Fault::new("disk read-only, then kill -9", "unjudged while down") },
+];
+
+/// A line of which only a part came to the disk before the power went: every length of it, over all
+/// tries; or one at random.
+fn torn(ground: &mut Ground<'_>) -> Outcome {
+    let ledger = Path::new(STATE).join("standings");
+    let random = ground.chance.below(200) as usize;
+    let (first, step) = ground.share.unwrap_or((random, usize::MAX));
+    ground.while_down(|ground| {
+        ground.crash();
+        let bytes = fs::read(&ledger).expect("a ledger");
+        let line = bytes.trim_ascii_end().rsplit(|byte| *byte == b'\n').next();
+        let line = line.expect("it has a line").to_vec();
+        for cut in (1..=line.len()).skip(first % line.len()).step_by(step) {
+            if ground.runs() {
+                ground.crash();
+            }
+            let mut file = OpenOptions::new().append(true).open(&ledger).expect("a ledger");
+            file.write_all(&line[..cut]).expect("a write");
+            drop(file);
+            ground.start()?;
+            let set_aside = set_aside();
+            if set_aside.is_empty() {
+                return Err(format!("torn at byte {cut}: nothing was set aside"));
+            }
+            for file in set_aside {
+                fs::remove_file(file).expect("it goes");
+            }
+            match ground.standings.wrong() {
+                None => return Err(format!("torn at byte {cut}: no answer")),
+                Some(wrong) if !wrong.is_empty() => {
+                    return Err(format!("torn at byte {cut}: {}", wrong.join("; ")));
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Copies of damaged ledgers.
+fn set_aside() -> Vec<std::path::PathBuf> {
+    let files = fs::read_dir(STATE).expect("a folder").filter_map(Result::ok);
+    let files = files.map(|file| file.path());
+    files.filter(|path| path.to_string_lossy().contains("standings.bad-")).collect()
+}
+
+fn full(ground: &mut Ground<'_>) -> Outcome {
+    let ballast = Path::new(STATE).join("ballast");
+    let mut file = File::create(&ballast).expect("a file");
+    let mut chunk = vec![0; 1 << 16];
+    while !chunk.is_empty() {
+        match file.write_all(&chunk) {
+            Ok(()) => {}
+            Err(_) => chunk.truncate(chunk.len() / 2),
+        }
+    }
+    ground.standings.add();
+    ground.moment(300..1800);
+    fs::remove_file(&ballast).expect("it goes");
+    drop(file);
+    saved_and_killed(ground)
+}
+
+fn readonly(ground: &mut Ground<'_>) -> Outcome {
+    ground.preload.set_readonly(true);
+    ground.standings.add();
+    ground.moment(300..1800);
+    ground.preload.set_readonly(false);
+    saved_and_killed(ground)
+}
+
+/// The disk takes it again: soon everything that was acknowledged must be on it.
+fn saved_and_killed(ground: &mut Ground<'_>) -> Outcome {
+    let wanted = ground.standings.held();
+    let deadline = std::time::Instant::now() + SAVED;
+    loop {
+        let lines = peek(Path::new(STATE)).map_err(|error| error.to_string())?.lines;
+        let there: std::collections::HashSet<_> = lines
+            .iter()
+            .filter_map(|line| match line {
+                Line::Is(entry) => Some(entry.net),
+                Line::Forgotten(_) => None,
+            })
+            .collect();
+        let missing = wanted.iter().filter(|net| !there.contains(net));
+        let missing = missing.filter(|net| ground.standings.is_held(**net)).count();
+        if missing == 0 {
+            break;
+        }
+        if std::time::Instant::now() > deadline {
+            return Err(format!("{missing} are not on the disk {SAVED:?} after it had room again"));
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    ground.while_down(|ground| {
+        ground.crash();
+        ground.start()
+    })
+}
