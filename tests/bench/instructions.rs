@@ -132,7 +132,7 @@ fn run(mut template: Template, of: fn(u32) -> (u32, u32, bool), count: u32) {
     let memory = Memory::repeatable(Bounds { sources: 131_072, networks: 65_536 });
     for n in 0..count {
         let (source, serial, proven) = of(n);
-        let now = 1_000_000_000 + u64::from(n) * 1_000_000;
+        let now = 1_000_000_000 + u64::from(n) * 20_000;
         judge_bytes(&policy, &memory, template.from(source, serial), (proven, now));
     }
 }
