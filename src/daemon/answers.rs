@@ -14,7 +14,7 @@ use super::{Daemon, lock};
 use crate::anomaly::{self, Detector};
 use crate::config::{Config, FailMode, Mode};
 use crate::control::{
-    AnomalyFacts, BanRow, CheckRow, Done, ExplainReport, FindingWord, FirewallFacts, FloodFacts,
+    AnomalyFacts, BanRow, CheckRow, Done, ExplainReport, FillingFacts, FindingWord, FirewallFacts, FloodFacts,
     HabitFacts, Latency, MOST_PEERS, MemoryFacts, PeerRow, QueueRow, Refusal, Reply, Request,
     Response, SourceFacts, StandingCounts, StatusReport, Trouble,
 };
@@ -120,6 +120,10 @@ impl Daemon {
                     (true, false) => "no packets are handed to the queue".into(),
                     (true, true) => String::new(),
                 },
+                filling: firewall.filling.map(|filling| FillingFacts {
+                    left: filling.left as u64,
+                    all: filling.all as u64,
+                }),
                 repaired: firewall.repairs,
                 stopped_packets: ["banned", "suspect_stopped", "over_ceiling"]
                     .iter()

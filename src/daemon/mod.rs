@@ -330,8 +330,9 @@ impl Start<'_> {
         let facts = queues.iter().map(|queue| (queue.number(), queue.holds())).collect();
 
         let (teller, lost) = (self.teller.clone(), Arc::clone(&shared));
+        let owed = Arc::clone(&shared.owed);
         let firewall =
-            Firewall::start_alone(alone, &config, host::indispensable(&[]), move |event| {
+            Firewall::start_alone(alone, &config, host::indispensable(&[]), owed, move |event| {
                 if !teller.tell(event) {
                     lost.counters.block(0).events_lost.add(1);
                 }
