@@ -14,9 +14,9 @@ use super::{Daemon, lock};
 use crate::anomaly::{self, Detector};
 use crate::config::{Config, FailMode, Mode};
 use crate::control::{
-    AnomalyFacts, BanRow, CheckRow, Done, ExplainReport, FillingFacts, FindingWord, FirewallFacts, FloodFacts,
-    HabitFacts, Latency, MOST_PEERS, MemoryFacts, PeerRow, QueueRow, Refusal, Reply, Request,
-    Response, SourceFacts, StandingCounts, StatusReport, Trouble,
+    AnomalyFacts, BanRow, CheckRow, Done, ExplainReport, FillingFacts, FindingWord, FirewallFacts,
+    FloodFacts, HabitFacts, Latency, MOST_PEERS, MemoryFacts, PeerRow, QueueRow, Refusal, Reply,
+    Request, Response, SourceFacts, StandingCounts, StatusReport, Trouble,
 };
 use crate::firewall::{By, Gone, Order, Spared, Told, Whom, as_counted, aside_since};
 use crate::memory::{FloodKind, Moment, Source, SourceKey};

@@ -83,7 +83,7 @@ mod tests {
         let at = |secs| start + Duration::from_secs(secs);
         let net = |n: u8| IpNet::from(std::net::IpAddr::from([192, 0, 2, n]));
         let mut ledger = Ledger::new(Rules::new(&Config::default(), &[]));
-        let mut add = |ledger: &mut Ledger, net: IpNet, standing, since| {
+        let add = |ledger: &mut Ledger, net: IpNet, standing, since| {
             let lasts = Some(Duration::from_secs(100));
             ledger.add(net, standing, lasts, "test".into(), at(since)).unwrap();
         };

@@ -1,7 +1,7 @@
 //! The truth about standings. Pure: the time is an argument, and what follows from a change is
 //! returned, not done.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -10,7 +10,7 @@ use foldhash::fast::RandomState;
 use ipnet::IpNet;
 
 use super::budget::Budget;
-use super::entry::{By, Entry, Whom};
+use super::entry::{By, Entry, REASONS, Whom, reason_word};
 use super::names::{Family, is_wide, source_bits};
 use super::sets::WIDE_LIMIT;
 use super::store::Line;
@@ -112,6 +112,11 @@ pub struct Change {
     pub forgotten: bool,
 }
 
+/// Where a standing's reason is counted.
+fn row(entry: &Entry) -> usize {
+    usize::from(entry.standing == Standing::Banned)
+}
+
 /// Nobody's standing may last longer than this, so that no sum of times overflows.
 const LONGEST: Duration = Duration::from_secs(100 * 366 * 24 * 3600);
 
@@ -127,6 +132,9 @@ pub struct Ledger {
     remembered: BTreeSet<(SystemTime, Whom)>,
     /// Banned prefixes that are wider than a source; few.
     wide: Vec<IpNet>,
+    /// How many have a standing for each reason, suspects first: asked every second, so counted
+    /// along.
+    reasons: [[u64; REASONS]; 2],
     budget: Budget,
 }
 
@@ -145,6 +153,7 @@ impl Ledger {
             ends: BTreeSet::new(),
             remembered: BTreeSet::new(),
             wide: Vec::new(),
+            reasons: Default::default(),
             budget: Budget::default(),
         }
     }
@@ -162,10 +171,15 @@ impl Ledger {
         }
         let (clean, live): (Vec<&Entry>, Vec<&Entry>) =
             self.entries().partition(|entry| entry.standing == Standing::Clean);
+        let mut reasons: [[u64; REASONS]; 2] = Default::default();
+        for entry in &live {
+            reasons[row(entry)][entry.reason_number()] += 1;
+        }
         let wide = live.iter().map(|entry| entry.net).filter(|net| is_wide(*net)).collect();
         let ends = live.iter().map(|entry| (entry.until, entry.whom())).collect();
         let remembered = clean.iter().map(|entry| (entry.last_offence, entry.whom())).collect();
         (self.wide, self.ends, self.remembered) = (wide, ends, remembered);
+        self.reasons = reasons;
     }
 
     /// A source has offended and earned a standing; with a `port`, a ban at that port only, beside
@@ -432,9 +446,7 @@ impl Ledger {
 
     fn wide_ban_over(&self, address: IpAddr, now: SystemTime) -> Option<&Entry> {
         let around = self.wide.iter().filter(|net| net.contains(&address));
-        around
-            .filter_map(|net| self.entry(*net))
-            .find(|entry| entry.is_live(now))
+        around.filter_map(|net| self.entry(*net)).find(|entry| entry.is_live(now))
     }
 
     /// Every entry, live ones and remembered ones, in no order.
@@ -450,6 +462,16 @@ impl Ledger {
     /// The banned prefixes that are wider than a source.
     pub fn wide(&self) -> impl Iterator<Item = &Entry> {
         self.wide.iter().filter_map(|net| self.entry(*net))
+    }
+
+    /// How many have which standing for which reason: a check's name, `admin`, or `other`. Those
+    /// that have ended count until [`Self::expire`] is called.
+    pub fn reasons(&self) -> BTreeMap<(Standing, &'static str), u64> {
+        let both = [Standing::Suspect, Standing::Banned].into_iter().zip(&self.reasons);
+        let all = both.flat_map(|(standing, counts)| {
+            counts.iter().enumerate().map(move |(n, count)| ((standing, reason_word(n)), *count))
+        });
+        all.filter(|(_, count)| *count > 0).collect()
     }
 
     /// How many ended standings are remembered.
@@ -493,6 +515,7 @@ impl Ledger {
             self.remembered.insert((entry.last_offence, entry.whom()));
         } else {
             self.ends.insert((entry.until, entry.whom()));
+            self.reasons[row(&entry)][entry.reason_number()] += 1;
             if is_wide(entry.net) {
                 self.wide.push(entry.net);
             }
@@ -502,6 +525,9 @@ impl Ledger {
 
     fn drop_entry(&mut self, whom: Whom) -> Option<Entry> {
         let entry = *self.entries.remove(&whom)?;
+        if entry.standing != Standing::Clean {
+            self.reasons[row(&entry)][entry.reason_number()] -= 1;
+        }
         self.ends.remove(&(entry.until, whom));
         self.remembered.remove(&(entry.last_offence, whom));
         if is_wide(whom.net) {

@@ -61,10 +61,12 @@ impl Owed {
         !self.is_empty() && standings().contains_key(&key(whom))
     }
 
-    /// Exactly these are owed from now on.
-    pub(super) fn set(&self, all: impl Iterator<Item = (Whom, Standing, SystemTime)>) {
-        let all = all.map(|(whom, standing, until)| (key(whom), (standing, until))).collect();
-        self.write(|standings| *standings = all);
+    /// Exactly these are owed from now on, at most `most` of them.
+    pub(super) fn set(&self, all: impl Iterator<Item = (Whom, Standing, SystemTime)>, most: usize) {
+        let room = HashMap::with_capacity_and_hasher(most, RandomState::default());
+        let mut owed: HashMap<Key, (Standing, SystemTime), RandomState> = room;
+        owed.extend(all.map(|(whom, standing, until)| (key(whom), (standing, until))));
+        self.write(|standings| *standings = owed);
     }
 
     /// These are owed too.
@@ -118,6 +120,7 @@ mod tests {
                 (whom("192.0.2.3/32", None), Standing::Banned, before),
             ]
             .into_iter(),
+            4,
         );
         for (address, port, standing) in [
             ("192.0.2.1", 22, Standing::Banned),
@@ -132,7 +135,7 @@ mod tests {
         assert!(owed.len() == 5 && owed.has(whom("192.0.2.2/32", None)));
         owed.settle([whom("192.0.2.2/32", None), whom("192.0.2.9/32", None)].into_iter());
         assert_eq!((owed.len(), owed.standing(source("192.0.2.2"), 1)), (4, Standing::Clean));
-        owed.set(std::iter::empty());
+        owed.set(std::iter::empty(), 0);
         assert!(owed.is_empty());
     }
 }

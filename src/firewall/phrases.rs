@@ -170,11 +170,8 @@ pub(super) fn update_source_and_port(family: Family, stem: &str, carries: Option
 }
 
 fn update_with(elem: Expression<'static>, set: String, carries: Option<Value>) -> Value {
-    let mut update = value(Statement::Set(Set {
-        op: SetOp::Update,
-        elem,
-        set: format!("@{set}").into(),
-    }));
+    let mut update =
+        value(Statement::Set(Set { op: SetOp::Update, elem, set: format!("@{set}").into() }));
     if let (Some(carried), Some(fields)) = (carries, update["set"].as_object_mut()) {
         fields.insert("stmt".into(), json!([carried]));
     }

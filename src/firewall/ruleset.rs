@@ -230,12 +230,12 @@ fn early_branches(config: &Config) -> Vec<Chain> {
         ));
     }
     chains.extend([
+        plain("stop", "Counted per suspect, then dropped.", stop(&by_source, "suspect_stopped")),
         plain(
-            "stop",
-            "Counted per suspect, then dropped.",
-            stop(&by_source, "suspect_stopped"),
+            "stop_banned",
+            "Counted per banned source, then dropped.",
+            stop(&by_source, "banned"),
         ),
-        plain("stop_banned", "Counted per banned source, then dropped.", stop(&by_source, "banned")),
         plain(
             "stop_banned_at",
             "Counted per source and port, then dropped.",

@@ -173,10 +173,13 @@ fn quick(json: &[u8]) -> Option<Line> {
     };
     let standing = match rest.quoted(",\"standing\":")? {
         "clean" => Standing::Clean,
-        "suspect" if port.is_none() => Standing::Suspect,
-        "banned" if port.is_none() || !is_wide(net) => Standing::Banned,
+        "suspect" => Standing::Suspect,
+        "banned" => Standing::Banned,
         _ => return None,
     };
+    if port.is_some() && (standing == Standing::Suspect || is_wide(net)) {
+        return None;
+    }
     let since = time(rest.number(",\"entry\":{\"since\":")?);
     let until = time(rest.number(",\"until\":")?);
     let offences = u32::try_from(rest.number(",\"offences\":")?).ok()?;

@@ -107,9 +107,8 @@ pub(super) fn install(
     present: &Present,
     renewed: Option<&[Elem]>,
 ) -> Vec<Value> {
-    let keeps = |set: &KernelSet| {
-        present.keeps(set) && (renewed.is_none() || !holds_standings(&set.name))
-    };
+    let keeps =
+        |set: &KernelSet| present.keeps(set) && (renewed.is_none() || !holds_standings(&set.name));
     let mut commands = vec![json!({ "add": table() })];
     let mut then = |command: &str, object: Value| commands.push(json!({ command: object }));
 

@@ -3,7 +3,7 @@
 
 mod house;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender};
@@ -12,7 +12,8 @@ use std::time::{Duration, Instant, SystemTime};
 use ipnet::IpNet;
 
 use super::backlog::{self, Backlog, secs};
-use super::entry::{By, Entry, Whom};
+use super::child::ToolError;
+use super::entry::{Entry, Whom};
 use super::kernel::Kernel;
 use super::latency::Histogram;
 use super::ledger::{Change, Ledger, Rules, Spared};
@@ -23,12 +24,11 @@ use super::redirect::RedirectError;
 use super::store::{Line, Store};
 use super::tally::Tally;
 use super::teller::Teller;
-use super::child::ToolError;
 use super::transaction::Elem;
 use super::watch::Sighting;
 use crate::config::{Config, Mode};
 use crate::events::Measured;
-use crate::policy::{CHECKS, Evidence, PortSet, Standing};
+use crate::policy::{Evidence, PortSet, Standing};
 
 /// The most messages that are worked on together.
 const TOGETHER: usize = 20_000;
@@ -81,6 +81,9 @@ pub(super) struct State {
     failing: Option<Failing>,
     /// Those who are still to be put into the kernel's sets.
     backlog: Backlog,
+    /// The judge knows everybody since the start. Whoever came since then is among the newest, and so
+    /// among the first that the sets get.
+    owes_all: bool,
     /// When the sets are to be filled anew.
     renew: Option<Instant>,
     /// What is to be told when they are full.
@@ -167,6 +170,8 @@ impl Worker {
                 self.save();
                 // Whoever asked may have gone.
                 let _ = reply.send(());
+                // The program ends. A million entries would take a second to be freed one by one.
+                std::mem::forget(self.ledger);
                 return;
             }
             self.keep_house();
@@ -457,7 +462,9 @@ impl Worker {
     fn renew(&mut self) -> Result<(), ToolError> {
         self.state.renew = None;
         let now = SystemTime::now();
-        self.owe_all(now);
+        if !std::mem::take(&mut self.state.owes_all) {
+            self.owe_all(now);
+        }
         self.state.backlog = match self.config.mode {
             Mode::Observe => Backlog::default(),
             Mode::Enforce => Backlog::of(&self.ledger, now),
@@ -471,7 +478,8 @@ impl Worker {
     fn owe_all(&self, now: SystemTime) {
         let enforced = self.config.mode == Mode::Enforce;
         let all = backlog::standings(&self.ledger, now).filter(|_| enforced);
-        self.owed.set(all.map(|entry| (entry.whom(), entry.standing, entry.until)));
+        self.owed
+            .set(all.map(|entry| (entry.whom(), entry.standing, entry.until)), self.ledger.live());
     }
 
     /// Puts some more standings into the sets that are being filled.
@@ -482,6 +490,12 @@ impl Worker {
         let some = self.state.backlog.next(&self.ledger, SystemTime::now(), SLICE);
         match self.kernel.change(&some) {
             Ok(()) => self.told(&some),
+            // Somebody has removed the table. Who it was, is told in a moment.
+            Err(ToolError::Refused { .. }) if matches!(self.kernel.is_whole(), Ok(false)) => {
+                self.state.backlog = Backlog::default();
+                self.state.repair.get_or_insert_default();
+                self.state.repaired = Some(Instant::now());
+            }
             Err(error) => {
                 self.state.afterwards = None;
                 self.failed(&error.to_string());
@@ -494,7 +508,7 @@ impl Worker {
         if !self.state.backlog.is_empty() {
             return self.owed.settle(some.iter().map(|elem| elem.whom));
         }
-        self.owed.set(std::iter::empty());
+        self.owed.set(std::iter::empty(), 0);
         if let Some(restored) = self.state.afterwards.take() {
             self.restored(restored);
         }
@@ -544,6 +558,7 @@ impl Worker {
         let mut first = Backlog::default();
         if self.config.mode == Mode::Enforce && self.ledger.live() > SLICE {
             self.owe_all(now);
+            self.state.owes_all = true;
             self.state.renew = Some(Instant::now() + FILL_AFTER);
         } else if self.config.mode == Mode::Enforce {
             first = Backlog::of(&self.ledger, now);
@@ -593,20 +608,14 @@ impl Worker {
         }
         // A set whose size changed is a new one, and who only observes has empty ones. If its elements
         // cannot be set now, they are later.
-        if others
-            && let Err(error) = self.rebuild()
-        {
+        if others && let Err(error) = self.rebuild() {
             self.failed(&error.to_string());
         }
         done.map(drop)
     }
 
     fn counters(&self) -> Counters {
-        let now = SystemTime::now();
-        let mut reasons = BTreeMap::new();
-        for entry in self.ledger.entries().filter(|entry| entry.is_live(now)) {
-            *reasons.entry((entry.standing, reason(entry))).or_default() += 1;
-        }
+        let reasons = self.ledger.reasons();
         let of = |standing| {
             let those = reasons.iter().filter(|((is, _), _)| *is == standing);
             those.map(|(_, count)| *count as usize).sum()
@@ -620,10 +629,8 @@ impl Worker {
             latency_p50: self.state.latency.quantile(0.5),
             latency_p99: self.state.latency.quantile(0.99),
             in_step: self.state.failing.is_none() && self.state.repair.is_none(),
-            filling: (!self.state.backlog.is_empty()).then(|| Filling {
-                left: self.state.backlog.len(),
-                all: self.state.backlog.all(),
-            }),
+            filling: (!self.state.backlog.is_empty())
+                .then(|| Filling { left: self.state.backlog.len(), all: self.state.backlog.all() }),
             path: self.kernel.path(),
             aside: self.state.aside,
             repairs: self.state.repairs,
@@ -646,17 +653,5 @@ impl Worker {
             self.teller.cannot_save(&error.to_string());
             self.state.unsaved_changes += 1;
         }
-    }
-}
-
-/// Why somebody has a standing, in one of few words: admins write whatever they like.
-fn reason(entry: &Entry) -> &'static str {
-    match entry.by {
-        By::Admin => "admin",
-        By::Gate => CHECKS
-            .iter()
-            .map(|check| check.name)
-            .find(|name| *name == entry.reason)
-            .unwrap_or("other"),
     }
 }

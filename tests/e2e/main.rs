@@ -14,6 +14,7 @@ mod crowds;
 mod demo;
 mod doctor;
 mod dying;
+mod filling;
 mod flooding;
 mod forged;
 mod forwarding;

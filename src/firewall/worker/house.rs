@@ -3,12 +3,12 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use super::super::aside::aside_since;
+use super::super::backlog::Backlog;
 use super::super::entry::Whom;
 use super::super::kernel;
 use super::super::ledger::as_counted;
 use super::super::orders::{Message, Told};
 use super::super::transaction::Listed;
-use super::super::backlog::Backlog;
 use super::{Batch, REPAIR_PAUSE, Restored, TICK, Worker};
 
 /// How often the kernel's element counters are read without being asked.
@@ -89,7 +89,7 @@ impl Worker {
                 (self.state.failing, self.state.repair) = (None, None);
                 (self.state.renew, self.state.afterwards) = (None, None);
                 self.state.backlog = Backlog::default();
-                self.owed.set(std::iter::empty());
+                self.owed.set(std::iter::empty(), 0);
                 self.teller.steps_aside(since, done.err());
             }
             (Some(_), None) => {
