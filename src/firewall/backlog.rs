@@ -1,11 +1,12 @@
 //! Standings that the kernel's sets are still to be told of, the newest first: whoever offended a
 //! moment ago comes back sooner than who did last week. Pure.
 
+use std::collections::HashMap;
 use std::time::SystemTime;
 
 use super::entry::{Entry, Whom};
 use super::ledger::Ledger;
-use super::names::{is_wide, stem_of};
+use super::names::{Family, is_wide, stem_of};
 use super::transaction::Elem;
 
 /// Whom the kernel has not been told of. What about them, the ledger says when it is their turn, so
@@ -16,16 +17,32 @@ pub(super) struct Backlog {
     waiting: Vec<Whom>,
     /// How many there were.
     all: usize,
+    /// So many more find no room in the sets.
+    beyond: usize,
 }
 
 impl Backlog {
-    /// Everybody who has a standing, except prefixes that are wider than a source.
-    pub(super) fn of(ledger: &Ledger, now: SystemTime) -> Self {
+    /// Everybody who has a standing, except prefixes that are wider than a source. Each set has room
+    /// for `room`: a smaller size than before leaves the oldest out.
+    pub(super) fn of(ledger: &Ledger, now: SystemTime, room: usize) -> Self {
         let mut waiting: Vec<(SystemTime, Whom)> =
             standings(ledger, now).map(|entry| (entry.since, entry.whom())).collect();
         waiting.sort_unstable();
-        let waiting: Vec<Whom> = waiting.into_iter().map(|(_, whom)| whom).collect();
-        Self { all: waiting.len(), waiting }
+        let mut waiting: Vec<Whom> = waiting.into_iter().map(|(_, whom)| whom).collect();
+        let all = waiting.len();
+        if all > room {
+            let mut held: HashMap<(&str, Family), usize> = HashMap::new();
+            waiting.reverse();
+            waiting.retain(|whom| {
+                let stem = ledger.entry(*whom).and_then(|entry| stem_of(*whom, entry.standing));
+                let held = held.entry((stem.unwrap_or(""), Family::of(whom.net.addr())));
+                let held = held.or_default();
+                *held += 1;
+                *held <= room
+            });
+            waiting.reverse();
+        }
+        Self { all: waiting.len(), beyond: all - waiting.len(), waiting }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -35,6 +52,11 @@ impl Backlog {
     /// How many wait.
     pub(super) fn len(&self) -> usize {
         self.waiting.len()
+    }
+
+    /// Do all of them find room?
+    pub(super) fn fits(&self) -> bool {
+        self.beyond == 0
     }
 
     /// How many there were at the beginning.
@@ -91,7 +113,11 @@ mod tests {
             add(&mut ledger, net(n), Standing::Banned, u64::from(n));
         }
         add(&mut ledger, "198.51.100.0/24".parse().unwrap(), Standing::Banned, 9);
-        let mut backlog = Backlog::of(&ledger, at(10));
+        let small = Backlog::of(&ledger, at(10), 3);
+        assert_eq!((small.len(), small.fits()), (3, false));
+        assert_eq!(small.waiting, [net(3), net(4), net(5)].map(Whom::from));
+        let mut backlog = Backlog::of(&ledger, at(10), 5);
+        assert!(backlog.fits());
         assert_eq!((backlog.len(), backlog.all()), (5, 5), "wide prefixes go another way");
         let firsts = backlog.next(&ledger, at(10), 2);
         let those = |some: &[Elem]| some.iter().map(|e| (e.whom.net, e.lasts)).collect::<Vec<_>>();

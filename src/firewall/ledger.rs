@@ -169,17 +169,22 @@ impl Ledger {
                 Line::Forgotten(whom) => drop(self.entries.remove(&whom)),
             }
         }
-        let (clean, live): (Vec<&Entry>, Vec<&Entry>) =
-            self.entries().partition(|entry| entry.standing == Standing::Clean);
-        let mut reasons: [[u64; REASONS]; 2] = Default::default();
-        for entry in &live {
-            reasons[row(entry)][entry.reason_number()] += 1;
+        // One pass, because each entry is a cache miss.
+        let (mut ends, mut remembered) = (Vec::with_capacity(self.entries.len()), Vec::new());
+        (self.wide, self.reasons) = Default::default();
+        for (whom, entry) in &self.entries {
+            if entry.standing == Standing::Clean {
+                remembered.push((entry.last_offence, *whom));
+                continue;
+            }
+            ends.push((entry.until, *whom));
+            self.reasons[row(entry)][entry.reason_number()] += 1;
+            if is_wide(whom.net) {
+                self.wide.push(whom.net);
+            }
         }
-        let wide = live.iter().map(|entry| entry.net).filter(|net| is_wide(*net)).collect();
-        let ends = live.iter().map(|entry| (entry.until, entry.whom())).collect();
-        let remembered = clean.iter().map(|entry| (entry.last_offence, entry.whom())).collect();
-        (self.wide, self.ends, self.remembered) = (wide, ends, remembered);
-        self.reasons = reasons;
+        (self.ends, self.remembered) =
+            (ends.into_iter().collect(), remembered.into_iter().collect());
     }
 
     /// A source has offended and earned a standing; with a `port`, a ban at that port only, beside

@@ -400,22 +400,55 @@ mod tests {
             ),
             (
                 banned,
-                json!({"name": "banned4", "type": "ipv4_addr", "size": 262_144, "flags": "timeout", "stmt": [{"counter": null}]}),
+                json!({"name": "banned4", "type": "ipv4_addr", "size": 262_144, "flags": "timeout"}),
                 true,
             ),
             (
                 banned,
-                json!({"name": "banned4", "type": "ipv4_addr", "size": 262_144, "flags": "timeout"}),
+                json!({"name": "banned4", "type": "ipv4_addr", "size": 262_144, "flags": "timeout", "stmt": [{"counter": null}]}),
                 false,
             ),
             (
                 banned,
-                json!({"name": "banned4", "type": "ipv4_addr", "size": 1, "flags": "timeout", "stmt": [{"counter": null}]}),
+                json!({"name": "banned4", "type": "ipv4_addr", "size": 1, "flags": "timeout"}),
                 false,
             ),
         ] {
             let present = Present::read(&[json!({ "set": listed })]);
             assert_eq!(present.keeps(set), keeps, "{listed}");
+        }
+    }
+
+    #[test]
+    fn sets_that_begin_anew_do_so_in_the_transaction_that_installs_the_table() {
+        let program = ruleset(&Config::default(), Stage::Closed);
+        let mut listing = program.listing();
+        for set in &program.sets {
+            let declared = set.declaration();
+            let of_set = |object: &&mut Value| object["set"]["name"] == set.name.as_str();
+            *listing.iter_mut().find(of_set).unwrap() = json!({ "set": declared });
+        }
+        let present = Present::read(&listing);
+        let first = [Elem {
+            stem: "banned",
+            whom: "192.0.2.1/32".parse::<IpNet>().unwrap().into(),
+            lasts: Some(5),
+            fresh: true,
+        }];
+        for (renewed, deleted) in [(None, 0), (Some(&first[..0]), 6), (Some(&first[..]), 6)] {
+            let commands = install(&program, &present, renewed);
+            let place = |verb: &str, kind: &str, name: &str| {
+                commands.iter().position(|c| c[verb][kind]["name"] == name)
+            };
+            let names: Vec<&str> =
+                commands.iter().filter_map(|c| c["delete"]["set"]["name"].as_str()).collect();
+            assert_eq!(names.len(), deleted, "{names:?}");
+            assert!(names.iter().all(|name| holds_standings(name)), "{names:?}");
+            let (gone, back) = (place("delete", "set", "banned4"), place("add", "set", "banned4"));
+            assert!(gone.is_some() == (deleted > 0) && gone <= back);
+            let filled = place("add", "element", "banned4");
+            assert_eq!(filled.is_some(), renewed.is_some_and(|first| !first.is_empty()));
+            assert!(filled.is_none() || filled > back);
         }
     }
 

@@ -462,12 +462,14 @@ impl Worker {
     fn renew(&mut self) -> Result<(), ToolError> {
         self.state.renew = None;
         let now = SystemTime::now();
-        if !std::mem::take(&mut self.state.owes_all) {
-            self.owe_all(now);
+        match (std::mem::take(&mut self.state.owes_all), self.config.mode) {
+            (true, _) => {}
+            (false, Mode::Observe) => self.owed.set(std::iter::empty(), 0),
+            (false, Mode::Enforce) => owe_all(&self.owed, &self.ledger, now),
         }
         self.state.backlog = match self.config.mode {
             Mode::Observe => Backlog::default(),
-            Mode::Enforce => Backlog::of(&self.ledger, now),
+            Mode::Enforce => Backlog::of(&self.ledger, now, self.room()),
         };
         let first = self.state.backlog.next(&self.ledger, now, SLICE);
         self.kernel.renew(&first)?;
@@ -475,11 +477,9 @@ impl Worker {
         Ok(())
     }
 
-    fn owe_all(&self, now: SystemTime) {
-        let enforced = self.config.mode == Mode::Enforce;
-        let all = backlog::standings(&self.ledger, now).filter(|_| enforced);
-        self.owed
-            .set(all.map(|entry| (entry.whom(), entry.standing, entry.until)), self.ledger.live());
+    /// How many standings each set can hold.
+    fn room(&self) -> usize {
+        self.config.guard.set_size as usize
     }
 
     /// Puts some more standings into the sets that are being filled.
@@ -505,10 +505,13 @@ impl Worker {
 
     /// The kernel has taken these.
     fn told(&mut self, some: &[Elem]) {
+        self.owed.settle(some.iter().map(|elem| elem.whom));
         if !self.state.backlog.is_empty() {
-            return self.owed.settle(some.iter().map(|elem| elem.whom));
+            return;
         }
-        self.owed.set(std::iter::empty(), 0);
+        if self.state.backlog.fits() {
+            self.owed.set(std::iter::empty(), 0);
+        }
         if let Some(restored) = self.state.afterwards.take() {
             self.restored(restored);
         }
@@ -555,16 +558,20 @@ impl Worker {
         self.watch_clock();
         self.look_aside();
         let now = SystemTime::now();
-        let mut first = Backlog::default();
         if self.config.mode == Mode::Enforce && self.ledger.live() > SLICE {
-            self.owe_all(now);
+            let (owed, ledger, kernel) = (&self.owed, &self.ledger, &mut self.kernel);
+            std::thread::scope(|scope| {
+                scope.spawn(|| owe_all(owed, ledger, now));
+                kernel.adopt(None)
+            })?;
             self.state.owes_all = true;
             self.state.renew = Some(Instant::now() + FILL_AFTER);
-        } else if self.config.mode == Mode::Enforce {
-            first = Backlog::of(&self.ledger, now);
+        } else {
+            let enforced = self.config.mode == Mode::Enforce;
+            let all = enforced.then(|| Backlog::of(&self.ledger, now, self.room()));
+            let first = all.unwrap_or_default().next(&self.ledger, now, SLICE);
+            self.kernel.adopt(Some(&first))?;
         }
-        let first = first.next(&self.ledger, now, SLICE);
-        self.kernel.adopt(self.state.renew.is_none().then_some(&first))?;
         self.kernel.refuse(&self.wide(now)).map_err(RedirectError::Table)
     }
 
@@ -654,4 +661,11 @@ impl Worker {
             self.state.unsaved_changes += 1;
         }
     }
+}
+
+/// The judge is to know everybody's standing.
+fn owe_all(owed: &Owed, ledger: &Ledger, now: SystemTime) {
+    let all = backlog::standings(ledger, now);
+    let all = all.map(|entry| (entry.whom(), entry.standing, entry.until));
+    owed.set(all, ledger.live());
 }
