@@ -13,7 +13,7 @@ use crate::anomaly::{CALIBRATORS, sources_needed};
 use crate::control::protocol::{
     AnomalyFacts, CaptureRow, FloodFacts, SparedRow, StatusReport, TrialFacts,
 };
-use crate::control::{Request, Response};
+use crate::control::{FillingFacts, Request, Response};
 use crate::events::{Grouped, Measured, Snapshot, Span, ports};
 
 /// How the gate is: traffic, standings, health
@@ -155,13 +155,18 @@ fn state(report: &StatusReport) -> String {
         };
         health += &format!("; rebuilt {often}, because somebody removed or changed it");
     }
-    let sets = match report.kernel_sets {
-        Some(latency) => format!(
+    let sets = match (firewall.filling, report.kernel_sets) {
+        (Some(FillingFacts { left, all }), _) => format!(
+            "being filled: {} of {} standings are in; the gate itself stops the others",
+            Grouped(all.saturating_sub(left)),
+            Grouped(all)
+        ),
+        (None, Some(latency)) => format!(
             "know of a decision after {} (99 of 100: {})",
             Span(latency.p50),
             Span(latency.p99)
         ),
-        None => "nothing to tell them yet".to_owned(),
+        (None, None) => "nothing to tell them yet".to_owned(),
     };
     let of = |count: u64, bound: u64| {
         let share = if bound == 0 { 0.0 } else { count as f32 / bound as f32 * 100.0 };

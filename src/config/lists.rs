@@ -1,11 +1,11 @@
 //! Files of prefixes: one address or prefix per line; `#` and `;` begin a comment. Millions of
 //! lines are fine.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead};
+use std::net::Ipv4Addr;
 use std::path::Path;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
 use super::problem::Problem;
 use super::source::{ATTEMPTS, same};
@@ -31,16 +31,99 @@ pub(super) fn read(
         if !before.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not an ordinary file"));
         }
-        // Most lines are at least as long as "192.0.2.0/24": room for all, without growing in steps.
-        nets.reserve(usize::try_from(before.len() / 13).unwrap_or(0).min(1 << 20));
-        let reader = BufReader::with_capacity(1 << 16, File::open(path)?);
-        let problems = read_lines(reader, path, list, nets)?;
+        let bytes = std::fs::read(path)?;
+        let problems = match quick(&bytes, list) {
+            Some(found) => {
+                for some in found {
+                    nets.extend(some);
+                }
+                Vec::new()
+            }
+            None => read_lines(&bytes[..], path, list, nets)?,
+        };
         if same(&before, &path.metadata()?) {
             return Ok(problems);
         }
         nets.truncate(kept);
     }
     Err(io::Error::other("it keeps changing while it is read; try again when its writer is done"))
+}
+
+/// A list that is longer is read on several threads.
+const PARALLEL: usize = 1 << 20;
+
+/// Reads a list in which every line is right, in parts, on several threads if it is long; a million
+/// lines are to be known before the gate judges. `None` if a line has to be told.
+fn quick(bytes: &[u8], list: u16) -> Option<Vec<Vec<(IpNet, u16)>>> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
+    if bytes.len() < PARALLEL || threads == 1 {
+        return Some(vec![quick_part(bytes, list)?]);
+    }
+    let mut parts = Vec::new();
+    let mut left = bytes;
+    while !left.is_empty() {
+        let middle = bytes.len().div_ceil(threads).min(left.len());
+        let end = left[middle - 1..].iter().position(|byte| *byte == b'\n');
+        let (part, rest) = left.split_at(end.map_or(left.len(), |end| middle + end));
+        parts.push(part);
+        left = rest;
+    }
+    std::thread::scope(|scope| {
+        let threads: Vec<_> =
+            parts.into_iter().map(|part| scope.spawn(move || quick_part(part, list))).collect();
+        // A thread can only have panicked together with the whole process.
+        threads.into_iter().map(|thread| thread.join().ok().flatten()).collect()
+    })
+}
+
+fn quick_part(bytes: &[u8], list: u16) -> Option<Vec<(IpNet, u16)>> {
+    // Most lines are at least as long as "192.0.2.0/24": room for all, without growing in steps.
+    let mut nets = Vec::with_capacity(bytes.len() / 13 + 1);
+    for line in bytes.split(|byte| *byte == b'\n') {
+        if let Some(net) = quick_v4(line) {
+            nets.push((net, list));
+            continue;
+        }
+        let end = line.iter().position(|b| matches!(b, b'#' | b';')).unwrap_or(line.len());
+        let entry = std::str::from_utf8(&line[..end]).ok()?.trim();
+        if !entry.is_empty() {
+            nets.push((units::net(entry).ok()?, list));
+        }
+    }
+    Some(nets)
+}
+
+/// `192.0.2.7` or `192.0.2.0/24` and nothing else; `None` of anything else, be it right or wrong.
+fn quick_v4(line: &[u8]) -> Option<IpNet> {
+    let mut rest = line;
+    let mut number = |end: Option<u8>, most: u32| {
+        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        if !(1..=3).contains(&digits) || (digits > 1 && rest[0] == b'0') {
+            return None;
+        }
+        let value = rest[..digits].iter().fold(0, |sum, digit| sum * 10 + u32::from(digit - b'0'));
+        let behind = &rest[digits..];
+        rest = match end {
+            Some(end) => behind.strip_prefix(&[end])?,
+            None => behind,
+        };
+        (value <= most).then_some(value)
+    };
+    let [a, b, c] = [(); 3].map(|()| number(Some(b'.'), 255));
+    let address = (a? << 24) | (b? << 16) | (c? << 8) | number(None, 255)?;
+    let length = if rest.is_empty() {
+        32
+    } else {
+        rest = rest.strip_prefix(b"/")?;
+        let length = match rest {
+            [digit @ b'0'..=b'9'] => digit - b'0',
+            [tens @ b'1'..=b'3', ones @ b'0'..=b'9'] => (tens - b'0') * 10 + (ones - b'0'),
+            _ => return None,
+        };
+        length
+    };
+    let net = Ipv4Net::new(Ipv4Addr::from_bits(address), length).ok()?;
+    (net.network().to_bits() == address).then_some(net.into())
 }
 
 fn read_lines(
@@ -109,6 +192,65 @@ mod tests {
         let (nets, problems) = lines(text);
         assert_eq!(nets, ["192.0.2.0/24", "2001:db8::/32", "198.51.100.7/32"]);
         assert_eq!(problems, []);
+    }
+
+    #[test]
+    fn what_is_read_quickly_is_read_alike() {
+        for line in [
+            "192.0.2.7",
+            "192.0.2.0/24",
+            "0.0.0.0/0",
+            "255.255.255.255",
+            "192.0.2.7/32",
+            "10.0.0.0/8",
+            "192.0.2.1/24",
+            "01.2.3.4",
+            "1.2.3",
+            "1.2.3.4.5",
+            "1.2.3.256",
+            "1.2.3.4/33",
+            "1.2.3.4/",
+            "1.2.3.4/032",
+            "1.2.3.4/8x",
+            "1.2.3.4 ",
+            " 1.2.3.4",
+            "1.2.3.4\r",
+            "",
+            ".",
+            "1..2.3",
+            "10.0.0.0/08",
+            "2001:db8::/32",
+            "1.2.3.4/+8",
+            "1000.2.3.4",
+            "1.2.3.4/99",
+        ] {
+            if let Some(net) = quick_v4(line.as_bytes()) {
+                assert_eq!(units::net(line).ok(), Some(net), "{line}");
+            }
+        }
+        for line in ["192.0.2.7", "192.0.2.0/24", "0.0.0.0/0", "255.255.255.255", "10.0.0.0/8"] {
+            assert_eq!(quick_v4(line.as_bytes()), units::net(line).ok(), "{line}");
+        }
+    }
+
+    #[test]
+    fn long_lists_lose_no_line() {
+        let mut text = String::new();
+        for n in 0..200_000_u32 {
+            let net = match n % 3 {
+                0 => format!("{}/32\n", Ipv4Addr::from_bits(n * 17)),
+                1 => format!("2001:db8:{:x}:{:x}::/64 ; word\n", n >> 16, n & 0xffff),
+                _ => format!(" {}\r\n", Ipv4Addr::from_bits(n * 17)),
+            };
+            text += &net;
+        }
+        assert!(text.len() > PARALLEL);
+        let found: Vec<_> = quick(text.as_bytes(), 3).unwrap().concat();
+        let mut slowly = Vec::new();
+        read_lines(text.as_bytes(), Path::new("list"), 3, &mut slowly).unwrap();
+        assert!(found == slowly && found.len() == 200_000);
+        text += "not this";
+        assert_eq!(quick(text.as_bytes(), 3), None);
     }
 
     #[test]

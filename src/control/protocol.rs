@@ -409,6 +409,10 @@ pub struct FirewallFacts {
     /// `portcullis panic`.
     #[serde(default)]
     pub aside: Option<Timestamp>,
+    /// Its sets are being filled, after a start or because they were lost. The gate itself stops
+    /// those who are not in yet.
+    #[serde(default)]
+    pub filling: Option<FillingFacts>,
     /// How often it had to be rebuilt because somebody removed it.
     pub repaired: u64,
     /// Packets that the kernel dropped by itself: banned, suspect, or over the ceiling.
@@ -416,6 +420,15 @@ pub struct FirewallFacts {
     /// Packets over `[queue] max_rate`: accepted or dropped without a judgement, as `when_over` says.
     #[serde(default)]
     pub over_rate: u64,
+}
+
+/// How far the kernel's sets are filled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FillingFacts {
+    /// Standings that are not in yet…
+    pub left: u64,
+    /// …of so many.
+    pub all: u64,
 }
 
 /// One source with a standing.

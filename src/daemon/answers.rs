@@ -14,9 +14,9 @@ use super::{Daemon, lock};
 use crate::anomaly::{self, Detector};
 use crate::config::{Config, FailMode, Mode};
 use crate::control::{
-    AnomalyFacts, BanRow, CheckRow, Done, ExplainReport, FindingWord, FirewallFacts, FloodFacts,
-    HabitFacts, Latency, MOST_PEERS, MemoryFacts, PeerRow, QueueRow, Refusal, Reply, Request,
-    Response, SourceFacts, StandingCounts, StatusReport, Trouble,
+    AnomalyFacts, BanRow, CheckRow, Done, ExplainReport, FillingFacts, FindingWord, FirewallFacts,
+    FloodFacts, HabitFacts, Latency, MOST_PEERS, MemoryFacts, PeerRow, QueueRow, Refusal, Reply,
+    Request, Response, SourceFacts, StandingCounts, StatusReport, Trouble,
 };
 use crate::firewall::{By, Gone, Order, Spared, Told, Whom, as_counted, aside_since};
 use crate::memory::{FloodKind, Moment, Source, SourceKey};
@@ -120,6 +120,10 @@ impl Daemon {
                     (true, false) => "no packets are handed to the queue".into(),
                     (true, true) => String::new(),
                 },
+                filling: firewall.filling.map(|filling| FillingFacts {
+                    left: filling.left as u64,
+                    all: filling.all as u64,
+                }),
                 repaired: firewall.repairs,
                 stopped_packets: ["banned", "suspect_stopped", "over_ceiling"]
                     .iter()

@@ -95,7 +95,10 @@ impl Gate {
             parse(held.bytes()).map(|syn| {
                 let (proven, suspect) =
                     (held.mark() & rules.proven != 0, held.mark() & rules.suspect != 0);
-                let syn = Syn { proven, suspect, ..syn };
+                // What the kernel is to know and does not yet.
+                let owed = self.shared.owed.standing(SourceKey::of(syn.src), syn.dport);
+                let suspect = suspect || owed == Standing::Suspect;
+                let syn = Syn { proven, suspect, banned: owed == Standing::Banned, ..syn };
                 (syn, judge(&rules.policy, &self.shared.memory, &syn, now))
             })
         }));

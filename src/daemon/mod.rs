@@ -14,7 +14,9 @@
 //! ```
 //!
 //! Start: the state folder and the queues first (no other gate is in the way), then ledger and
-//! kernel table (bans act), and only then the redirect hands packets to the queues. Stop is the
+//! kernel table (bans act), and only then the redirect hands packets to the queues. Where standings
+//! are many, the kernel's sets are filled after that, and the judge stops those who are not in them
+//! yet: what a start waits for is that everybody is known, not that the kernel knows. Stop is the
 //! reverse: the redirect is removed, the queues are emptied, and what stays are the table and its
 //! sets, so that bans outlive the daemon.
 
@@ -331,8 +333,9 @@ impl Start<'_> {
         let facts = queues.iter().map(|queue| (queue.number(), queue.holds())).collect();
 
         let (teller, lost) = (self.teller.clone(), Arc::clone(&shared));
+        let owed = Arc::clone(&shared.owed);
         let firewall =
-            Firewall::start_alone(alone, &config, host::indispensable(&[]), move |event| {
+            Firewall::start_alone(alone, &config, host::indispensable(&[]), owed, move |event| {
                 if !teller.tell(event) {
                     lost.counters.block(0).events_lost.add(1);
                 }

@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 
 use crate::config::{Config, Mode};
 use crate::events::{Busiest, Counters};
+use crate::firewall::Owed;
 use crate::memory::{Bounds, Memory, Moment};
 use crate::policy::Policy;
 
@@ -17,6 +18,8 @@ pub(super) struct Shared {
     pub(super) rules: ArcSwap<Rules>,
     /// What is remembered of everybody; survives every reload.
     pub(super) memory: Memory,
+    /// Standings that the kernel's sets do not hold yet.
+    pub(super) owed: Arc<Owed>,
     /// What the queue threads count.
     pub(super) counters: Counters,
     /// What they count while somebody watches.
@@ -65,6 +68,7 @@ impl Shared {
         Arc::new(Self {
             rules: ArcSwap::from_pointee(Rules::new(config)),
             memory,
+            owed: Arc::default(),
             counters: Counters::new(threads),
             busiest: Busiest::new(threads),
             progress: (0..threads).map(|_| Progress::default()).collect(),

@@ -5,7 +5,13 @@ use std::time::{Duration, SystemTime};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::policy::Standing;
+use crate::policy::{CHECKS, Standing};
+
+/// The word for a reason's number: a check's name, `admin`, or `other`.
+pub(super) fn reason_word(number: usize) -> &'static str {
+    let others = if number == CHECKS.len() { "admin" } else { "other" };
+    CHECKS.get(number).map_or(others, |check| check.name)
+}
 
 /// Who decided on a standing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,7 +64,21 @@ pub struct Entry {
     pub evidence: String,
 }
 
+/// How many reasons there are to tell apart.
+pub(super) const REASONS: usize = CHECKS.len() + 2;
+
 impl Entry {
+    /// Why it has its standing, as one of [`REASONS`]: admins write whatever they like.
+    pub(super) fn reason_number(&self) -> usize {
+        match self.by {
+            By::Admin => CHECKS.len(),
+            By::Gate => {
+                let known = CHECKS.iter().position(|check| check.name == self.reason);
+                known.unwrap_or(CHECKS.len() + 1)
+            }
+        }
+    }
+
     /// Whom it is about.
     pub fn whom(&self) -> Whom {
         Whom { net: self.net, port: self.port }

@@ -1,13 +1,11 @@
 //! The kernel's side: installs the program, keeps its sets in step with the ledger.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use ipnet::IpNet;
 
 use super::child::{OwnTools, ToolError};
-use super::entry::Whom;
-use super::names::{BANNED_AT, COUNTERS, FAMILIES, PROVEN, STEMS, TABLE, is_wide};
+use super::names::{COUNTERS, FAMILIES, PROVEN, STOPPED, STOPPED_AT, TABLE};
 use super::nft::Nft;
 use super::redirect::{self, Iptables, RedirectError};
 use super::ruleset::{Path, Ruleset, Stage, ruleset};
@@ -99,7 +97,7 @@ impl Kernel {
 
     /// The first installation, which adopts what an earlier run left. After a crash under
     /// `when_down = "drop"` the gate stays closed to everybody meanwhile, as it was.
-    pub(super) fn adopt(&mut self) -> Result<(), RedirectError> {
+    pub(super) fn adopt(&mut self, renewed: Option<&[Elem]>) -> Result<(), RedirectError> {
         if self.aside {
             return Ok(());
         }
@@ -107,29 +105,39 @@ impl Kernel {
         if present.has_gate() && self.config.guard.when_down == FailMode::Drop {
             self.stage = Stage::Open(redirect::choose(&self.config, &self.nft)?);
         }
-        self.install()
+        self.install_stage(renewed).map_err(RedirectError::Table).map(drop)
     }
 
-    /// Installs the table for the present stage and config, in one transaction.
-    pub(super) fn install(&self) -> Result<(), RedirectError> {
-        self.install_stage(self.stage).map_err(RedirectError::Table)
+    /// Installs the table for the present stage and config, in one transaction. Returns whether the
+    /// sets of standings have been lost over it, and are empty.
+    pub(super) fn install(&self) -> Result<bool, RedirectError> {
+        self.install_stage(None).map_err(RedirectError::Table)
     }
 
-    fn install_stage(&self, stage: Stage) -> Result<(), ToolError> {
+    /// The same, and whatever the sets of standings hold, they hold these from now on.
+    pub(super) fn renew(&self, first: &[Elem]) -> Result<(), ToolError> {
+        self.install_stage(Some(first)).map(drop)
+    }
+
+    fn install_stage(&self, renewed: Option<&[Elem]>) -> Result<bool, ToolError> {
         if self.aside {
-            return Ok(());
+            return Ok(false);
         }
-        let program = ruleset(&self.config, stage);
+        let program = ruleset(&self.config, self.stage);
         let present = Present::read(&self.nft.table()?);
         let proven = self.proven(&program, &present);
-        match self.nft.apply(&transaction::install(&program, &present)) {
+        let mut lost = renewed.is_none() && present.loses_standings(&program);
+        match self.nft.apply(&transaction::install(&program, &present, renewed)) {
             // What is there does not fit, whatever it is.
-            Err(ToolError::Refused { .. }) => self.nft.apply(&transaction::reinstall(&program)),
+            Err(ToolError::Refused { .. }) => {
+                lost = renewed.is_none();
+                self.nft.apply(&transaction::reinstall(&program, renewed.unwrap_or_default()))
+            }
             other => other,
         }?;
         // If it fails, they prove themselves again with their next connections.
         let _ = self.change(&proven);
-        Ok(())
+        Ok(lost)
     }
 
     /// The proven sources, where their set is about to be replaced by one that is declared
@@ -163,20 +171,20 @@ impl Kernel {
         Ok(present.covers(&ruleset(&self.config, self.stage)))
     }
 
-    /// Hands SYNs to the queue from now on, by the way that the config asks for.
-    pub(super) fn open(&mut self) -> Result<(Path, String), RedirectError> {
+    /// Hands SYNs to the queue from now on, by the way that the config asks for. Returns besides
+    /// whether the sets of standings have been lost over it.
+    pub(super) fn open(&mut self) -> Result<(Path, String, bool), RedirectError> {
         let path = redirect::choose(&self.config, &self.nft)?;
         let before = std::mem::replace(&mut self.stage, Stage::Open(path));
-        let words = self.put_redirect(path);
-        if words.is_err() {
+        let done = self.install().and_then(|lost| Ok((path, self.put_redirect(path)?, lost)));
+        if done.is_err() {
             self.stage = before;
             let _ = self.install();
         }
-        words.map(|words| (path, words))
+        done
     }
 
     fn put_redirect(&mut self, path: Path) -> Result<String, RedirectError> {
-        self.install()?;
         if path != Path::Iptables {
             self.drop_iptables_rules();
             return Ok(match path {
@@ -230,7 +238,7 @@ impl Kernel {
             }
             Stage::Open(_) | Stage::Closed => {}
         }
-        self.install()
+        self.install().map(drop)
     }
 
     /// Changes single elements, fresh ones first, because that is quick.
@@ -269,30 +277,16 @@ impl Kernel {
         self.nft.apply(&transaction::fixed(&sets::trusted(&self.config)))
     }
 
-    /// Brings the sets of sources in step with the ledger: what is missing or ends at another
-    /// time is set, what does not belong is taken out. Returns how many elements that took.
-    pub(super) fn resync(&self, live: &[Elem]) -> Result<usize, ToolError> {
-        if self.aside {
-            return Ok(0);
+    /// Are the table's rules and sets there, and these elements in their sets?
+    pub(super) fn holds(&self, sample: &[Elem]) -> Result<bool, ToolError> {
+        if self.aside || !self.is_whole()? {
+            return Ok(self.aside);
         }
-        let mut wanted: HashMap<(&str, Whom), Elem> =
-            live.iter().filter(|e| !is_wide(e.whom.net)).map(|e| ((e.stem, e.whom), *e)).collect();
-        let mut changes = Vec::new();
-        for stem in STEMS {
-            for family in FAMILIES {
-                let there = self.nft.list(&["set", "inet", TABLE, &family.set(stem)])?;
-                for Listed { whom, left, .. } in transaction::listed(&there) {
-                    match wanted.remove(&(stem, whom)) {
-                        Some(elem) if u64::from(elem.lasts.unwrap_or(0)).abs_diff(left) <= 2 => {}
-                        Some(elem) => changes.push(Elem { fresh: false, ..elem }),
-                        None => changes.push(Elem { stem, whom, lasts: None, fresh: false }),
-                    }
-                }
-            }
+        match self.nft.check(&transaction::missing(sample)) {
+            Ok(()) => Ok(true),
+            Err(ToolError::Refused { .. }) => Ok(false),
+            Err(error) => Err(error),
         }
-        changes.extend(wanted.into_values());
-        self.change(&changes)?;
-        Ok(changes.len())
     }
 
     /// The named counters, in packets.
@@ -306,10 +300,11 @@ impl Kernel {
     }
 }
 
-/// Packets that each element has stopped. Slow for large sets: to be called on a thread of its own.
+/// Packets that were stopped of each source that comes at present. Takes up to a second: to be called
+/// on a thread of its own.
 pub(super) fn stopped(nft: &Nft) -> Vec<Listed> {
     let mut all = Vec::new();
-    for stem in ["banned", BANNED_AT, "refused", "stopped"] {
+    for stem in ["refused", STOPPED, STOPPED_AT] {
         for family in FAMILIES {
             // A set that is missing now will be there at the next reading.
             let there = nft.list(&["set", "inet", TABLE, &family.set(stem)]).unwrap_or_default();

@@ -1,17 +1,19 @@
 //! The truth about standings. Pure: the time is an argument, and what follows from a change is
 //! returned, not done.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use foldhash::fast::RandomState;
 use ipnet::IpNet;
 
 use super::budget::Budget;
-use super::entry::{By, Entry, Whom};
+use super::entry::{By, Entry, REASONS, Whom, reason_word};
 use super::names::{Family, is_wide, source_bits};
 use super::sets::WIDE_LIMIT;
+use super::store::Line;
 use crate::config::Config;
 use crate::memory::SourceKey;
 use crate::policy::{Allowlist, Standing};
@@ -110,6 +112,11 @@ pub struct Change {
     pub forgotten: bool,
 }
 
+/// Where a standing's reason is counted.
+fn row(entry: &Entry) -> usize {
+    usize::from(entry.standing == Standing::Banned)
+}
+
 /// Nobody's standing may last longer than this, so that no sum of times overflows.
 const LONGEST: Duration = Duration::from_secs(100 * 366 * 24 * 3600);
 
@@ -117,13 +124,17 @@ const LONGEST: Duration = Duration::from_secs(100 * 366 * 24 * 3600);
 #[derive(Clone, Debug)]
 pub struct Ledger {
     rules: Rules,
-    entries: HashMap<Whom, Entry>,
+    /// Boxed, because a table with room for as many again is cheaper without what they hold.
+    entries: HashMap<Whom, Box<Entry>, RandomState>,
     /// Standings by their end.
     ends: BTreeSet<(SystemTime, Whom)>,
     /// Ended standings by the last offence.
     remembered: BTreeSet<(SystemTime, Whom)>,
     /// Banned prefixes that are wider than a source; few.
     wide: Vec<IpNet>,
+    /// How many have a standing for each reason, suspects first: asked every second, so counted
+    /// along.
+    reasons: [[u64; REASONS]; 2],
     budget: Budget,
 }
 
@@ -138,18 +149,42 @@ impl Ledger {
     pub fn new(rules: Rules) -> Self {
         Self {
             rules,
-            entries: HashMap::new(),
+            entries: HashMap::default(),
             ends: BTreeSet::new(),
             remembered: BTreeSet::new(),
             wide: Vec::new(),
+            reasons: Default::default(),
             budget: Budget::default(),
         }
     }
 
-    /// Takes an entry as it stands on disk.
-    pub fn restore(&mut self, entry: Entry) {
-        self.drop_entry(entry.whom());
-        self.put(entry);
+    /// Takes what stands on disk, line by line: the last about the same counts. In one go, because a
+    /// million of them are sooner put in order than put in one by one.
+    pub fn restore(&mut self, lines: impl IntoIterator<Item = Line>) {
+        let lines = lines.into_iter();
+        self.entries.reserve(lines.size_hint().0);
+        for line in lines {
+            match line {
+                Line::Is(entry) => drop(self.entries.insert(entry.whom(), Box::new(entry))),
+                Line::Forgotten(whom) => drop(self.entries.remove(&whom)),
+            }
+        }
+        // One pass, because each entry is a cache miss.
+        let (mut ends, mut remembered) = (Vec::with_capacity(self.entries.len()), Vec::new());
+        (self.wide, self.reasons) = Default::default();
+        for (whom, entry) in &self.entries {
+            if entry.standing == Standing::Clean {
+                remembered.push((entry.last_offence, *whom));
+                continue;
+            }
+            ends.push((entry.until, *whom));
+            self.reasons[row(entry)][entry.reason_number()] += 1;
+            if is_wide(whom.net) {
+                self.wide.push(whom.net);
+            }
+        }
+        (self.ends, self.remembered) =
+            (ends.into_iter().collect(), remembered.into_iter().collect());
     }
 
     /// A source has offended and earned a standing; with a `port`, a ban at that port only, beside
@@ -174,7 +209,7 @@ impl Ledger {
         if whom.port.is_some() && self.is_banned(net.into(), now) {
             return Err(Spared::Already);
         }
-        let known = self.entries.get(&whom).cloned();
+        let known = self.entry(whom).cloned();
         let before =
             known.as_ref().filter(|e| e.is_live(now)).map_or(Standing::Clean, |e| e.standing);
         if before > earned {
@@ -220,7 +255,7 @@ impl Ledger {
 
     /// The same offence while its standing lasts: it lasts longer, but counts no further.
     fn again(&mut self, whom: Whom, now: SystemTime) -> Option<Change> {
-        let mut entry = self.entries.get(&whom)?.clone();
+        let mut entry = self.entry(whom)?.clone();
         let before = entry.standing;
         let until = now + self.rules.lasting(entry.offences).min(LONGEST);
         // A second is too little to tell the kernel about.
@@ -265,7 +300,7 @@ impl Ledger {
         if port.is_some() && (is_wide(net) || standing != Standing::Banned) {
             return Err(Spared::Port);
         }
-        let known = self.entries.get(&whom).cloned();
+        let known = self.entry(whom).cloned();
         let before =
             known.as_ref().filter(|e| e.is_live(now)).map_or(Standing::Clean, |e| e.standing);
         if before == Standing::Clean {
@@ -331,7 +366,7 @@ impl Ledger {
             }
             self.remembered.remove(&(at, whom));
             if let Some(entry) = self.entries.remove(&whom) {
-                changes.push(Change { before: Standing::Clean, entry, forgotten: true });
+                changes.push(Change { before: Standing::Clean, entry: *entry, forgotten: true });
             }
         }
         changes
@@ -356,7 +391,7 @@ impl Ledger {
         };
         let own = |at: SystemTime| (began..=expected).contains(&at);
         let whose: Vec<Whom> =
-            self.entries.values().filter(|entry| own(entry.since)).map(Entry::whom).collect();
+            self.entries().filter(|entry| own(entry.since)).map(Entry::whom).collect();
         for whom in &whose {
             if let Some(mut entry) = self.drop_entry(*whom) {
                 entry.since = moved(entry.since);
@@ -373,15 +408,28 @@ impl Ledger {
     /// Goes by other rules from now on, and ends the standings of those that are now spared.
     pub fn follow(&mut self, rules: Rules) -> Vec<Change> {
         self.rules = rules;
-        let spared: Vec<Whom> =
-            self.entries.keys().copied().filter(|whom| self.rules.spares(whom.net)).collect();
+        let spared = self.spared();
         spared.into_iter().filter_map(|whom| self.remove(whom)).collect()
+    }
+
+    /// The entries of those who are spared by now. Where no whole
+    /// networks are spared, or banned, one look at each suffices.
+    fn spared(&self) -> Vec<Whom> {
+        let rules = &self.rules;
+        let sources = rules.never.iter().all(|net| !is_wide(as_counted(*net)));
+        if !sources || !rules.allowed.nets.is_empty() || !self.wide.is_empty() {
+            let whose = self.entries.keys().copied();
+            return whose.filter(|whom| rules.spares(whom.net)).collect();
+        }
+        let never: HashSet<IpNet> = rules.never.iter().map(|net| as_counted(*net)).collect();
+        let whose = self.entries.keys().copied();
+        whose.filter(|whom| never.contains(&as_counted(whom.net))).collect()
     }
 
     /// What is known about an address: its own entry if it has a standing, a banned prefix around
     /// it, or the memory of an earlier standing.
     pub fn get(&self, address: IpAddr, now: SystemTime) -> Option<&Entry> {
-        let own = self.entries.get(&Whom::from(SourceKey::of(address).prefix()));
+        let own = self.entry(SourceKey::of(address).prefix());
         own.filter(|entry| entry.is_live(now)).or_else(|| self.wide_ban_over(address, now)).or(own)
     }
 
@@ -393,34 +441,42 @@ impl Ledger {
             return all;
         }
         let there = Whom { net: SourceKey::of(address).prefix(), port: Some(port) };
-        self.entries.get(&there).filter(|entry| entry.is_live(now)).or(all)
+        self.entry(there).filter(|entry| entry.is_live(now)).or(all)
     }
 
     fn is_banned(&self, whom: Whom, now: SystemTime) -> bool {
-        let entry = self.entries.get(&whom);
+        let entry = self.entry(whom);
         entry.is_some_and(|entry| entry.standing == Standing::Banned && entry.is_live(now))
     }
 
     fn wide_ban_over(&self, address: IpAddr, now: SystemTime) -> Option<&Entry> {
         let around = self.wide.iter().filter(|net| net.contains(&address));
-        around
-            .filter_map(|net| self.entries.get(&Whom::from(*net)))
-            .find(|entry| entry.is_live(now))
+        around.filter_map(|net| self.entry(*net)).find(|entry| entry.is_live(now))
     }
 
     /// Every entry, live ones and remembered ones, in no order.
     pub fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.values()
+        self.entries.values().map(Box::as_ref)
     }
 
     /// The entry about exactly this.
     pub fn entry(&self, whom: impl Into<Whom>) -> Option<&Entry> {
-        self.entries.get(&whom.into())
+        self.entries.get(&whom.into()).map(Box::as_ref)
     }
 
     /// The banned prefixes that are wider than a source.
     pub fn wide(&self) -> impl Iterator<Item = &Entry> {
-        self.wide.iter().filter_map(|net| self.entries.get(&Whom::from(*net)))
+        self.wide.iter().filter_map(|net| self.entry(*net))
+    }
+
+    /// How many have which standing for which reason: a check's name, `admin`, or `other`. Those
+    /// that have ended count until [`Self::expire`] is called.
+    pub fn reasons(&self) -> BTreeMap<(Standing, &'static str), u64> {
+        let both = [Standing::Suspect, Standing::Banned].into_iter().zip(&self.reasons);
+        let all = both.flat_map(|(standing, counts)| {
+            counts.iter().enumerate().map(move |(n, count)| ((standing, reason_word(n)), *count))
+        });
+        all.filter(|(_, count)| *count > 0).collect()
     }
 
     /// How many ended standings are remembered.
@@ -464,15 +520,19 @@ impl Ledger {
             self.remembered.insert((entry.last_offence, entry.whom()));
         } else {
             self.ends.insert((entry.until, entry.whom()));
+            self.reasons[row(&entry)][entry.reason_number()] += 1;
             if is_wide(entry.net) {
                 self.wide.push(entry.net);
             }
         }
-        self.entries.insert(entry.whom(), entry);
+        self.entries.insert(entry.whom(), Box::new(entry));
     }
 
     fn drop_entry(&mut self, whom: Whom) -> Option<Entry> {
-        let entry = self.entries.remove(&whom)?;
+        let entry = *self.entries.remove(&whom)?;
+        if entry.standing != Standing::Clean {
+            self.reasons[row(&entry)][entry.reason_number()] -= 1;
+        }
         self.ends.remove(&(entry.until, whom));
         self.remembered.remove(&(entry.last_offence, whom));
         if is_wide(whom.net) {

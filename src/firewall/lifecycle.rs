@@ -13,6 +13,7 @@ use super::kernel::Kernel;
 use super::ledger::{Change, Ledger, Rules};
 use super::lock::{Lock, LockError};
 use super::orders::{Gone, Message, Opened, Order, Orders};
+use super::owed::Owed;
 use super::redirect::RedirectError;
 use super::store::{Line, Store, StoreError};
 use super::teller::Teller;
@@ -90,11 +91,12 @@ impl Firewall {
         events: impl Fn(Event) + Send + 'static,
     ) -> Result<Self, StartError> {
         let lock = Lock::take(&config.bans.state_dir)?;
-        Self::start_alone(lock, config, protected, events)
+        Self::start_alone(lock, config, protected, Arc::default(), events)
     }
 
     /// The same, for a caller who has taken the lock of the state folder and then looked whether
-    /// there is anything else in the way.
+    /// there is anything else in the way. Until the kernel's sets are full, `owed` has what they do
+    /// not.
     ///
     /// # Errors
     /// As for [`Self::start`].
@@ -102,6 +104,7 @@ impl Firewall {
         lock: Lock,
         config: &Arc<Config>,
         protected: Vec<IpNet>,
+        owed: Arc<Owed>,
         events: impl Fn(Event) + Send + 'static,
     ) -> Result<Self, StartError> {
         let folder = &config.bans.state_dir;
@@ -118,12 +121,7 @@ impl Firewall {
             teller.notice(Level::Error, "ledger", text);
         }
         let mut ledger = Ledger::new(Rules::new(config, &protected));
-        for line in loaded.lines {
-            match line {
-                Line::Is(entry) => ledger.restore(entry),
-                Line::Forgotten(whom) => drop(ledger.remove(whom)),
-            }
-        }
+        ledger.restore(loaded.lines);
         // What ended while nobody was there, and who is spared by now.
         ledger.expire(now);
         let enforced = config.mode == Mode::Enforce;
@@ -152,6 +150,7 @@ impl Firewall {
             kernel,
             config: Arc::clone(config),
             protected,
+            owed,
             teller,
             itself: sender.clone(),
             watched: watch.is_some(),

@@ -11,6 +11,7 @@
 //! `watch` do the I/O; `worker` is the thread that owns them all.
 
 mod aside;
+mod backlog;
 mod budget;
 mod child;
 mod entry;
@@ -25,6 +26,7 @@ mod lock;
 mod names;
 mod nft;
 mod orders;
+mod owed;
 mod phrases;
 mod published;
 mod redirect;
@@ -51,7 +53,8 @@ pub use lifecycle::{Firewall, OrderError, StartError};
 pub use live::{LiveTable, live_table};
 pub use lock::{Lock, LockError, holder};
 pub use names::{COUNTERS, TABLE};
-pub use orders::{Counters, Gone, Offence, Opened, Order, Orders, Told};
+pub use orders::{Counters, Filling, Gone, Offence, Opened, Order, Orders, Told};
+pub use owed::Owed;
 pub use published::{Published, PublishedPorts, published_ports};
 pub use redirect::{RedirectError, iptables_commands};
 pub use ruleset::{Marks, Path, Ruleset, Spread, Stage, ruleset};

@@ -48,6 +48,12 @@ pub(super) const STEMS: [&str; 3] = ["banned", BANNED_AT, "suspect"];
 /// The stem of the sets of those that are banned at one port: each element is a source and a port.
 pub(super) const BANNED_AT: &str = "banned_at";
 
+/// The stem of the sets of those whose packets are stopped at present, with counters.
+pub(super) const STOPPED: &str = "stopped";
+
+/// The same for those who are stopped at one port.
+pub(super) const STOPPED_AT: &str = "stopped_at";
+
 /// The stem of the sets of proven sources, which the kernel fills by itself.
 pub(super) const PROVEN: &str = "proven";
 

@@ -169,6 +169,8 @@ pub struct Counters {
     pub latency_p99: Option<Duration>,
     /// The kernel holds what the ledger says.
     pub in_step: bool,
+    /// The kernel's sets are being filled: after a start, or because they were lost.
+    pub filling: Option<Filling>,
     /// How SYNs are handed over; `None` while they are not.
     pub path: Option<Path>,
     /// Since when the gate stands aside, because an admin said so (`portcullis panic`).
@@ -187,6 +189,15 @@ pub struct Counters {
     pub over_budget: u64,
     /// …and because there was no room for more.
     pub no_room: u64,
+}
+
+/// How far the kernel's sets are filled. The judge stops those who are missing meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Filling {
+    /// Standings that are not in them yet…
+    pub left: usize,
+    /// …of so many.
+    pub all: usize,
 }
 
 /// What reaches the firewall's thread.

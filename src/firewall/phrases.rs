@@ -75,8 +75,11 @@ pub(super) fn source_in(family: Family, stem: &str) -> Value {
 
 /// `ip saddr . tcp dport @STEM4`, or the masked look-up of IPv6.
 pub(super) fn source_and_port_in(family: Family, stem: &str) -> Value {
-    let both = vec![party(family, "saddr"), field("tcp", "dport")];
-    equal(named(NamedExpression::Concat(both)), member(family.set(stem)))
+    equal(source_and_port(family), member(family.set(stem)))
+}
+
+fn source_and_port(family: Family) -> Expression<'static> {
+    named(NamedExpression::Concat(vec![party(family, "saddr"), field("tcp", "dport")]))
 }
 
 /// `ip daddr @protect4`: a full address in a set of prefixes.
@@ -158,11 +161,17 @@ pub(super) fn update(
     stem: &str,
     carries: Option<Value>,
 ) -> Value {
-    let mut update = value(Statement::Set(Set {
-        op: SetOp::Update,
-        elem: party(family, which),
-        set: format!("@{}", family.set(stem)).into(),
-    }));
+    update_with(party(family, which), family.set(stem), carries)
+}
+
+/// `update @STEM4 { ip saddr . tcp dport … }`, with a statement that the element carries.
+pub(super) fn update_source_and_port(family: Family, stem: &str, carries: Option<Value>) -> Value {
+    update_with(source_and_port(family), family.set(stem), carries)
+}
+
+fn update_with(elem: Expression<'static>, set: String, carries: Option<Value>) -> Value {
+    let mut update =
+        value(Statement::Set(Set { op: SetOp::Update, elem, set: format!("@{set}").into() }));
     if let (Some(carried), Some(fields)) = (carries, update["set"].as_object_mut()) {
         fields.insert("stmt".into(), json!([carried]));
     }

@@ -26,7 +26,7 @@ use nftables::expr::MetaKey;
 use serde_json::Value;
 
 use super::kernel_rate::KernelRate;
-use super::names::{BANNED_AT, COUNTERS, FAMILIES, Family};
+use super::names::{BANNED_AT, COUNTERS, FAMILIES, Family, STOPPED, STOPPED_AT};
 use super::phrases::{self as say, Rule};
 use super::sets::{self, KernelSet};
 use crate::config::{Config, FailMode, Mode};
@@ -154,11 +154,14 @@ fn early(config: &Config) -> Vec<Rule> {
 }
 
 fn banned() -> impl Iterator<Item = Rule> {
-    let lookups = FAMILIES.into_iter().flat_map(|f| {
-        let at_a_port = say::source_and_port_in(f, BANNED_AT);
-        [say::source_in(f, "banned"), at_a_port, say::address_in(f, "saddr", "refused")]
-    });
-    lookups.map(|hit| vec![hit, say::count("banned"), say::drop()])
+    FAMILIES.into_iter().flat_map(|f| {
+        let refused = say::address_in(f, "saddr", "refused");
+        [
+            vec![say::source_in(f, "banned"), say::goto("stop_banned")],
+            vec![say::source_and_port_in(f, BANNED_AT), say::goto("stop_banned_at")],
+            vec![refused, say::count("banned"), say::drop()],
+        ]
+    })
 }
 
 /// What becomes of trusted sources, in a rule per family that has any.
@@ -198,9 +201,14 @@ fn early_branches(config: &Config) -> Vec<Chain> {
     }
     opening.extend(FAMILIES.map(|f| vec![say::source_in(f, "suspect"), say::goto("suspects")]));
 
-    let mut stop: Vec<Rule> =
-        FAMILIES.map(|f| vec![say::update(f, "saddr", "stopped", Some(say::counter()))]).to_vec();
-    stop.push(vec![say::count("suspect_stopped"), say::drop()]);
+    let by_source = |f| say::update(f, "saddr", STOPPED, Some(say::counter()));
+    let at_a_port = |f| say::update_source_and_port(f, STOPPED_AT, Some(say::counter()));
+    // If there is no room for a count, the rule ends there and the next one drops all the same.
+    let stop = |count: &dyn Fn(Family) -> Value, total| {
+        let mut rules = FAMILIES.map(|f| vec![count(f)]).to_vec();
+        rules.push(vec![say::count(total), say::drop()]);
+        rules
+    };
     // At served ports there is no limit but everybody's ceiling: whoever forges a suspect's address
     // would use it up, and its own knocks would not be heard.
     let unless = |set| vec![vec![say::port_not_in(set), say::goto("stop")]];
@@ -221,7 +229,19 @@ fn early_branches(config: &Config) -> Vec<Chain> {
             unless("served_behind"),
         ));
     }
-    chains.push(plain("stop", "Counted per suspect, then dropped.", stop));
+    chains.extend([
+        plain("stop", "Counted per suspect, then dropped.", stop(&by_source, "suspect_stopped")),
+        plain(
+            "stop_banned",
+            "Counted per banned source, then dropped.",
+            stop(&by_source, "banned"),
+        ),
+        plain(
+            "stop_banned_at",
+            "Counted per source and port, then dropped.",
+            stop(&at_a_port, "banned"),
+        ),
+    ]);
     chains
 }
 

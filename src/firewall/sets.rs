@@ -1,7 +1,13 @@
 //! The sets of the kernel table.
 //!
-//! Sets that hold sources are plain hash sets: adding one element among 200,000 costs the same as
+//! Sets that hold sources are plain hash sets: adding one element among a million costs the same as
 //! among ten, which is not so for interval sets.
+//!
+//! They are never listed. For each part of a listing that fits one message, the kernel walks the set
+//! from its beginning (`nft_rhash_walk`), so a listing takes time with the square of the size: half
+//! a second for 50,000 elements, 17 s for 200,000, minutes for a million. And their elements have no
+//! counters: those would cost more than the elements (4 µs of 6 for each, in `pcpu_alloc`). Who is
+//! stopped is counted in sets of their own, which rules fill with those who really come.
 
 use std::time::Duration;
 
@@ -12,7 +18,7 @@ use nftables::types::NfFamily;
 use serde_json::{Value, json};
 
 use super::kernel_rate::KernelRate;
-use super::names::{BANNED_AT, FAMILIES, Family, TABLE};
+use super::names::{BANNED_AT, FAMILIES, Family, STOPPED, STOPPED_AT, TABLE};
 use super::ruleset::{has_trusted, of_family};
 use crate::config::Config;
 use crate::policy::PortSet;
@@ -42,8 +48,13 @@ pub(super) struct KernelSet {
 /// because nft reads interval sets before it writes.
 pub(super) const WIDE_LIMIT: usize = 1000;
 
-/// How long the kernel counts a suspect's stopped packets without a new one.
+/// How long the kernel counts a source's stopped packets without a new one.
 const STOPPED_FOR: u32 = 300;
+
+/// The most sources whose stopped packets are counted one by one. The sets are listed every minute,
+/// and the kernel needs time with the square of their size for that: half a second for so many.
+/// Whoever finds no room is stopped all the same.
+const COUNTED_LIMIT: u32 = 65_536;
 
 impl KernelSet {
     fn hash(family: Family, stem: &str, size: u32) -> Self {
@@ -168,21 +179,22 @@ pub(super) fn sets(config: &Config) -> Vec<KernelSet> {
     let size = config.guard.set_size;
     let secs = |span: Duration| u32::try_from(span.as_secs().max(1)).unwrap_or(u32::MAX);
     let mut sets = Vec::new();
+    sets.extend(FAMILIES.map(|f| KernelSet::hash(f, "banned", size)));
     sets.extend(
-        FAMILIES.map(|f| KernelSet { counter: true, ..KernelSet::hash(f, "banned", size) }),
+        FAMILIES.map(|f| KernelSet { with_port: true, ..KernelSet::hash(f, BANNED_AT, size) }),
     );
-    sets.extend(FAMILIES.map(|f| KernelSet {
-        counter: true,
-        with_port: true,
-        ..KernelSet::hash(f, BANNED_AT, size)
-    }));
     sets.extend(FAMILIES.map(|f| KernelSet {
         counter: true,
         interval: true,
         ..KernelSet::hash(f, "refused", WIDE_LIMIT as u32 * 2)
     }));
     sets.extend(FAMILIES.map(|f| KernelSet::hash(f, "suspect", size)));
-    sets.extend(FAMILIES.map(|f| KernelSet::filled_by_rules(f, "stopped", size, STOPPED_FOR)));
+    let counted = size.min(COUNTED_LIMIT);
+    sets.extend(FAMILIES.map(|f| KernelSet::filled_by_rules(f, STOPPED, counted, STOPPED_FOR)));
+    sets.extend(FAMILIES.map(|f| KernelSet {
+        with_port: true,
+        ..KernelSet::filled_by_rules(f, STOPPED_AT, counted, STOPPED_FOR)
+    }));
     if let Some(rate) = config.guard.ceiling {
         let idle = secs(KernelRate::of(rate).refill());
         sets.extend(FAMILIES.map(|f| KernelSet::filled_by_rules(f, "ceiling", size, idle)));

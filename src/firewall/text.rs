@@ -15,7 +15,7 @@ use super::transaction::{self, Present};
 impl Ruleset {
     /// The table as the commands that `nft -j -f` reads, for a kernel that has nothing of it.
     pub fn to_json(&self) -> Vec<Value> {
-        transaction::install(self, &Present::default())
+        transaction::install(self, &Present::default(), None)
     }
 
     /// The table as text that `nft -f` reads, with a line above each chain that says what it is for.

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use serde_json::{Value, json};
 
 use super::entry::Whom;
-use super::names::{FAMILIES, Family, TABLE, is_wide};
+use super::names::{FAMILIES, Family, STEMS, TABLE, is_wide};
 use super::ruleset::Ruleset;
 use super::sets::{self, KernelSet};
 
@@ -54,6 +54,12 @@ impl Present {
         self.chains.contains_key("gate")
     }
 
+    /// Are there sets of standings that this program declares otherwise, or that are missing?
+    pub(super) fn loses_standings(&self, ruleset: &Ruleset) -> bool {
+        let mut sets = ruleset.sets.iter().filter(|set| holds_standings(&set.name));
+        sets.any(|set| !self.keeps(set))
+    }
+
     /// The set is there, but declared otherwise.
     pub(super) fn replaces(&self, set: &KernelSet) -> bool {
         self.sets.contains_key(&set.name) && !self.keeps(set)
@@ -92,7 +98,17 @@ fn table() -> Value {
 
 /// The commands that make the table hold this program and nothing else. Sets that can stay keep
 /// their elements, unless the config decides those.
-pub(super) fn install(ruleset: &Ruleset, present: &Present) -> Vec<Value> {
+///
+/// With `renewed`, the sets of standings begin anew with these elements, in the same transaction:
+/// what they hold is not known, and they are not listed (see [`sets`]). A set that is replaced
+/// costs nothing for each element, as flushing it would.
+pub(super) fn install(
+    ruleset: &Ruleset,
+    present: &Present,
+    renewed: Option<&[Elem]>,
+) -> Vec<Value> {
+    let keeps =
+        |set: &KernelSet| present.keeps(set) && (renewed.is_none() || !holds_standings(&set.name));
     let mut commands = vec![json!({ "add": table() })];
     let mut then = |command: &str, object: Value| commands.push(json!({ command: object }));
 
@@ -109,7 +125,7 @@ pub(super) fn install(ruleset: &Ruleset, present: &Present) -> Vec<Value> {
     }
     for name in present.sets.keys() {
         let same = ruleset.sets.iter().find(|set| set.name == *name);
-        if !same.is_some_and(|set| present.keeps(set)) {
+        if !same.is_some_and(keeps) {
             then("delete", named("set", name));
         }
     }
@@ -120,7 +136,7 @@ pub(super) fn install(ruleset: &Ruleset, present: &Present) -> Vec<Value> {
         then("add", named("counter", counter));
     }
     for set in &ruleset.sets {
-        if present.keeps(set) {
+        if keeps(set) {
             if set.elements.is_some() {
                 then("flush", named("set", &set.name));
             }
@@ -149,14 +165,20 @@ pub(super) fn install(ruleset: &Ruleset, present: &Present) -> Vec<Value> {
             then("add", json!({ "rule": rule }));
         }
     }
+    commands.extend(elements(renewed.unwrap_or_default()));
     commands
+}
+
+/// Is it a set of those that follow the ledger, element by element?
+fn holds_standings(name: &str) -> bool {
+    STEMS.iter().any(|stem| FAMILIES.iter().any(|family| family.set(stem) == name))
 }
 
 /// Throws away what is there, whatever it is, and installs the program: the way out when adopting
 /// is refused.
-pub(super) fn reinstall(ruleset: &Ruleset) -> Vec<Value> {
+pub(super) fn reinstall(ruleset: &Ruleset, first: &[Elem]) -> Vec<Value> {
     let mut commands = remove();
-    commands.extend(install(ruleset, &Present::default()));
+    commands.extend(install(ruleset, &Present::default(), Some(first)));
     commands
 }
 
@@ -216,13 +238,9 @@ pub(super) fn elements(changes: &[Elem]) -> Vec<Value> {
     }
     let mut by_set: HashMap<String, OfSet> = HashMap::new();
     for change in changes.iter().filter(|change| !is_wide(change.whom.net)) {
-        let Whom { net, port } = change.whom;
-        let of_set = by_set.entry(Family::of(net.addr()).set(change.stem)).or_default();
-        let address = net.network().to_string();
-        let address = match port {
-            Some(port) => json!({ "concat": [address, port] }),
-            None => address.into(),
-        };
+        let set = Family::of(change.whom.net.addr()).set(change.stem);
+        let of_set = by_set.entry(set).or_default();
+        let address = value(change.whom);
         let lasting = json!({ "elem": { "val": address, "timeout": change.lasts.unwrap_or(1) } });
         if !change.fresh {
             of_set.before.push(lasting.clone());
@@ -244,6 +262,24 @@ pub(super) fn elements(changes: &[Elem]) -> Vec<Value> {
         then("add", &after);
     }
     commands
+}
+
+/// Commands that are refused if one of these elements is not in its set. To be checked, not applied.
+pub(super) fn missing(sample: &[Elem]) -> Vec<Value> {
+    let commands = sample.iter().map(|Elem { stem, whom, .. }| {
+        let set = Family::of(whom.net.addr()).set(stem);
+        json!({ "delete": element(&set, &[value(*whom)]) })
+    });
+    commands.collect()
+}
+
+/// A source, or a source and a port, as nft writes it.
+fn value(Whom { net, port }: Whom) -> Value {
+    let address = net.network().to_string();
+    match port {
+        Some(port) => json!({ "concat": [address, port] }),
+        None => address.into(),
+    }
 }
 
 /// The commands that fill the sets of wide prefixes anew. Of prefixes inside each other, the
@@ -364,22 +400,55 @@ mod tests {
             ),
             (
                 banned,
-                json!({"name": "banned4", "type": "ipv4_addr", "size": 262_144, "flags": "timeout", "stmt": [{"counter": null}]}),
+                json!({"name": "banned4", "type": "ipv4_addr", "size": 262_144, "flags": "timeout"}),
                 true,
             ),
             (
                 banned,
-                json!({"name": "banned4", "type": "ipv4_addr", "size": 262_144, "flags": "timeout"}),
+                json!({"name": "banned4", "type": "ipv4_addr", "size": 262_144, "flags": "timeout", "stmt": [{"counter": null}]}),
                 false,
             ),
             (
                 banned,
-                json!({"name": "banned4", "type": "ipv4_addr", "size": 1, "flags": "timeout", "stmt": [{"counter": null}]}),
+                json!({"name": "banned4", "type": "ipv4_addr", "size": 1, "flags": "timeout"}),
                 false,
             ),
         ] {
             let present = Present::read(&[json!({ "set": listed })]);
             assert_eq!(present.keeps(set), keeps, "{listed}");
+        }
+    }
+
+    #[test]
+    fn sets_that_begin_anew_do_so_in_the_transaction_that_installs_the_table() {
+        let program = ruleset(&Config::default(), Stage::Closed);
+        let mut listing = program.listing();
+        for set in &program.sets {
+            let declared = set.declaration();
+            let of_set = |object: &&mut Value| object["set"]["name"] == set.name.as_str();
+            *listing.iter_mut().find(of_set).unwrap() = json!({ "set": declared });
+        }
+        let present = Present::read(&listing);
+        let first = [Elem {
+            stem: "banned",
+            whom: "192.0.2.1/32".parse::<IpNet>().unwrap().into(),
+            lasts: Some(5),
+            fresh: true,
+        }];
+        for (renewed, deleted) in [(None, 0), (Some(&first[..0]), 6), (Some(&first[..]), 6)] {
+            let commands = install(&program, &present, renewed);
+            let place = |verb: &str, kind: &str, name: &str| {
+                commands.iter().position(|c| c[verb][kind]["name"] == name)
+            };
+            let names: Vec<&str> =
+                commands.iter().filter_map(|c| c["delete"]["set"]["name"].as_str()).collect();
+            assert_eq!(names.len(), deleted, "{names:?}");
+            assert!(names.iter().all(|name| holds_standings(name)), "{names:?}");
+            let (gone, back) = (place("delete", "set", "banned4"), place("add", "set", "banned4"));
+            assert!(gone.is_some() == (deleted > 0) && gone <= back);
+            let filled = place("add", "element", "banned4");
+            assert_eq!(filled.is_some(), renewed.is_some_and(|first| !first.is_empty()));
+            assert!(filled.is_none() || filled > back);
         }
     }
 

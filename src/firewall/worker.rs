@@ -3,7 +3,7 @@
 
 mod house;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender};
@@ -11,12 +11,15 @@ use std::time::{Duration, Instant, SystemTime};
 
 use ipnet::IpNet;
 
-use super::entry::{By, Entry, Whom};
+use super::backlog::{self, Backlog, secs};
+use super::child::ToolError;
+use super::entry::{Entry, Whom};
 use super::kernel::Kernel;
 use super::latency::Histogram;
 use super::ledger::{Change, Ledger, Rules, Spared};
 use super::names::{PROVEN, is_wide, stem_of};
-use super::orders::{Counters, Message, Offence, Opened, Order, Told};
+use super::orders::{Counters, Filling, Message, Offence, Opened, Order, Told};
+use super::owed::Owed;
 use super::redirect::RedirectError;
 use super::store::{Line, Store};
 use super::tally::Tally;
@@ -25,10 +28,17 @@ use super::transaction::Elem;
 use super::watch::Sighting;
 use crate::config::{Config, Mode};
 use crate::events::Measured;
-use crate::policy::{CHECKS, Evidence, PortSet, Standing};
+use crate::policy::{Evidence, PortSet, Standing};
 
 /// The most messages that are worked on together.
 const TOGETHER: usize = 20_000;
+/// So many standings at a time are put into sets that are filled: a new ban waits no longer than
+/// these take, about 20 ms.
+const SLICE: usize = 2500;
+/// Among so many standings one of each kind is looked for, to see whether the kernel holds it.
+const SAMPLED: usize = 10_000;
+/// If nobody opens the gate, large sets are filled after this.
+const FILL_AFTER: Duration = Duration::from_secs(1);
 /// How often there is housekeeping.
 const TICK: Duration = Duration::from_secs(1);
 /// Between two repairs, so that a quarrel with another tool does not fill the processor.
@@ -42,6 +52,8 @@ pub(super) struct Worker {
     pub(super) kernel: Kernel,
     pub(super) config: Arc<Config>,
     pub(super) protected: Vec<IpNet>,
+    /// What the judge has to know because the kernel does not.
+    pub(super) owed: Arc<Owed>,
     pub(super) teller: Teller,
     /// For the threads that count elements.
     pub(super) itself: SyncSender<Message>,
@@ -67,6 +79,15 @@ pub(super) struct State {
     asking: Vec<Sender<Vec<Told>>>,
     ticked: Option<Instant>,
     failing: Option<Failing>,
+    /// Those who are still to be put into the kernel's sets.
+    backlog: Backlog,
+    /// The judge knows everybody since the start. Whoever came since then is among the newest, and so
+    /// among the first that the sets get.
+    owes_all: bool,
+    /// When the sets are to be filled anew.
+    renew: Option<Instant>,
+    /// What is to be told when they are full.
+    afterwards: Option<Restored>,
     repaired: Option<Instant>,
     /// The table has to be looked at; with what was heard of it.
     repair: Option<Option<String>>,
@@ -82,6 +103,16 @@ pub(super) struct State {
     /// Both clocks at the last look, the time since boot and that of the day: when the latter is
     /// set, standings move.
     clocks: Option<(Duration, SystemTime)>,
+}
+
+/// Why the kernel's sets are filled.
+enum Restored {
+    /// nft works again.
+    Works,
+    /// Somebody did this to the table.
+    Repaired(String),
+    /// The gate is back in its place.
+    Back,
 }
 
 struct Failing {
@@ -139,19 +170,28 @@ impl Worker {
                 self.save();
                 // Whoever asked may have gone.
                 let _ = reply.send(());
+                // The program ends. A million entries would take a second to be freed one by one.
+                std::mem::forget(self.ledger);
                 return;
             }
             self.keep_house();
+            self.fill();
         }
     }
 
     fn patience(&self) -> Duration {
+        if !self.state.backlog.is_empty() && self.state.failing.is_none() {
+            return Duration::ZERO;
+        }
         let mut patience = TICK;
         if let Some(end) = self.ledger.next_end() {
             patience = patience.min(end.duration_since(SystemTime::now()).unwrap_or_default());
         }
         if self.state.repair.is_some() {
             patience = patience.min(REPAIR_PAUSE);
+        }
+        if let Some(renew) = &self.state.renew {
+            patience = patience.min(renew.saturating_duration_since(Instant::now()));
         }
         if let Some(failing) = &self.state.failing {
             patience = patience.min(failing.again.saturating_duration_since(Instant::now()));
@@ -241,7 +281,10 @@ impl Worker {
             Order::Counters { reply } => drop(reply.send(self.counters())),
             Order::Open { reply } => {
                 let opened = self.kernel.open();
-                drop(reply.send(opened.map(|(path, words)| Opened { path, words })));
+                if self.state.renew.is_some() || matches!(&opened, Ok((_, _, true))) {
+                    self.state.renew = Some(Instant::now());
+                }
+                drop(reply.send(opened.map(|(path, words, _)| Opened { path, words })));
             }
             Order::Close { reply } => drop(reply.send(self.kernel.close())),
             Order::Stop { .. } => {}
@@ -343,14 +386,20 @@ impl Worker {
             }
             match done {
                 Ok(()) => {
+                    self.owed.settle(batch.elements.keys().map(|(_, whom)| *whom));
                     self.state.told += batch.decided.len() as u64;
                     batch.decided.iter().for_each(|at| self.state.latency.record(at.elapsed()));
                 }
-                Err(error) => self.failed(&error.to_string()),
+                Err(error) => {
+                    self.owe(&batch);
+                    self.failed(&error.to_string());
+                }
             }
+        } else if enforced {
+            self.owe(&batch);
         }
-        let in_kernel = self.state.failing.is_none() && !self.kernel.is_aside();
-        let told = |entry| Told { entry, stopped: 0, in_kernel };
+        let told =
+            |entry: Entry| Told { stopped: 0, in_kernel: self.is_in_kernel(entry.whom()), entry };
         for (reply, entry) in batch.added {
             drop(reply.send(Ok(told(entry))));
         }
@@ -385,41 +434,148 @@ impl Worker {
         self.state.failing = Some(Failing { pause, again: Instant::now() + pause });
     }
 
-    /// Brings the kernel in step with the ledger, whatever it holds now.
-    fn rebuild(&mut self) -> Result<usize, RedirectError> {
-        self.kernel.install()?;
-        let now = SystemTime::now();
-        let set = self.kernel.resync(&self.live(now)).map_err(RedirectError::Table)?;
-        self.kernel.refuse(&self.wide(now)).map_err(RedirectError::Table)?;
-        self.kernel.repair_iptables()?;
-        Ok(set)
+    /// The judge has to know what the kernel could not be told.
+    fn owe(&self, batch: &Batch) {
+        let of_ledger = || batch.elements.iter().filter(|((stem, _), _)| *stem != PROVEN);
+        let gone = of_ledger().filter(|(_, put)| put.until.is_none());
+        self.owed.settle(gone.map(|((_, whom), _)| *whom));
+        let entries = of_ledger().filter(|(_, put)| put.until.is_some());
+        let entries = entries.filter_map(|((_, whom), _)| self.ledger.entry(*whom));
+        self.owed.owe(entries.map(|entry| (entry.whom(), entry.standing, entry.until)));
     }
 
-    /// The first time: as [`Self::rebuild`], with what an earlier run left.
+    fn is_in_kernel(&self, whom: Whom) -> bool {
+        self.state.failing.is_none() && !self.kernel.is_aside() && !self.owed.has(whom)
+    }
+
+    /// Brings the kernel in step with the ledger, whatever it holds now. Returns how many standings
+    /// it will hold when its sets are full, which takes a while if they are many.
+    fn rebuild(&mut self) -> Result<usize, RedirectError> {
+        self.renew().map_err(RedirectError::Table)?;
+        self.kernel.refuse(&self.wide(SystemTime::now())).map_err(RedirectError::Table)?;
+        self.kernel.repair_iptables()?;
+        Ok(self.state.backlog.all())
+    }
+
+    /// Installs the table with new sets for the standings and begins to fill them; until they are
+    /// full, the judge knows what is missing.
+    fn renew(&mut self) -> Result<(), ToolError> {
+        self.state.renew = None;
+        let now = SystemTime::now();
+        match (std::mem::take(&mut self.state.owes_all), self.config.mode) {
+            (true, _) => {}
+            (false, Mode::Observe) => self.owed.set(std::iter::empty(), 0),
+            (false, Mode::Enforce) => owe_all(&self.owed, &self.ledger, now),
+        }
+        self.state.backlog = match self.config.mode {
+            Mode::Observe => Backlog::default(),
+            Mode::Enforce => Backlog::of(&self.ledger, now, self.room()),
+        };
+        let first = self.state.backlog.next(&self.ledger, now, SLICE);
+        self.kernel.renew(&first)?;
+        self.told(&first);
+        Ok(())
+    }
+
+    /// How many standings each set can hold.
+    fn room(&self) -> usize {
+        self.config.guard.set_size as usize
+    }
+
+    /// Puts some more standings into the sets that are being filled.
+    fn fill(&mut self) {
+        if self.state.backlog.is_empty() || self.state.failing.is_some() {
+            return;
+        }
+        let some = self.state.backlog.next(&self.ledger, SystemTime::now(), SLICE);
+        match self.kernel.change(&some) {
+            Ok(()) => self.told(&some),
+            // Somebody has removed the table. Who it was, is told in a moment.
+            Err(ToolError::Refused { .. }) if matches!(self.kernel.is_whole(), Ok(false)) => {
+                self.state.backlog = Backlog::default();
+                self.state.repair.get_or_insert_default();
+                self.state.repaired = Some(Instant::now());
+            }
+            Err(error) => {
+                self.state.afterwards = None;
+                self.failed(&error.to_string());
+            }
+        }
+    }
+
+    /// The kernel has taken these.
+    fn told(&mut self, some: &[Elem]) {
+        self.owed.settle(some.iter().map(|elem| elem.whom));
+        if !self.state.backlog.is_empty() {
+            return;
+        }
+        if self.state.backlog.fits() {
+            self.owed.set(std::iter::empty(), 0);
+        }
+        if let Some(restored) = self.state.afterwards.take() {
+            self.restored(restored);
+        }
+    }
+
+    /// Tells that the sets are whole again, when they are.
+    fn restored(&mut self, restored: Restored) {
+        if !self.state.backlog.is_empty() {
+            self.state.afterwards = Some(restored);
+            return;
+        }
+        match restored {
+            Restored::Works => self.teller.kernel_works_again(self.ledger.live()),
+            Restored::Repaired(what) => self.teller.repaired(&what, self.state.backlog.all()),
+            Restored::Back => self.teller.steps_back(self.ledger.live()),
+        }
+    }
+
+    /// Some elements that the kernel must hold, one of each kind: if these are there, nobody has
+    /// emptied the sets.
+    fn sample(&self) -> Vec<Elem> {
+        let now = SystemTime::now();
+        let mut sample: Vec<Elem> = Vec::new();
+        let kind = |elem: &Elem| (elem.stem, elem.whom.net.addr().is_ipv4());
+        for entry in backlog::standings(&self.ledger, now).take(SAMPLED) {
+            let lasting = entry.left(now) > Duration::from_secs(5) && !self.owed.has(entry.whom());
+            let elem = backlog::element(entry, now).filter(|_| lasting);
+            if let Some(elem) = elem
+                && !sample.iter().any(|other| kind(other) == kind(&elem))
+            {
+                sample.push(elem);
+            }
+        }
+        if self.config.mode == Mode::Observe {
+            sample.clear();
+        }
+        sample
+    }
+
+    /// The first time: takes over what an earlier run left. A few standings are put into new sets at
+    /// once. If there are many, the old sets go on acting until the gate is open, because then the
+    /// judge knows those who are not in the new ones yet.
     pub(super) fn begin(&mut self) -> Result<(), RedirectError> {
         self.watch_clock();
         self.look_aside();
-        self.kernel.adopt()?;
         let now = SystemTime::now();
-        self.kernel.resync(&self.live(now)).map_err(RedirectError::Table)?;
+        if self.config.mode == Mode::Enforce && self.ledger.live() > SLICE {
+            let (owed, ledger, kernel) = (&self.owed, &self.ledger, &mut self.kernel);
+            std::thread::scope(|scope| {
+                scope.spawn(|| owe_all(owed, ledger, now));
+                kernel.adopt(None)
+            })?;
+            self.state.owes_all = true;
+            self.state.renew = Some(Instant::now() + FILL_AFTER);
+        } else {
+            let enforced = self.config.mode == Mode::Enforce;
+            let all = enforced.then(|| Backlog::of(&self.ledger, now, self.room()));
+            let first = all.unwrap_or_default().next(&self.ledger, now, SLICE);
+            self.kernel.adopt(Some(&first))?;
+        }
         self.kernel.refuse(&self.wide(now)).map_err(RedirectError::Table)
     }
 
-    /// The sources that belong into the kernel's sets: in observe mode, none.
-    fn live(&self, now: SystemTime) -> Vec<Elem> {
-        if self.config.mode == Mode::Observe {
-            return Vec::new();
-        }
-        let live = self.ledger.entries().filter(|entry| entry.is_live(now));
-        live.filter_map(|entry| {
-            let stem = stem_of(entry.whom(), entry.standing)?;
-            let lasts = Some(secs(entry.until, now));
-            Some(Elem { stem, whom: entry.whom(), lasts, fresh: true })
-        })
-        .collect()
-    }
-
-    /// The same for prefixes wider than a source.
+    /// The banned prefixes that are wider than a source: in observe mode, none.
     fn wide(&self, now: SystemTime) -> Vec<(IpNet, u32)> {
         if self.config.mode == Mode::Observe {
             return Vec::new();
@@ -438,12 +594,16 @@ impl Worker {
         self.protected = protected.unwrap_or_else(|| std::mem::take(&mut self.protected));
         let before = self.kernel.configure(Arc::clone(&config));
         let done = if self.kernel.path().is_some() {
-            self.kernel.open().map(drop)
+            self.kernel.open().map(|(_, _, lost)| lost)
         } else {
             self.kernel.install()
         };
+        let mut others = matches!(done, Ok(true));
         match &done {
-            Ok(()) => self.config = config,
+            Ok(_) => {
+                others |= self.config.mode != config.mode;
+                self.config = config;
+            }
             Err(error) => {
                 // The old policy holds on, and is what will be put into the kernel.
                 self.kernel.configure(before);
@@ -453,21 +613,16 @@ impl Worker {
         for change in self.ledger.follow(Rules::new(&self.config, &self.protected)) {
             self.note(change, batch, false);
         }
-        // A set whose size changed is a new one. If its elements cannot be set now, they are later.
-        if done.is_ok()
-            && let Err(error) = self.rebuild()
-        {
+        // A set whose size changed is a new one, and who only observes has empty ones. If its elements
+        // cannot be set now, they are later.
+        if others && let Err(error) = self.rebuild() {
             self.failed(&error.to_string());
         }
-        done
+        done.map(drop)
     }
 
     fn counters(&self) -> Counters {
-        let now = SystemTime::now();
-        let mut reasons = BTreeMap::new();
-        for entry in self.ledger.entries().filter(|entry| entry.is_live(now)) {
-            *reasons.entry((entry.standing, reason(entry))).or_default() += 1;
-        }
+        let reasons = self.ledger.reasons();
         let of = |standing| {
             let those = reasons.iter().filter(|((is, _), _)| *is == standing);
             those.map(|(_, count)| *count as usize).sum()
@@ -481,6 +636,8 @@ impl Worker {
             latency_p50: self.state.latency.quantile(0.5),
             latency_p99: self.state.latency.quantile(0.99),
             in_step: self.state.failing.is_none() && self.state.repair.is_none(),
+            filling: (!self.state.backlog.is_empty())
+                .then(|| Filling { left: self.state.backlog.len(), all: self.state.backlog.all() }),
             path: self.kernel.path(),
             aside: self.state.aside,
             repairs: self.state.repairs,
@@ -506,20 +663,9 @@ impl Worker {
     }
 }
 
-/// Why somebody has a standing, in one of few words: admins write whatever they like.
-fn reason(entry: &Entry) -> &'static str {
-    match entry.by {
-        By::Admin => "admin",
-        By::Gate => CHECKS
-            .iter()
-            .map(|check| check.name)
-            .find(|name| *name == entry.reason)
-            .unwrap_or("other"),
-    }
-}
-
-/// Whole seconds until `end`, rounded up; at least one.
-fn secs(end: SystemTime, now: SystemTime) -> u32 {
-    let left = end.duration_since(now).unwrap_or_default();
-    u32::try_from(left.as_millis().div_ceil(1000)).unwrap_or(u32::MAX).max(1)
+/// The judge is to know everybody's standing.
+fn owe_all(owed: &Owed, ledger: &Ledger, now: SystemTime) {
+    let all = backlog::standings(ledger, now);
+    let all = all.map(|entry| (entry.whom(), entry.standing, entry.until));
+    owed.set(all, ledger.live());
 }

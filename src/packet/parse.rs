@@ -155,6 +155,7 @@ pub fn parse(bytes: &[u8]) -> Result<Syn, Malformed> {
         options: options(tcp.options()),
         proven: false,
         suspect: false,
+        banned: false,
     })
 }
 

@@ -101,6 +101,9 @@ pub struct Syn {
     pub proven: bool,
     /// The source stands in the kernel's suspect set. Travels with the packet as a mark bit.
     pub suspect: bool,
+    /// The source is banned, here or altogether, but the kernel's sets do not say so yet: they are
+    /// being filled, or cannot be changed at present (see [`crate::firewall::Owed`]).
+    pub banned: bool,
 }
 
 impl Syn {
@@ -134,6 +137,7 @@ impl Syn {
             },
             proven: false,
             suspect: false,
+            banned: false,
         }
     }
 

@@ -18,6 +18,7 @@ mod demo;
 mod doctor;
 mod dying;
 mod faults;
+mod filling;
 mod flooding;
 mod forged;
 mod forwarding;

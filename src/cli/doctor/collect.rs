@@ -18,6 +18,10 @@ use crate::host;
 /// How long the daemon may take: an answer that comes later is a finding.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
+/// The kernel's sets are listed only if there are no more standings: it needs time with the square
+/// of their number, about half a second for so many.
+const LISTED: u64 = 50_000;
+
 /// Everything that there is to see, and the policy it is to be held against.
 pub(super) fn collect(config: Option<&Path>, socket: Option<&Path>) -> Result<(Facts, Given), u8> {
     let mut given = given::policy(config)?;
@@ -54,10 +58,18 @@ pub(super) fn collect(config: Option<&Path>, socket: Option<&Path>) -> Result<(F
         .as_ref()
         .map_err(Clone::clone)
         .and_then(|_| kernel_takes_queue(config).map_err(|error| reason(&error, root)));
-    let sets = listing
-        .as_ref()
-        .map_err(Clone::clone)
-        .and_then(|listing| live_sets(listing).map_err(|error| reason(&error, root)));
+    let standings = daemon.status().map_or(0, |status| {
+        let counts = &status.standings;
+        counts.banned + counts.suspect
+    });
+    let sets = match &listing {
+        Err(why) => Err(why.clone()),
+        Ok(_) if standings > LISTED => Err(format!(
+            "the kernel takes minutes to list {} elements",
+            crate::events::Grouped(standings)
+        )),
+        Ok(listing) => live_sets(listing).map_err(|error| reason(&error, root)),
+    };
     let changed = |path: &std::path::PathBuf| fs::metadata(path).ok()?.modified().ok();
     let modern = iptables.as_ref().is_ok_and(|version| version.contains("nf_tables"));
     let legacy = ["ip_tables_names", "ip6_tables_names"];

@@ -29,16 +29,17 @@ pub(super) fn look(facts: &Facts, config: &Config, note: &mut impl FnMut(Finding
     {
         note(Finding::off(FindingKind::LedgerUnreadable, why.clone(), "portcullis bans list"));
     }
+    let full = facts.sets.as_ref().is_ok_and(|sets| fullness(sets, note));
+    if !full && let Ok(ledger) = &facts.ledger {
+        room(ledger.standings.len() as u64, config.guard.set_size.into(), note);
+    }
     if let Ok(sets) = &facts.sets {
-        if !fullness(sets, note)
-            && let Ok(ledger) = &facts.ledger
-        {
-            room(ledger.standings.len() as u64, config.guard.set_size.into(), note);
-        }
         if let (Ok(ledger), Some(status)) = (&facts.ledger, facts.daemon.status())
             && config.mode == Mode::Enforce
             && status.mode == "enforce"
             && facts.aside.is_none()
+            // Until they are full, some are missing, and the gate itself stops those.
+            && status.firewall.filling.is_none()
         {
             drift(facts, ledger, sets, note);
         }

@@ -144,3 +144,38 @@ fn whoever_only_looks_changes_nothing() {
     }
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 }
+
+proptest! {
+    #[test]
+    fn what_is_read_quickly_is_read_alike(
+        n in any::<u8>(), kind in 0u8..3, words in "[ -~é]{0,12}", edit in any::<(u8, u8)>(),
+    ) {
+        let standing = [Standing::Clean, Standing::Suspect, Standing::Banned][usize::from(kind)];
+        let mut encoded = Vec::new();
+        Line::Is(entry(n, standing, &words)).encode(&mut encoded);
+        let json = encoded[9..].strip_suffix(b"\n").unwrap();
+        let read = quick(json);
+        prop_assert_eq!(read.is_some(), !words.contains(['"', '\\']), "{}", words);
+        prop_assert!(read.is_none() || read == Line::decode_json(json));
+        // Whatever else stands there: what is taken, means the same.
+        let mut other = json.to_vec();
+        let place = usize::from(edit.0) % other.len();
+        other[place] = edit.1;
+        prop_assert!(quick(&other).is_none_or(|line| Line::decode_json(&other) == Some(line)));
+    }
+}
+
+#[test]
+fn long_files_are_read_in_parts() {
+    let mut whole = Vec::new();
+    let lines: Vec<Line> = (0..8000_u32)
+        .map(|n| Line::Is(entry((n % 200) as u8, Standing::Banned, &format!("number {n}"))))
+        .collect();
+    lines.iter().for_each(|line| line.encode(&mut whole));
+    assert!(whole.len() > PARALLEL);
+    assert!(decode_all(&whole) == (lines.clone(), whole.len()));
+    // Torn in the first part, nothing behind it counts, in whichever part.
+    let end = whole.iter().position(|byte| *byte == b'\n').unwrap();
+    whole[end + 20] ^= 1;
+    assert!(decode_all(&whole) == (lines[..1].to_vec(), end + 1));
+}

@@ -3,12 +3,13 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use super::super::aside::aside_since;
+use super::super::backlog::Backlog;
 use super::super::entry::Whom;
 use super::super::kernel;
 use super::super::ledger::as_counted;
 use super::super::orders::{Message, Told};
 use super::super::transaction::Listed;
-use super::{Batch, REPAIR_PAUSE, TICK, Worker};
+use super::{Batch, REPAIR_PAUSE, Restored, TICK, Worker};
 
 /// How often the kernel's element counters are read without being asked.
 const COUNT_EVERY: Duration = Duration::from_secs(60);
@@ -62,13 +63,12 @@ impl Worker {
             return;
         }
         let now = SystemTime::now();
-        let in_kernel = self.state.failing.is_none() && !self.kernel.is_aside();
         let live = self.ledger.entries().filter(|entry| entry.is_live(now));
         let mut all: Vec<Told> = live
             .map(|entry| Told {
                 stopped: self.state.tally.total(entry.whom()),
                 entry: entry.clone(),
-                in_kernel,
+                in_kernel: self.is_in_kernel(entry.whom()),
             })
             .collect();
         all.sort_by_key(|told| (told.entry.until, told.entry.whom()));
@@ -87,12 +87,15 @@ impl Worker {
                 let done = self.kernel.step_aside();
                 self.state.left_behind = done.is_err();
                 (self.state.failing, self.state.repair) = (None, None);
+                (self.state.renew, self.state.afterwards) = (None, None);
+                self.state.backlog = Backlog::default();
+                self.owed.set(std::iter::empty(), 0);
                 self.teller.steps_aside(since, done.err());
             }
             (Some(_), None) => {
                 self.kernel.step_back();
                 match self.rebuild() {
-                    Ok(_) => self.teller.steps_back(self.ledger.live()),
+                    Ok(_) => self.restored(Restored::Back),
                     Err(error) => self.failed(&error.to_string()),
                 }
             }
@@ -123,7 +126,7 @@ impl Worker {
                 Ok(_) => {
                     self.state.failing = None;
                     self.state.repair = None;
-                    self.teller.kernel_works_again(self.ledger.live());
+                    self.restored(Restored::Works);
                 }
                 Err(error) => self.failed(&error.to_string()),
             }
@@ -132,13 +135,10 @@ impl Worker {
             && let Some(what) = self.state.repair.take()
         {
             self.state.repaired = Some(now);
-            match self.rebuild() {
-                Ok(0) if what.as_ref().is_none_or(|what| what == OUT_OF_STEP) => {}
-                Ok(elements) => {
-                    self.state.repairs += 1;
-                    self.teller.repaired(&what.unwrap_or_else(|| "changed".into()), elements);
-                }
-                Err(error) => self.failed(&error.to_string()),
+            self.repair(what);
+        } else if self.state.failing.is_none() && self.state.renew.is_some_and(|at| at <= now) {
+            if let Err(error) = self.renew() {
+                self.failed(&error.to_string());
             }
         }
         if since(self.state.ticked) < TICK {
@@ -165,6 +165,26 @@ impl Worker {
             self.state.unsaved = self.store.compact(self.ledger.entries()).is_err();
         }
         self.store.sync_aside();
+    }
+
+    /// Somebody did this to our table; or too much was told of changes at once, and it has to be
+    /// looked at.
+    fn repair(&mut self, what: Option<String>) {
+        if what.is_none() {
+            match self.kernel.holds(&self.sample()) {
+                Ok(true) => return,
+                Ok(false) => {}
+                Err(error) => return self.failed(&error.to_string()),
+            }
+        }
+        match self.rebuild() {
+            Ok(0) if what.as_ref().is_some_and(|what| what == OUT_OF_STEP) => {}
+            Ok(_) => {
+                self.state.repairs += 1;
+                self.restored(Restored::Repaired(what.unwrap_or_else(|| "changed".into())));
+            }
+            Err(error) => self.failed(&error.to_string()),
+        }
     }
 
     /// When the clock was set, standings of this run move along, and the kernel, which counts down

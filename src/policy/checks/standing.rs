@@ -8,6 +8,8 @@
 //! service to service, and whoever comes for one service is proven when that answers. So until
 //! then the first is free, and the second costs a second once; and for a suspect, or who tried in
 //! vain twice, it is one service at a time, or a matter of patience.
+//!
+//! Whoever is banned is stopped by the kernel and comes here only while its sets are being filled.
 
 use super::{Case, Check};
 use crate::memory::{Target, Tick, Visit};
@@ -18,6 +20,11 @@ pub(super) const CHECK: Check =
 
 #[inline]
 fn look(case: &mut Case<'_>) -> Finding {
+    if case.syn.banned {
+        let evidence = Evidence { what: "banned, not in the kernel yet", ..Evidence::default() };
+        // It is the old offence that is answered.
+        return Finding::Deny { evidence, weight: 0 };
+    }
     if case.syn.proven {
         return Finding::Pass;
     }

@@ -32,6 +32,7 @@ fn syn(sport: u16, dport: u16) -> Syn {
         options: Options::default(),
         proven: false,
         suspect: false,
+        banned: false,
     }
 }
 

@@ -4,6 +4,7 @@ mod dns;
 mod enter;
 mod gate;
 mod kernel;
+mod ledger;
 mod programs;
 mod terminal;
 mod world;
@@ -12,6 +13,7 @@ pub(crate) use dns::{Dns, put};
 pub(crate) use enter::inside;
 pub(crate) use gate::{Gate, PORTCULLIS};
 pub(crate) use kernel::{breakable_nft, eventually, nft, nft_json, nft_load, text};
+pub(crate) use ledger::{Recorded, standings, write_ledger};
 pub(crate) use programs::{are_there, inside_with, is_there};
 pub(crate) use terminal::Terminal;
 pub(crate) use world::{

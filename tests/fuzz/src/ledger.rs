@@ -38,18 +38,13 @@ pub fn check(bytes: &[u8]) {
     // The same standings, whether they are worked out here or by the ledger.
     let mut last: BTreeMap<Whom, Entry> = BTreeMap::new();
     let mut ledger = Ledger::new(Rules::new(&Config::default(), &[]));
-    for line in lines {
+    for line in &lines {
         match line {
-            Line::Is(entry) => {
-                last.insert(entry.whom(), entry.clone());
-                ledger.restore(entry);
-            }
-            Line::Forgotten(whom) => {
-                ledger.remove(whom);
-                last = ledger.entries().map(|entry| (entry.whom(), entry.clone())).collect();
-            }
+            Line::Is(entry) => drop(last.insert(entry.whom(), entry.clone())),
+            Line::Forgotten(whom) => drop(last.remove(whom)),
         }
     }
+    ledger.restore(lines);
     assert_eq!(entries(ledger.entries()), last.values().cloned().collect::<Vec<_>>());
 
     live(&mut ledger, &mut store);
