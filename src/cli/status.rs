@@ -427,6 +427,7 @@ pub(super) mod tests {
             names: vec![],
             trial: TrialFacts::default(),
             spared: vec![],
+            confined: Default::default(),
         }
     }
 
