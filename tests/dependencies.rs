@@ -153,12 +153,12 @@ fn everything_comes_from_the_registry() {
     assert_eq!(wrong, Vec::<&str>::new());
     // And what is fetched from there is what was looked at: each has its checksum.
     let lock = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.lock"));
-    let lock: toml::Table = lock.expect("a lock file").parse().expect("TOML");
-    let locked = lock["package"].as_array().expect("packages");
-    let without: Vec<&str> = locked
-        .iter()
-        .filter(|package| package.get("source").is_some() && package.get("checksum").is_none())
-        .filter_map(|package| package["name"].as_str())
+    let lock = lock.expect("a lock file");
+    let blocks: Vec<&str> = lock.split("[[package]]").skip(1).collect();
+    assert!(blocks.len() > 50, "{} packages", blocks.len());
+    let without: Vec<&str> = blocks
+        .into_iter()
+        .filter(|block| block.contains("\nsource = ") && !block.contains("\nchecksum = \""))
         .collect();
     assert_eq!(without, Vec::<&str>::new());
 }

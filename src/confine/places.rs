@@ -34,7 +34,7 @@ pub(super) fn enforce(needs: &Needs) -> Result<Places, RulesetError> {
     folders.dedup();
     let programs = executable::places(&needs.programs);
     let status = restrict(needs, &folders, &programs)?;
-    Ok(told(version(&status), folders, &programs))
+    Ok(told(version(&status), folders, &programs, needs.listens))
 }
 
 fn restrict(
@@ -81,7 +81,12 @@ fn version(status: &RestrictionStatus) -> Result<ABI, &'static str> {
 }
 
 /// What comes of it, in words.
-fn told(version: Result<ABI, &str>, folders: Vec<PathBuf>, programs: &[PathBuf]) -> Places {
+fn told(
+    version: Result<ABI, &str>,
+    folders: Vec<PathBuf>,
+    programs: &[PathBuf],
+    listens: Option<u16>,
+) -> Places {
     let version = match version {
         Ok(version) => version,
         Err(why) => {
@@ -92,12 +97,15 @@ fn told(version: Result<ABI, &str>, folders: Vec<PathBuf>, programs: &[PathBuf])
     let mut places = Places::default();
     places.held.push(format!("writes only in {}", list(&folders)));
     places.held.push(format!("runs only programs in {}, and no shell", list(programs)));
+    let listens = listens.map(|port| format!(" and to be asked at port {port}"));
+    let tcp = format!("uses TCP only to ask DNS{}", listens.unwrap_or_default());
+    let signals = "signals only what it has started".to_owned();
     for (since, linux, held, open) in [
-        (ABI::V4, "6.7", "uses TCP only for DNS and [metrics] listen", "it may use any TCP port"),
-        (ABI::V6, "6.12", "signals only what it has started", "it may signal other processes"),
+        (ABI::V4, "6.7", tcp, "it may use any TCP port"),
+        (ABI::V6, "6.12", signals, "it may signal other processes"),
     ] {
         if version >= since {
-            places.held.push(held.to_owned());
+            places.held.push(held);
         } else {
             places.open.push(format!("{open}: to prevent that takes Linux {linux}"));
         }
@@ -129,12 +137,13 @@ mod tests {
             (Ok(ABI::V6), 4, 0, true),
             (Ok(ABI::V8), 4, 0, true),
         ] {
-            let places = told(version, folders(), &programs);
+            let places = told(version, folders(), &programs, None);
             assert_eq!((places.held.len(), places.open.len()), (held, open), "{places:?}");
             assert_eq!(places.folders.is_some(), bounded);
         }
-        let all = told(Ok(ABI::V6), folders(), &programs).held;
+        let all = told(Ok(ABI::V6), folders(), &programs, Some(9917)).held;
         assert_eq!(all[0], "writes only in /var/lib/portcullis, /run/p");
         assert_eq!(all[1], "runs only programs in /usr/sbin, and no shell");
+        assert_eq!(all[2], "uses TCP only to ask DNS and to be asked at port 9917");
     }
 }

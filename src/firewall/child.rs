@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -122,11 +122,6 @@ impl Tool {
             .find(|program| program.is_file())
             .map(|program| Self { name, program, environment: Vec::new(), own })
             .ok_or(ToolError::Missing { tool: name, package })
-    }
-
-    /// Where it is.
-    pub(super) fn path(&self) -> &Path {
-        &self.program
     }
 
     /// Where it is.

@@ -17,8 +17,8 @@ const NAMES: [&str; 7] = [
     "ip6tables-legacy",
 ];
 
-/// The program behind the variant of iptables that speaks nftables. Any other is the legacy one.
-const MODERN: &str = "xtables-nft-multi";
+/// How the variant of iptables that speaks nftables calls itself. Any other is the legacy one.
+const MODERN: &str = "(nf_tables)";
 
 /// What there is to run, and what it takes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,8 +36,8 @@ pub fn programs() -> Programs {
     let find = |name: &'static str| Tool::find(name, "", OwnTools::default()).ok();
     let paths = NAMES.into_iter().filter_map(find).map(Tool::into_path).collect();
     let iptables = find("iptables");
-    let legacy = iptables.as_ref().is_some_and(|tool| !is_modern(tool.path()))
-        || redirect::has_legacy_rules();
+    let legacy =
+        iptables.as_ref().is_some_and(|tool| !is_modern(tool)) || redirect::has_legacy_rules();
     if legacy && let Some(tool) = &iptables {
         // It has the kernel's modules loaded by modprobe(8). If it cannot, that is told when rules
         // are to be made.
@@ -47,6 +47,7 @@ pub fn programs() -> Programs {
     Programs { paths, lock, legacy }
 }
 
-fn is_modern(iptables: &Path) -> bool {
-    iptables.canonicalize().is_ok_and(|program| program.ends_with(MODERN))
+fn is_modern(iptables: &Tool) -> bool {
+    let said = iptables.run(&["--version"], b"").unwrap_or_default();
+    String::from_utf8_lossy(&said).contains(MODERN)
 }
