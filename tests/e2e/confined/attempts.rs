@@ -260,6 +260,9 @@ pub(super) fn attempts(inside: &Path, outside: &Path, victim: u32) -> Vec<Attemp
             try_call(libc::SYS_ioctl, [file.as_raw_fd() as usize, libc::TIOCSTI as usize, letter, 0, 0])
         };
     ];
+    for signalling in all.iter_mut().filter(|attempt| attempt.what == "signals another process") {
+        signalling.since = Some("6.12");
+    }
     all.push(
         attempt(
             "makes a program in memory",
