@@ -23,6 +23,7 @@ pub mod audit;
 pub mod capture;
 pub mod cli;
 pub mod config;
+pub mod confine;
 pub mod control;
 pub mod daemon;
 pub mod doctor;

@@ -432,6 +432,7 @@ pub(super) mod tests {
             names: vec![],
             trial: TrialFacts::default(),
             spared: vec![],
+            confined: Default::default(),
         }
     }
 

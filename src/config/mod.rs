@@ -29,6 +29,6 @@ pub use load::{Loaded, load, parse};
 pub use problem::{ConfigErrors, Problem};
 pub use salvage::{control_socket, state_dir};
 pub use settings::{
-    Bans, Capture, Config, Control, Events, Facility, FailMode, Guard, Lifeline, LogTarget,
+    Bans, Capture, Config, Control, Daemon, Events, Facility, FailMode, Guard, Lifeline, LogTarget,
     Metrics, Mode, Names, Queue, Redirect, SyslogFormat, Table,
 };

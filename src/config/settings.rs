@@ -36,6 +36,8 @@ pub struct Config {
     pub capture: Capture,
     /// `[control]`
     pub control: Control,
+    /// `[daemon]`
+    pub daemon: Daemon,
 }
 
 impl Config {
@@ -296,6 +298,13 @@ pub struct Control {
     pub group: Option<String>,
 }
 
+/// `[daemon]`: the process itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Daemon {
+    /// Once it has started, it gives up what it does not need (`confine`).
+    pub confine: bool,
+}
+
 impl Default for Guard {
     fn default() -> Self {
         Self {
@@ -386,5 +395,11 @@ impl Default for Capture {
 impl Default for Control {
     fn default() -> Self {
         Self { socket: PathBuf::from("/run/portcullis/control.sock"), group: None }
+    }
+}
+
+impl Default for Daemon {
+    fn default() -> Self {
+        Self { confine: true }
     }
 }

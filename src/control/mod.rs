@@ -17,9 +17,10 @@ pub use client::{AskError, Streamed, ask, ask_within, follow};
 pub(crate) use doorman::{Doorman, Host};
 pub use protocol::{
     AnomalyFacts, BanRow, BusiestFacts, BusyPort, BusySource, CaptureRow, CaptureWish, CheckRow,
-    Done, ExplainReport, FillingFacts, FindingWord, FirewallFacts, FloodFacts, HabitFacts, Latency,
-    MOST_PEERS, MemoryFacts, NameRow, PeerRow, QueueRow, Refusal, Request, Response, SourceFacts,
-    SparedRow, StandingCounts, StatusReport, TrialFacts, TrialState, Trouble,
+    ConfinedFacts, Done, ExplainReport, FillingFacts, FindingWord, FirewallFacts, FloodFacts,
+    HabitFacts, Latency, MOST_PEERS, MemoryFacts, NameRow, PeerRow, QueueRow, Refusal, Request,
+    Response, SourceFacts, SparedRow, StandingCounts, StatusReport, TrialFacts, TrialState,
+    Trouble,
 };
-pub use server::{Handler, Reply, Rest, Server, StartError};
+pub use server::{Handler, Reply, Rest, Server, StartError, prepare};
 pub(crate) use timed::Timed;

@@ -256,6 +256,18 @@ pub struct StatusReport {
     /// Who is spared because of an SSH session.
     #[serde(default)]
     pub spared: Vec<SparedRow>,
+    /// What the daemon's process has given up.
+    #[serde(default)]
+    pub confined: ConfinedFacts,
+}
+
+/// What the daemon's process can do, whoever runs in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfinedFacts {
+    /// What holds, in words that follow "it"; none if nothing is told.
+    pub held: Vec<String>,
+    /// What does not, and why.
+    pub open: Vec<String>,
 }
 
 /// What is in force until somebody confirms it.

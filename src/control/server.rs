@@ -102,15 +102,7 @@ impl Server {
         handler: Handler,
         patience: Duration,
     ) -> Result<Self, StartError> {
-        let gid = match group {
-            Some(name) => Some(
-                group::number(name, Path::new("/etc/group"))
-                    .ok_or_else(|| StartError::NoGroup(name.to_owned()))?,
-            ),
-            None => None,
-        };
-        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        make_directory(directory.unwrap_or(Path::new(".")), gid)?;
+        let gid = prepare(path, group)?;
         make_way(path)?;
         let listener = bind(path, gid)?;
         let own = fs::symlink_metadata(path)
@@ -132,6 +124,22 @@ impl Server {
         }
         self.doorman.stop();
     }
+}
+
+/// Makes the directory of a socket, closed to others (0750), if it is missing. Returns the number of
+/// the group that may use the socket.
+///
+/// # Errors
+/// The group is unknown, or the system refuses.
+pub fn prepare(path: &Path, group: Option<&str>) -> Result<Option<u32>, StartError> {
+    let number = |name: &str| {
+        let number = group::number(name, Path::new("/etc/group"));
+        number.ok_or_else(|| StartError::NoGroup(name.to_owned()))
+    };
+    let gid = group.map(number).transpose()?;
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    make_directory(directory.unwrap_or(Path::new(".")), gid)?;
+    Ok(gid)
 }
 
 fn io_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StartError {

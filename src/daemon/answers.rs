@@ -131,6 +131,7 @@ impl Daemon {
                     .sum(),
                 over_rate: kernel("over_rate"),
             },
+            confined: self.confined_facts(),
             served: self.served(),
             counters,
             alarms,

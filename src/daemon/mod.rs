@@ -13,17 +13,19 @@
 //!  metrics   numbers over HTTP, if the policy wants them; another one for the file
 //! ```
 //!
-//! Start: the state folder and the queues first (no other gate is in the way), then ledger and
-//! kernel table (bans act), and only then the redirect hands packets to the queues. Where standings
-//! are many, the kernel's sets are filled after that, and the judge stops those who are not in them
-//! yet: what a start waits for is that everybody is known, not that the kernel knows. Stop is the
-//! reverse: the redirect is removed, the queues are emptied, and what stays are the table and its
+//! Start: the state folder and the queues first (no other gate is in the way); then the process
+//! locks itself up, before there is a second thread; then ledger and kernel table (bans act), and
+//! only then the redirect hands packets to the queues. Where standings are many, the kernel's sets
+//! are filled after that, and the judge stops those who are not in them yet: what a start waits for
+//! is that everybody is known, not that the kernel knows. Stop is the reverse: the redirect is
+//! removed, the queues are emptied, and what stays are the table and its
 //! sets, so that bans outlive the daemon.
 
 mod advice;
 mod answers;
 mod busiest;
 mod capturing;
+mod confined;
 mod confirming;
 mod floods;
 mod gate;
@@ -68,6 +70,7 @@ use self::shared::{Rules, Shared};
 use self::trial::Trials;
 use crate::capture::{Capture, Tally, Taps};
 use crate::config::{Config, ConfigErrors, FailMode, Loaded, Mode};
+use crate::confine::Confinement;
 use crate::control;
 use crate::events::{Event, Events, Level, Notice, Rates, Teller};
 use crate::firewall::{self, Firewall, Orders};
@@ -185,6 +188,8 @@ struct Daemon {
     queues: Vec<(u16, u32)>,
     /// How packets come to the queues.
     redirect: String,
+    /// What this process has locked itself up with.
+    confinement: Confinement,
 }
 
 /// What a reload replaces, and what has to be told apart from it.
@@ -218,10 +223,13 @@ pub fn run(path: &Path, confirm: Option<Duration>) -> Result<(), Failure> {
     if doubtful {
         config.mode = Mode::Observe;
     }
+    let place = Place::take(&config)?;
+    // While there is one thread: those that it starts are confined with it.
+    let confinement = confined::enter(&config, &files)?;
     let (teller, events) = Events::start(&config.events).map_err(system("start a thread"))?;
     let handle = signals.handle();
-    let start = Start { path, config: &config, files, teller: &teller, handle };
-    let (daemon, running) = match start.everything() {
+    let start = Start { path, config: &config, files, confinement, teller: &teller, handle };
+    let (daemon, running) = match start.everything(place) {
         Ok(started) => started,
         Err(failure) => {
             events.stop();
@@ -242,6 +250,7 @@ pub fn run(path: &Path, confirm: Option<Duration>) -> Result<(), Failure> {
     }
     daemon.keep(events);
     daemon.announce(&config);
+    daemon.say_confined(&config);
     if doubtful {
         daemon.doubtful.store(true, Relaxed);
         daemon.say_doubtful();
@@ -271,11 +280,40 @@ pub fn run(path: &Path, confirm: Option<Duration>) -> Result<(), Failure> {
     Err(Failure::Unconfirmed(left))
 }
 
+/// What only one gate can have.
+struct Place {
+    /// The state folder.
+    alone: firewall::Lock,
+    queues: Vec<Queue>,
+}
+
+impl Place {
+    /// Before the kernel's table is touched: if another gate has the state or a queue, the table is
+    /// its own and stays as it is.
+    fn take(config: &Config) -> Result<Self, Failure> {
+        let alone =
+            firewall::Lock::take(&config.bans.state_dir).map_err(firewall::StartError::from)?;
+        let settings = |number| Settings {
+            number,
+            length: config.queue.length,
+            fail_open: config.when_full() == FailMode::Accept,
+            patience: PATIENCE,
+        };
+        let numbers = (0..config.queue.threads).map(|n| config.queue.number + n);
+        let queues = numbers
+            .map(|number| Queue::open(settings(number)))
+            .collect::<Result<_, _>>()
+            .map_err(|error| queue_failure(error, config.queue.threads))?;
+        Ok(Self { alone, queues })
+    }
+}
+
 /// What a start needs at every step.
 struct Start<'a> {
     path: &'a Path,
     config: &'a Config,
     files: Vec<PathBuf>,
+    confinement: Confinement,
     teller: &'a Teller,
     handle: Handle,
 }
@@ -294,7 +332,8 @@ struct Running {
 }
 
 impl Start<'_> {
-    fn everything(&self) -> Result<(Arc<Daemon>, Running), Failure> {
+    fn everything(&self, place: Place) -> Result<(Arc<Daemon>, Running), Failure> {
+        let Place { alone, queues } = place;
         let mut listening = Listening::default();
         let ports = host::listening_ports()
             .map_err(|error| Failure::System { step: "read the listening sockets", error })?;
@@ -309,27 +348,12 @@ impl Start<'_> {
         let config = Arc::new(config);
         let shared = Shared::new(&config);
 
-        // Before the kernel's table is touched: if another gate has the state or a queue, the table
-        // is its own and stays as it is.
-        let alone =
-            firewall::Lock::take(&config.bans.state_dir).map_err(firewall::StartError::from)?;
         let unread = model::restore(
             &self.config.bans.state_dir,
             &shared.memory.anomaly,
             config.policy.anomaly.budget(),
             SystemTime::now(),
         );
-        let settings = |number| Settings {
-            number,
-            length: config.queue.length,
-            fail_open: config.when_full() == FailMode::Accept,
-            patience: PATIENCE,
-        };
-        let numbers = (0..config.queue.threads).map(|n| config.queue.number + n);
-        let queues: Vec<Queue> = numbers
-            .map(|number| Queue::open(settings(number)))
-            .collect::<Result<_, _>>()
-            .map_err(|error| queue_failure(error, self.config.queue.threads))?;
         let facts = queues.iter().map(|queue| (queue.number(), queue.holds())).collect();
 
         let (teller, lost) = (self.teller.clone(), Arc::clone(&shared));
@@ -397,6 +421,7 @@ impl Start<'_> {
             events: Mutex::new(None),
             queues: facts,
             redirect,
+            confinement: self.confinement.clone(),
         });
         if let Err(text) = unread {
             daemon.say(Level::Warning, "anomaly", text);

@@ -1,7 +1,7 @@
 //! A new policy in place of the old one, all of it or nothing of it.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -14,9 +14,10 @@ use super::manager::notify;
 use super::sessions::Session;
 use super::shared::{Rules, bounds};
 use super::trial::{self, Marks, Subject};
-use super::{Daemon, State, lock, names};
+use super::{Daemon, State, confined, lock, names};
 use crate::audit;
 use crate::config::{Config, ConfigErrors, Loaded, Problem};
+use crate::confine::Confinement;
 use crate::control::{Done, Refusal, Trouble};
 use crate::events::{Count, Level, Span};
 use crate::firewall::Order;
@@ -82,12 +83,16 @@ impl Daemon {
         if !known && trial::is_marked(&state.config.bans.state_dir, &files) {
             return Err(failed(self.doubtful.load(Relaxed)));
         }
+        if confirm.is_some() && !self.confinement.may_write_in(&config.bans.state_dir) {
+            return Err(untold(&config.bans.state_dir));
+        }
         // Before it is in force: it may be what ends this daemon, or this machine.
         let before_it = confirm.map(|_| {
             state.folders.insert(config.bans.state_dir.clone());
             self.write_down(&state, &files, &mut warnings)
         });
         let config = only_at_start(config, &state.config, &mut warnings);
+        let config = within_reach(config, &state.config, &self.confinement, &mut warnings);
         self.spare(&mut state, &config, typed_in);
         let (before, loaded) = (Arc::clone(&state.config), state.loaded);
         let began = SystemTime::now();
@@ -227,6 +232,24 @@ fn failed(started: bool) -> Refusal {
     }
 }
 
+/// The next start would use a state folder in which the daemon cannot write down that this policy is
+/// on trial.
+fn untold(folder: &Path) -> Refusal {
+    Refusal {
+        kind: Trouble::Unavailable,
+        lines: vec![
+            format!(
+                "[bans] state_dir = \"{}\" cannot be tried: the gate has locked itself into the \
+                 folders that it wrote to when it started, so it could not be written down there \
+                 that the policy is on trial, and a gate that is started again would use it",
+                folder.display()
+            ),
+            "try the policy with the old folder, and change the folder when it is confirmed"
+                .to_owned(),
+        ],
+    }
+}
+
 /// The last line of a refusal because of mistakes.
 const STAYS: &str = "The old policy stays in force.";
 
@@ -280,6 +303,7 @@ fn only_at_start(new: Config, old: &Config, warnings: &mut Vec<String>) -> Confi
     kept.queue = old.queue.clone();
     kept.control = old.control.clone();
     kept.metrics = old.metrics.clone();
+    kept.daemon = old.daemon.clone();
     kept.bans.state_dir = old.bans.state_dir.clone();
     kept.guard.redirect = old.guard.redirect;
     kept.guard.mark_bit = old.guard.mark_bit;
@@ -287,6 +311,7 @@ fn only_at_start(new: Config, old: &Config, warnings: &mut Vec<String>) -> Confi
         ("[queue]", kept.queue != new.queue),
         ("[metrics]", kept.metrics != new.metrics),
         ("[control]", kept.control != new.control),
+        ("[daemon]", kept.daemon != new.daemon),
         ("[bans] state_dir", kept.bans.state_dir != new.bans.state_dir),
         ("[guard] redirect", kept.guard.redirect != new.guard.redirect),
         ("[guard] mark_bit", kept.guard.mark_bit != new.guard.mark_bit),
@@ -294,6 +319,34 @@ fn only_at_start(new: Config, old: &Config, warnings: &mut Vec<String>) -> Confi
     for (what, _) in changed.iter().filter(|(_, changed)| *changed) {
         warnings
             .push(format!("{what} takes effect at the next start: systemctl restart portcullis"));
+    }
+    kept
+}
+
+/// Where the daemon has locked itself out, files go on being written where they were, and the admin
+/// is told.
+fn within_reach(
+    new: Config,
+    old: &Config,
+    confinement: &Confinement,
+    warnings: &mut Vec<String>,
+) -> Config {
+    let mut kept = new.clone();
+    for (key, path) in confined::out_of_reach(confinement, &new) {
+        match key {
+            "[events] json" if new.events.json != old.events.json => {
+                kept.events.json = old.events.json.clone();
+            }
+            "[capture] dir" if new.capture.dir != old.capture.dir => {
+                kept.capture.dir = old.capture.dir.clone();
+            }
+            _ => continue,
+        }
+        warnings.push(format!(
+            "{key} = \"{}\" takes effect at the next start, because the gate has locked itself into \
+             the folders that it wrote to when it started: systemctl restart portcullis",
+            path.display()
+        ));
     }
     kept
 }

@@ -76,6 +76,8 @@ kinds! {
     Observing => "Everything is let in; the gate only says what it would have refused.",
     /// It only watches, because of a trial.
     Unconfirmed => "It shuts out nobody, because the policy may have shut out its own admin: nobody said in time that it is good.",
+    /// It has given nothing up.
+    Unconfined => "Whoever takes the process over, by a mistake in it or in nft, can do all that its user can.",
     /// The queue has other settings than the policy says.
     QueueOld => "A reload leaves [queue] as it was when the gate started: what was changed there is not in force.",
     /// Our table is not there.

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{Read, Seek, Write};
+use std::io::{ErrorKind, Read, Seek, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -34,6 +34,16 @@ pub enum ToolError {
         tool: &'static str,
         /// What went wrong.
         source: std::io::Error,
+    },
+    /// It may not be run.
+    #[error(
+        "{} may not be run. A gate that is confined runs no scripts, and only programs from where \
+         they were when it started: systemctl restart portcullis; or, if that does not help, \
+         [daemon] confine = false", program.display()
+    )]
+    Barred {
+        /// Where it is.
+        program: PathBuf,
     },
     /// It did not finish in time and was ended.
     #[error("{tool} did not answer within {} s and was ended", limit.as_secs())]
@@ -114,6 +124,11 @@ impl Tool {
             .ok_or(ToolError::Missing { tool: name, package })
     }
 
+    /// Where it is.
+    pub(super) fn into_path(self) -> PathBuf {
+        self.program
+    }
+
     /// Sets an environment variable for it.
     pub(super) fn with(mut self, name: &'static str, value: PathBuf) -> Self {
         self.environment.push((name, value));
@@ -123,7 +138,6 @@ impl Tool {
     /// Runs it to its end and returns what it wrote.
     pub(super) fn run(&self, arguments: &[&str], input: &[u8]) -> Result<Vec<u8>, ToolError> {
         let failed = |source: std::io::Error| ToolError::Run { tool: self.name, source };
-        let memory = || memfd_create("portcullis", MemfdFlags::CLOEXEC).map(File::from);
         let mut stdin = memory().map_err(|e| failed(e.into()))?;
         let mut stdout = memory().map_err(|e| failed(e.into()))?;
         let mut stderr = memory().map_err(|e| failed(e.into()))?;
@@ -135,7 +149,10 @@ impl Tool {
             .stdin(Stdio::from(stdin))
             .stdout(Stdio::from(stdout.try_clone().map_err(failed)?))
             .stderr(Stdio::from(stderr.try_clone().map_err(failed)?));
-        let mut child = self.own.start(&mut command).map_err(failed)?;
+        let mut child = self.own.start(&mut command).map_err(|error| match error.kind() {
+            ErrorKind::PermissionDenied => ToolError::Barred { program: self.program.clone() },
+            _ => failed(error),
+        })?;
         if !finished_within(&child, LIMIT).map_err(|e| failed(e.into()))? {
             let _ = child.kill();
             let _ = child.wait();
@@ -151,6 +168,16 @@ impl Tool {
         }
         let complaint = read(&mut stderr).map_err(failed)?;
         Err(ToolError::Refused { tool: self.name, complaint: shorten(&complaint, status) })
+    }
+}
+
+/// A file in memory that nobody can run, where the kernel knows such (Linux 6.3): a gate that is
+/// confined may make no others.
+fn memory() -> Result<File, Errno> {
+    let make = |flags| memfd_create("portcullis", MemfdFlags::CLOEXEC | flags).map(File::from);
+    match make(MemfdFlags::NOEXEC_SEAL) {
+        Err(Errno::INVAL) => make(MemfdFlags::empty()),
+        made => made,
     }
 }
 

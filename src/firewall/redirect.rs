@@ -57,25 +57,88 @@ impl RedirectError {
 /// The comment by which our rules are known.
 const COMMENT: &str = "portcullis";
 
-/// The iptables rule of one family, as arguments behind `-A PREROUTING`.
-pub(super) fn iptables_rule(config: &Config) -> Vec<String> {
-    let judge = Marks::from_bit(config.guard.mark_bit).judge;
-    let (first, count) = (config.queue.number, config.queue.threads);
-    let target = if count > 1 {
-        format!("--queue-balance {first}:{}", first.saturating_add(count - 1))
-    } else {
-        format!("--queue-num {first}")
-    };
-    let skip = if bypass(config) { " --queue-bypass" } else { "" };
-    let rule = format!(
-        "-p tcp -m mark --mark {judge:#x}/{judge:#x} -m comment --comment {COMMENT} -j NFQUEUE {target}{skip}"
-    );
-    rule.split(' ').map(str::to_owned).collect()
+/// Our rule, of which iptables and ip6tables have one each.
+///
+/// Only what was read as such a rule whole is ever given back to iptables, and then written anew:
+/// a rule of others whose comment looks like a piece of ours must not become arguments, of which
+/// one may name a program to be run (`--modprobe`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Rule {
+    /// The mark bit of packets to be judged.
+    judge: u32,
+    first: u16,
+    last: u16,
+    /// Packets pass while nobody listens.
+    skip: bool,
+}
+
+impl Rule {
+    fn of(config: &Config) -> Self {
+        let (first, count) = (config.queue.number, config.queue.threads);
+        let last = first.saturating_add(count.saturating_sub(1));
+        Self {
+            judge: Marks::from_bit(config.guard.mark_bit).judge,
+            first,
+            last,
+            skip: bypass(config),
+        }
+    }
+
+    /// From a line of `iptables -S`; `None` if it is anything but a rule of ours.
+    fn read(line: &str) -> Option<Self> {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let ["-A", "PREROUTING", "-p", "tcp", "-m", "mark", "--mark", mark, rest @ ..] = &words[..]
+        else {
+            return None;
+        };
+        let ["-m", "comment", "--comment", comment, "-j", "NFQUEUE", queue, numbers, rest @ ..] =
+            rest
+        else {
+            return None;
+        };
+        let hexadecimal = |text: &str| u32::from_str_radix(text.strip_prefix("0x")?, 16).ok();
+        let (mark, mask) = mark.split_once('/')?;
+        let judge = hexadecimal(mark).filter(|mark| Some(*mark) == hexadecimal(mask))?;
+        let (first, last) = match *queue {
+            "--queue-num" => (numbers.parse().ok()?, numbers.parse().ok()?),
+            "--queue-balance" => {
+                let (first, last) = numbers.split_once(':')?;
+                (first.parse().ok()?, last.parse().ok()?)
+            }
+            _ => return None,
+        };
+        let skip = match rest {
+            [] => false,
+            ["--queue-bypass"] => true,
+            _ => return None,
+        };
+        (comment.trim_matches('"') == COMMENT && first <= last).then_some(Self {
+            judge,
+            first,
+            last,
+            skip,
+        })
+    }
+
+    /// As arguments behind `-A PREROUTING` or `-D PREROUTING`.
+    fn words(self) -> Vec<String> {
+        let Self { judge, first, last, skip } = self;
+        let target = if last > first {
+            format!("--queue-balance {first}:{last}")
+        } else {
+            format!("--queue-num {first}")
+        };
+        let skip = if skip { " --queue-bypass" } else { "" };
+        let rule = format!(
+            "-p tcp -m mark --mark {judge:#x}/{judge:#x} -m comment --comment {COMMENT} -j NFQUEUE {target}{skip}"
+        );
+        rule.split(' ').map(str::to_owned).collect()
+    }
 }
 
 /// The commands that an admin would type.
 pub fn iptables_commands(config: &Config) -> Vec<String> {
-    let rule = iptables_rule(config).join(" ");
+    let rule = Rule::of(config).words().join(" ");
     ["iptables", "ip6tables"].map(|tool| format!("{tool} -w -t mangle -A PREROUTING {rule}")).into()
 }
 
@@ -104,6 +167,23 @@ pub(super) fn choose(config: &Config, nft: &Nft) -> Result<Path, RedirectError> 
     }
 }
 
+/// Where iptables' legacy variant keeps its lock.
+pub(super) const LOCK: &str = "/run/xtables.lock";
+
+/// Can this lock file be used? It is made if it is missing.
+pub(super) fn is_lockable(path: &FilePath) -> bool {
+    std::fs::OpenOptions::new().append(true).create(true).open(path).is_ok()
+}
+
+/// May there be mangle rules of the legacy variant? Asking itself would load its modules; where it
+/// has no mangle table, it has no rules.
+pub(super) fn has_legacy_rules() -> bool {
+    ["ip_tables_names", "ip6_tables_names"].iter().any(|names| {
+        let names = std::fs::read_to_string(FilePath::new("/proc/self/net").join(names));
+        names.is_ok_and(|names| names.lines().any(|name| name == "mangle"))
+    })
+}
+
 /// iptables and ip6tables, of one variant.
 #[derive(Clone, Debug)]
 pub(super) struct Iptables {
@@ -124,12 +204,8 @@ impl Iptables {
     pub(super) fn variants(own: &OwnTools, folder: &FilePath) -> Vec<Self> {
         let find = |names| Self::named(names, own, folder);
         let nft = find(["iptables-nft", "ip6tables-nft"]).ok();
-        // Asking the legacy variant loads its modules; where it has no mangle table, it has no rules.
-        let in_use = ["ip_tables_names", "ip6_tables_names"].iter().any(|names| {
-            let names = std::fs::read_to_string(FilePath::new("/proc/self/net").join(names));
-            names.is_ok_and(|names| names.lines().any(|name| name == "mangle"))
-        });
-        let legacy = find(["iptables-legacy", "ip6tables-legacy"]).ok().filter(|_| in_use);
+        let legacy = find(["iptables-legacy", "ip6tables-legacy"]).ok();
+        let legacy = legacy.filter(|_| has_legacy_rules());
         let plain = match (&nft, &legacy) {
             (Some(_), _) | (_, Some(_)) => None,
             (None, None) => Self::find(own, folder).ok(),
@@ -142,10 +218,8 @@ impl Iptables {
         own: &OwnTools,
         folder: &FilePath,
     ) -> Result<Self, ToolError> {
-        let usual = FilePath::new("/run/xtables.lock");
-        let lockable =
-            |path| std::fs::OpenOptions::new().append(true).create(true).open(path).is_ok();
-        let lock: Option<PathBuf> = (!lockable(usual)).then(|| folder.join("xtables.lock"));
+        let lock: Option<PathBuf> =
+            (!is_lockable(FilePath::new(LOCK))).then(|| folder.join("xtables.lock"));
         let mut tools = Vec::new();
         for family in FAMILIES {
             let name = if family == Family::V4 { names[0] } else { names[1] };
@@ -180,40 +254,26 @@ impl Iptables {
         first.map(|out| String::from_utf8_lossy(&out).trim().to_owned()).unwrap_or_default()
     }
 
-    /// Our rules in PREROUTING, as `-S` prints them, and whether one is the last rule of all.
-    fn ours(&self, tool: &Tool) -> Result<Vec<Vec<String>>, ToolError> {
-        let rules = self.run(tool, &["-S", "PREROUTING"])?;
-        let words = rules.lines().map(|line| line.split_whitespace().map(str::to_owned).collect());
-        let ours = |words: &Vec<String>| {
-            words
-                .windows(2)
-                .any(|pair| pair[0] == "--comment" && pair[1].trim_matches('"') == COMMENT)
-        };
-        Ok(words
-            .filter(|words: &Vec<String>| words.first().is_some_and(|w| w == "-A"))
-            .filter(ours)
-            .collect())
+    /// Our rules in PREROUTING.
+    fn ours(&self, tool: &Tool) -> Result<Vec<Rule>, ToolError> {
+        Ok(self.run(tool, &["-S", "PREROUTING"])?.lines().filter_map(Rule::read).collect())
     }
 
     /// Puts the rules in, and takes older ones of ours out. Does nothing if all is as it should be.
     /// Returns whether anything had to be done.
     pub(super) fn install(&self, config: &Config) -> Result<bool, ToolError> {
-        let wanted: Vec<String> = ["-A", "PREROUTING"]
-            .into_iter()
-            .map(str::to_owned)
-            .chain(iptables_rule(config))
-            .collect();
+        let wanted = Rule::of(config);
         let mut done = false;
         for (_, tool) in &self.tools {
             let ours = self.ours(tool)?;
             let keep = ours.iter().position(|rule| *rule == wanted);
             if keep.is_none() {
-                self.run(tool, &wanted.iter().map(String::as_str).collect::<Vec<_>>())?;
+                self.change(tool, "-A", wanted)?;
                 done = true;
             }
             for (i, rule) in ours.iter().enumerate() {
                 if Some(i) != keep {
-                    self.delete(tool, rule)?;
+                    self.change(tool, "-D", *rule)?;
                     done = true;
                 }
             }
@@ -226,17 +286,17 @@ impl Iptables {
         let mut removed = 0;
         for (_, tool) in &self.tools {
             for rule in self.ours(tool)? {
-                self.delete(tool, &rule)?;
+                self.change(tool, "-D", rule)?;
                 removed += 1;
             }
         }
         Ok(removed)
     }
 
-    fn delete(&self, tool: &Tool, rule: &[String]) -> Result<(), ToolError> {
-        let words = rule.iter().enumerate();
+    fn change(&self, tool: &Tool, how: &str, rule: Rule) -> Result<(), ToolError> {
+        let words = rule.words();
         let arguments: Vec<&str> =
-            words.map(|(i, word)| if i == 0 { "-D" } else { word.trim_matches('"') }).collect();
+            [how, "PREROUTING"].into_iter().chain(words.iter().map(String::as_str)).collect();
         self.run(tool, &arguments).map(drop)
     }
 }
@@ -263,6 +323,70 @@ mod tests {
             let said = RedirectError::of_iptables(error).to_string();
             assert_eq!(said.contains("update-alternatives --set iptables"), remedy, "{said}");
             assert!(said.contains(complaint), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_rule_is_read_as_it_is_written_and_no_other_is() {
+        let written = |rule: Rule| format!("-A PREROUTING {}", rule.words().join(" "));
+        let one = Rule { judge: 0x4000_0000, first: 7, last: 7, skip: true };
+        for rule in [one, Rule { skip: false, ..one }, Rule { first: 7, last: 10, judge: 4, ..one }]
+        {
+            assert_eq!(Rule::read(&written(rule)), Some(rule));
+        }
+        // As older versions of iptables print a comment.
+        let quoted = written(one).replace("--comment portcullis", "--comment \"portcullis\"");
+        assert_eq!(Rule::read(&quoted), Some(one));
+        let ours = "-p tcp -m mark --mark 0x4/0x4 -m comment --comment portcullis -j NFQUEUE --queue-num 7";
+        for others in [
+            String::new(),
+            "-P PREROUTING ACCEPT".to_owned(),
+            format!("-A OUTPUT {ours}"),
+            format!("-A PREROUTING {ours} --queue-bypass --modprobe=/tmp/evil"),
+            format!("-A PREROUTING {ours} --modprobe=/tmp/evil"),
+            format!("-A PREROUTING -i eth0 {ours}"),
+            format!("-A PREROUTING {}", ours.replace("portcullis", "other")),
+            format!("-A PREROUTING {}", ours.replace("0x4/0x4", "0x4/0xff")),
+            format!("-A PREROUTING {}", ours.replace("0x4/0x4", "0x4/$(reboot)")),
+            format!("-A PREROUTING {}", ours.replace(" 7", " 7;reboot")),
+            format!("-A PREROUTING {}", ours.replace(" 7", " 70000")),
+            // All of it stands in a comment of somebody else's.
+            format!(
+                "-A PREROUTING -m comment --comment \"x {ours} --modprobe=/tmp/evil\" -j ACCEPT"
+            ),
+            "-A PREROUTING -m comment --comment \"x --comment portcullis --modprobe=/tmp/evil\""
+                .to_owned(),
+        ] {
+            assert_eq!(Rule::read(&others), None, "{others}");
+        }
+    }
+
+    proptest::proptest! {
+        /// Whatever iptables prints, what goes back to it are words of ours and numbers.
+        #[test]
+        fn no_text_of_others_becomes_an_argument(
+            pieces in proptest::collection::vec(proptest::sample::select(vec![
+                "-A", "PREROUTING", "-p", "tcp", "-m", "mark", "--mark", "0x4/0x4", "comment",
+                "--comment", "portcullis", "\"portcullis\"", "-j", "NFQUEUE", "--queue-num", "7",
+                "--queue-balance", "7:9", "--queue-bypass", "--modprobe=/x", "\"", "$(x)", ";", "\0", "é",
+            ]), 0..24),
+            text in ".{0,80}",
+            at in 0usize..24,
+        ) {
+            let mut words: Vec<&str> = pieces;
+            let rule = Rule { judge: 4, first: 7, last: 9, skip: true };
+            let own = rule.words();
+            if at % 2 == 0 {
+                words = ["-A", "PREROUTING"].into_iter().chain(own.iter().map(String::as_str)).collect();
+            }
+            words.insert(at.min(words.len()), &text);
+            if let Some(read) = Rule::read(&words.join(" ")) {
+                let known = |word: &String| {
+                    own.contains(word) || word == "--queue-num"
+                        || word.chars().all(|c| c.is_ascii_hexdigit() || ":x/".contains(c))
+                };
+                proptest::prop_assert!(read.words().iter().all(known), "{read:?}");
+            }
         }
     }
 

@@ -101,7 +101,7 @@ in_lab! {
     fn an_nft_that_outlives_the_gate_keeps_nobody_waiting() {
         let world = World::new();
         breakable_nft(&world.server);
-        let mut gate = Gate::start(&world.server, "");
+        let mut gate = Gate::start(&world.server, "[daemon]\nconfine = false\n");
         std::fs::write("/run/hanging", "").unwrap();
         let mut ban = gate.command(&["bans", "add", MALLORY]).spawn().unwrap();
         let nft = eventually(Duration::from_secs(10), "nft that hangs", || children(gate.pid()));

@@ -13,6 +13,7 @@ mod stage;
 
 mod admitting;
 mod capturing;
+mod confined;
 mod crowds;
 mod demo;
 mod doctor;

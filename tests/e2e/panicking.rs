@@ -12,8 +12,8 @@ use portcullis::policy::Standing;
 use rustix::process::Signal;
 
 use crate::stage::{
-    ANNA, BEN, Gate, HASTE, MALLORY, PORTCULLIS, World, breakable_nft, eventually, in_lab, nft,
-    nft_load, text,
+    ANNA, BEN, Gate, HASTE, MALLORY, PORTCULLIS, World, break_nft, eventually, in_lab, mend_nft,
+    nft, nft_load, text,
 };
 
 /// How long `panic` may take.
@@ -211,17 +211,16 @@ in_lab! {
 
     fn what_cannot_be_done_yet_is_said_and_tried_again() {
         let world = World::new();
-        breakable_nft(&world.server);
         let mut gate = Gate::start(&world.server, SHUT);
         assert!(gate.ask(&["bans", "add", MALLORY, "--for", "1h"]).status.success());
         // The marker alone, as if the daemon were to do the work; and it cannot.
-        fs::write("/run/broken", "").unwrap();
+        break_nft(&world.server);
         fs::write("/run/gate/state/aside", "").unwrap();
         eventually(SOON, "word of it", || {
             let said = gate.said();
             if said.contains("may still be in the kernel") { Ok(()) } else { Err(said) }
         });
-        fs::remove_file("/run/broken").unwrap();
+        mend_nft(&world.server);
         eventually(SOON, "an empty kernel", || {
             let ours = ours(&world);
             if ours.is_empty() { Ok(()) } else { Err(ours) }

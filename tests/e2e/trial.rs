@@ -7,7 +7,8 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::stage::{
-    ANNA, BEN, Gate, HASTE, MALLORY, Terminal, World, breakable_nft, eventually, in_lab, nft, text,
+    ANNA, BEN, Gate, HASTE, MALLORY, Terminal, World, break_nft, eventually, in_lab, mend_nft, nft,
+    text,
 };
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -173,12 +174,11 @@ in_lab! {
 
     fn a_kernel_that_refuses_the_old_rules_keeps_nobody_waiting() {
         let world = World::new();
-        breakable_nft(&world.server);
         let mut gate = Gate::start(&world.server, "");
         let before = rules(&world);
         gate.write_policy(SHUT);
         assert!(gate.ask(&["reload", "--confirm", "5s"]).status.success());
-        fs::write("/run/broken", "").unwrap();
+        break_nft(&world.server);
         eventually(LIMIT, "word of it", || {
             let said = gate.said();
             if said.contains("judged by the old policy again") { Ok(()) } else { Err(said) }
@@ -190,14 +190,14 @@ in_lab! {
         let status = gate.status();
         assert_eq!((&status["trial"]["state"], &status["trial"]["left"]), (&"waiting".into(), &0.0.into()), "{status}");
         gate.signal(Signal::HUP);
-        fs::remove_file("/run/broken").unwrap();
+        mend_nft(&world.server);
         eventually(LIMIT, "the old rules", || {
             let (status, now) = (gate.status(), rules(&world));
             if status["trial"]["state"] == "undone" && now == before { Ok(()) } else { Err(format!("{status}\n{now}")) }
         });
         // And while it lasts, the daemon ends when it is told to.
         assert!(gate.ask(&["reload", "--confirm", "1h"]).status.success());
-        fs::write("/run/broken", "").unwrap();
+        break_nft(&world.server);
         let undo = gate.ask(&["confirm", "--undo"]);
         assert_eq!(undo.status.code(), Some(69), "{}", text(&undo));
         assert!(world.visit(ANNA, 80).is_served(), "{}", gate.said());
@@ -208,17 +208,28 @@ in_lab! {
 
     fn a_trial_is_written_down_before_it_begins_and_wherever_a_start_would_look() {
         let world = World::new();
-        breakable_nft(&world.server);
         let gate = Gate::start(&world.server, "");
         gate.write_policy(SHUT);
         // The kernel does not take it: no trial begins.
-        fs::write("/run/broken", "").unwrap();
+        break_nft(&world.server);
         let refused = gate.ask(&["reload", "--confirm", "1h"]);
         assert_eq!(refused.status.code(), Some(69), "{}", text(&refused));
-        fs::remove_file("/run/broken").unwrap();
+        mend_nft(&world.server);
         assert!(!is_marked("/run/gate/state"));
-        // The policy names another folder, which the next start uses.
-        fs::write("/run/gate/conf.d/z.toml", "[bans]\nstate_dir = \"/run/gate/other\"\n").unwrap();
+        // The policy names another folder, which the next start uses: out of reach of a gate that
+        // is confined.
+        let other = "[bans]\nstate_dir = \"/run/gate/other\"\n";
+        fs::write("/run/gate/conf.d/z.toml", other).unwrap();
+        let refused = gate.ask(&["reload", "--confirm", "1h"]);
+        assert_eq!(refused.status.code(), Some(69), "{}", text(&refused));
+        assert!(text(&refused).contains("cannot be tried"), "{}", text(&refused));
+        assert!(world.visit(ANNA, 80).is_served(), "{}", gate.said());
+        // One that is not writes it down there too.
+        assert_eq!(gate.stop(), Some(0));
+        fs::remove_file("/run/gate/conf.d/z.toml").unwrap();
+        let gate = Gate::start(&world.server, "[daemon]\nconfine = false\n");
+        gate.write_policy(SHUT);
+        fs::write("/run/gate/conf.d/z.toml", other).unwrap();
         let reload = gate.ask(&["reload", "--confirm", "1h"]);
         assert!(reload.status.success(), "{}", text(&reload));
         for folder in ["/run/gate/state", "/run/gate/other"] {

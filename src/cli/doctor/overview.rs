@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Look;
 use crate::config::{Config, FailMode, LogTarget, Mode};
+use crate::control::ConfinedFacts;
 use crate::doctor::{Daemon, Facts, Journal, Seen, mangle};
 use crate::events::{Grouped, Span};
 use crate::firewall::{LiveTable, Marks, live_table};
@@ -14,6 +15,7 @@ pub(super) fn overview(facts: &Facts, config: &Config) -> Vec<Look> {
         ("kernel", kernel(facts)),
         ("tools", tools(facts)),
         ("gate", gate(facts)),
+        ("confined", confined(facts)),
         ("table", table(live.as_ref())),
         ("redirect", redirect(live.as_ref(), facts, config)),
         ("queue", queues(facts)),
@@ -59,6 +61,18 @@ fn gate(facts: &Facts) -> String {
         Daemon::Absent => "does not run".to_owned(),
         Daemon::Closed(_) => "runs, but tells this user nothing".to_owned(),
         Daemon::Silent(_) => "does not answer".to_owned(),
+    }
+}
+
+/// What the process has given up.
+fn confined(facts: &Facts) -> String {
+    let Some(status) = facts.daemon.status() else { return String::new() };
+    let ConfinedFacts { held, open } = &status.confined;
+    match (held.is_empty(), open.is_empty()) {
+        (true, true) => String::new(),
+        (true, false) => format!("no: {}", open.join("; ")),
+        (false, true) => format!("it {}", held.join("; ")),
+        (false, false) => format!("it {}. But: {}", held.join("; "), open.join("; ")),
     }
 }
 

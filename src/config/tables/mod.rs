@@ -3,6 +3,7 @@
 
 mod bans;
 mod capture;
+mod daemon;
 mod events;
 mod guard;
 mod lifeline;
@@ -58,6 +59,7 @@ pub(super) fn read(top: &mut Section<'_, '_>) -> Reading {
     let metrics = top.table("metrics", metrics::metrics);
     let capture = top.table("capture", capture::capture);
     let control = top.table("control", events::control);
+    let daemon = top.table("daemon", daemon::daemon);
     let policy = Policy {
         allowlist: allowlist.into(),
         denylist: denied.list.into(),
@@ -84,6 +86,7 @@ pub(super) fn read(top: &mut Section<'_, '_>) -> Reading {
         metrics,
         capture,
         control,
+        daemon,
     };
     Reading { config, files: denied.files, bad_lines: denied.bad_lines }
 }

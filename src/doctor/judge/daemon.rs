@@ -88,6 +88,14 @@ pub(super) fn look(facts: &Facts, config: &Config, note: &mut impl FnMut(Finding
              wrong: portcullis bans remove ADDRESS, portcullis bans add ADDRESS --for 1h",
         ));
     }
+    let confined = &status.confined;
+    if confined.held.is_empty() && !confined.open.is_empty() {
+        note(Finding::note(
+            FindingKind::Unconfined,
+            format!("the gate's process is not confined: {}", confined.open.join("; ")),
+            "[daemon] confine = true, then: sudo systemctl restart portcullis",
+        ));
+    }
     firewall(status, note);
 }
 

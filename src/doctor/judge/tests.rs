@@ -220,6 +220,12 @@ const TABLE: &[(Break, Kind, bool, &[&str])] = &[
         true,
         &["nft hangs"],
     ),
+    (
+        |f, _| running(f).confined.open = vec!["the policy says [daemon] confine = false".into()],
+        Kind::Unconfined,
+        false,
+        &["not confined", "the policy says [daemon] confine = false", "confine = true"],
+    ),
     (|f, _| running(f).firewall.repaired = 3, Kind::Rebuilt, false, &["3 times", "flush ruleset"]),
     (|f, _| running(f).firewall.repaired = 1, Kind::Rebuilt, false, &["table once"]),
     (

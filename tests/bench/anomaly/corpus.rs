@@ -109,6 +109,7 @@ fn syn(row: &Row) -> Option<Syn> {
         },
         proven: false,
         suspect: false,
+        banned: false,
     })
 }
 

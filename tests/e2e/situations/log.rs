@@ -52,7 +52,8 @@ in_lab! {
 
     fn a_json_file_that_cannot_be_written() {
         let world = World::new();
-        let gate = start(&world.server, "");
+        // A gate that is confined stays with the folders that it had: another takes a restart.
+        let gate = start(&world.server, "[daemon]\nconfine = false\n");
         fs::write("/run/full", "").expect("a file");
         // No folder at all, and something that is none.
         for (json, words) in [("/run/none/gate.json", "which is not there"), ("/run/full/gate.json", "cannot write to the JSON file /run/full/gate.json: Not a directory")] {

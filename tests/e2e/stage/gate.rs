@@ -268,6 +268,7 @@ impl<'a> Gate<'a> {
     }
 
     /// The CPU time of all its threads (Documentation/scheduler/sched-stats.rst).
+    #[allow(dead_code, reason = "for those who measure")]
     pub(crate) fn cpu(&self) -> std::io::Result<Duration> {
         let mut sum = 0;
         for task in fs::read_dir(format!("/proc/{}/task", self.process.id()))? {

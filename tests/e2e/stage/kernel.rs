@@ -50,11 +50,27 @@ pub(crate) fn eventually<T>(
 }
 
 /// From now on the machine's nft does nothing but complain while /run/broken is there, and waits
-/// while /run/hanging is.
+/// while /run/hanging is. It is a script: a gate that is to run it must not be confined.
 pub(crate) fn breakable_nft(host: &Host) {
     let script = "#!/bin/sh\n[ -e /run/broken ] && { echo 'Error: broken' >&2; exit 1; }\nwhile [ -e /run/hanging ]; do sleep 0.05; done\nexec /run/nft.real \"$@\"\n";
     fs::write("/run/nft", script).unwrap();
     fs::set_permissions("/run/nft", fs::Permissions::from_mode(0o755)).unwrap();
     let put = "cp \"$(readlink -f /usr/sbin/nft)\" /run/nft.real && mount --bind /run/nft \"$(readlink -f /usr/sbin/nft)\"";
     assert!(host.command("sh").args(["-c", put]).status().unwrap().success());
+}
+
+/// From now on the machine's nft does nothing but fail. Not by a script: a gate that is confined
+/// runs none.
+pub(crate) fn break_nft(host: &Host) {
+    mount(host, "mount --bind \"$(readlink -f /bin/false)\" \"$(readlink -f /usr/sbin/nft)\"");
+}
+
+/// It works again.
+pub(crate) fn mend_nft(host: &Host) {
+    // Somebody may be running it at this moment.
+    mount(host, "umount -l \"$(readlink -f /usr/sbin/nft)\"");
+}
+
+fn mount(host: &Host, line: &str) {
+    assert!(host.command("sh").args(["-c", line]).status().expect("sh runs").success(), "{line}");
 }

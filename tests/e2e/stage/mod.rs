@@ -12,7 +12,9 @@ mod world;
 pub(crate) use dns::{Dns, put};
 pub(crate) use enter::inside;
 pub(crate) use gate::{Gate, PORTCULLIS};
-pub(crate) use kernel::{breakable_nft, eventually, nft, nft_json, nft_load, text};
+pub(crate) use kernel::{
+    break_nft, breakable_nft, eventually, mend_nft, nft, nft_json, nft_load, text,
+};
 pub(crate) use ledger::{Recorded, standings, write_ledger};
 pub(crate) use programs::{are_there, inside_with, is_there};
 pub(crate) use terminal::Terminal;

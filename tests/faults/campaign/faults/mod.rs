@@ -30,6 +30,7 @@ pub(crate) struct Fault {
     /// So long after the fault is over, everything is as it should be at the latest.
     pub(crate) mended: Duration,
     /// Short enough for a test that everybody runs.
+    #[allow(dead_code, reason = "the campaign itself takes them all")]
     pub(crate) quick: bool,
     /// Why it cannot be had here, if so.
     pub(crate) skip: fn(&Ground<'_>) -> Option<String>,

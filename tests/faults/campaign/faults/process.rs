@@ -98,7 +98,7 @@ fn queue_taken(ground: &mut Ground<'_>) -> Outcome {
             told.0.send(()).map_err(|error| error.to_string())?;
             while !ended.load(Relaxed) {
                 let count = queue.receive().map_err(|error| error.to_string())?;
-                let all = std::iter::repeat_n(Verdict::Accept, count);
+                let all = std::iter::repeat_n(Verdict::Accept, count.unwrap_or_default());
                 queue.answer(all).map_err(|error| error.to_string())?;
             }
             Ok::<(), String>(())
