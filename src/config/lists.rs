@@ -115,12 +115,12 @@ fn quick_v4(line: &[u8]) -> Option<IpNet> {
         32
     } else {
         rest = rest.strip_prefix(b"/")?;
-        let length = match rest {
+
+        match rest {
             [digit @ b'0'..=b'9'] => digit - b'0',
             [tens @ b'1'..=b'3', ones @ b'0'..=b'9'] => (tens - b'0') * 10 + (ones - b'0'),
             _ => return None,
-        };
-        length
+        }
     };
     let net = Ipv4Net::new(Ipv4Addr::from_bits(address), length).ok()?;
     (net.network().to_bits() == address).then_some(net.into())

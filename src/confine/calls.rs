@@ -314,7 +314,7 @@ fn rules(sealed: bool) -> Result<BTreeMap<c_long, Vec<SeccompRule>>, seccompiler
         only(libc::SYS_memfd_create, vec![vec![argument(1, MaskedEq(seal), seal)?]])?;
     }
     // No typing into the terminal that it was started from (TIOCSTI, and TIOCLINUX's pasting).
-    let typing = [libc::TIOCSTI as u64, libc::TIOCLINUX as u64];
+    let typing = [libc::TIOCSTI, libc::TIOCLINUX];
     let harmless = typing.map(|request| argument(1, Ne, request & u64::from(u32::MAX)));
     only(libc::SYS_ioctl, vec![harmless.into_iter().collect::<Result<_, _>>()?])?;
     // One process, not all at once (0, -1), nor another group of them.

@@ -149,8 +149,9 @@ impl Worker {
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return self.save(),
             };
-            // First: what ends only because the clock was set has not ended.
-            self.watch_clock();
+            // First: what ends only because the clock was set has not ended. So what ends goes by
+            // this very look at the clock, however long it takes until then: it may be set meanwhile.
+            let now = self.watch_clock();
             self.look_aside();
             let mut batch = Batch::default();
             let more = messages.try_iter().take(TOGETHER);
@@ -162,7 +163,7 @@ impl Worker {
                 }
                 self.take(message, &mut batch);
             }
-            for change in self.ledger.expire(SystemTime::now()) {
+            for change in self.ledger.expire(now) {
                 self.note(change, &mut batch, true);
             }
             self.finish(batch);

@@ -203,7 +203,7 @@ impl Sources {
         let hash = self.hasher.hash_one(key);
         let (low, high) = (hash & 0xffff_ffff, hash >> 32);
         // A number below `of`, by the upper bits of a half: fastrange (Lemire 2019).
-        let below = |half: u64, of: usize| (half * of as u64 >> 32) as usize;
+        let below = |half: u64, of: usize| ((half * of as u64) >> 32) as usize;
         let count = self.sets.len();
         let first = below(low, count);
         // Never the same one twice.

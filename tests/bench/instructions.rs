@@ -30,8 +30,11 @@ const SYNS: u32 = 20_000;
 /// More than this share above the baseline fails.
 const TOLERANCE: f64 = 0.05;
 
-/// What kinds of SYNs there are, and which source, which attempt and which standing the `n`th has.
-const KINDS: [(&str, fn() -> Template, fn(u32) -> (u32, u32, bool)); 7] = [
+/// Which source the `n`th SYN is of, which attempt it is, and whether the source is proven.
+type Course = fn(u32) -> (u32, u32, bool);
+
+/// What kinds of SYNs there are.
+const KINDS: [(&str, fn() -> Template, Course); 7] = [
     ("first SYN of a source", || Template::v4(80), |n| (scatter(n), n, false)),
     ("known source, looked at", || Template::v4(80), |n| (scatter(n / 8), n, n % 8 > 0)),
     ("known source, in steady use", || Template::v4(80), |n| (scatter(n % 16), n, n >= 16)),
@@ -127,7 +130,7 @@ fn compiler() -> Outcome<String> {
     Ok(String::from_utf8(output.stdout)?.trim().to_owned())
 }
 
-fn run(mut template: Template, of: fn(u32) -> (u32, u32, bool), count: u32) {
+fn run(mut template: Template, of: Course, count: u32) {
     let policy = policy(100_000);
     let memory = Memory::repeatable(Bounds { sources: 131_072, networks: 65_536 });
     for n in 0..count {

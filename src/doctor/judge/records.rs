@@ -33,16 +33,15 @@ pub(super) fn look(facts: &Facts, config: &Config, note: &mut impl FnMut(Finding
     if !full && let Ok(ledger) = &facts.ledger {
         room(ledger.standings.len() as u64, config.guard.set_size.into(), note);
     }
-    if let Ok(sets) = &facts.sets {
-        if let (Ok(ledger), Some(status)) = (&facts.ledger, facts.daemon.status())
+    if let Ok(sets) = &facts.sets
+        && let (Ok(ledger), Some(status)) = (&facts.ledger, facts.daemon.status())
             && config.mode == Mode::Enforce
             && status.mode == "enforce"
             && facts.aside.is_none()
             // Until they are full, some are missing, and the gate itself stops those.
             && status.firewall.filling.is_none()
-        {
-            drift(facts, ledger, sets, note);
-        }
+    {
+        drift(facts, ledger, sets, note);
     }
     log(facts, config, note);
 }

@@ -62,7 +62,8 @@ impl Worker {
         if asking.is_empty() {
             return;
         }
-        let now = SystemTime::now();
+        // By the same look at the clock as what ends.
+        let now = self.state.clocks.map_or_else(SystemTime::now, |(_, wall)| wall);
         let live = self.ledger.entries().filter(|entry| entry.is_live(now));
         let mut all: Vec<Told> = live
             .map(|entry| Told {
@@ -136,10 +137,11 @@ impl Worker {
         {
             self.state.repaired = Some(now);
             self.repair(what);
-        } else if self.state.failing.is_none() && self.state.renew.is_some_and(|at| at <= now) {
-            if let Err(error) = self.renew() {
-                self.failed(&error.to_string());
-            }
+        } else if self.state.failing.is_none()
+            && self.state.renew.is_some_and(|at| at <= now)
+            && let Err(error) = self.renew()
+        {
+            self.failed(&error.to_string());
         }
         if since(self.state.ticked) < TICK {
             return;
@@ -189,19 +191,19 @@ impl Worker {
 
     /// When the clock was set, standings of this run move along, and the kernel, which counts down
     /// by itself, is brought in step with those that do not. It is looked at in any case: what moved
-    /// may be memories only.
-    pub(super) fn watch_clock(&mut self) {
+    /// may be memories only. Returns what the clock says.
+    pub(super) fn watch_clock(&mut self) -> SystemTime {
         let (boot, wall) = (since_boot(), SystemTime::now());
         let before = self.state.clocks.replace((boot, wall));
         let began = *self.state.began.get_or_insert(wall);
-        let Some((boot_before, wall_before)) = before else { return };
+        let Some((boot_before, wall_before)) = before else { return wall };
         let expected = wall_before + boot.saturating_sub(boot_before);
         let (by, ahead) = match wall.duration_since(expected) {
             Ok(by) => (by, true),
             Err(behind) => (behind.duration(), false),
         };
         if by <= JUMP {
-            return;
+            return wall;
         }
         let moved = self.ledger.clock_was_set(began, expected, wall);
         self.state.began = Some(if ahead { began + by } else { began - by });
@@ -209,6 +211,7 @@ impl Worker {
         // All of it is written anew at the next tick.
         self.state.unsaved |= moved > 0;
         self.state.repair.get_or_insert_with(|| Some(OUT_OF_STEP.into()));
+        wall
     }
 }
 
