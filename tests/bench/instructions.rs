@@ -34,22 +34,25 @@ const TOLERANCE: f64 = 0.05;
 type Course = fn(u32) -> (u32, u32, bool);
 
 /// What kinds of SYNs there are.
-const KINDS: [(&str, fn() -> Template, Course); 7] = [
-    ("first SYN of a source", || Template::v4(80), |n| (scatter(n), n, false)),
-    ("known source, looked at", || Template::v4(80), |n| (scatter(n / 8), n, n % 8 > 0)),
-    ("known source, in steady use", || Template::v4(80), |n| (scatter(n % 16), n, n >= 16)),
-    ("retransmission", || Template::v4(80), |n| (scatter(n / 8), n / 8, false)),
-    ("unserved port", || Template::v4(23), |n| (scatter(n % 512), n, false)),
-    ("deny list of 100,000", || Template::v4(80), |n| (listed(n % 50_000), n, false)),
-    ("IPv6, in steady use", || Template::v6(80), |n| (n % 16, n, n >= 16)),
+const KINDS: [Kind; 7] = [
+    Kind("first SYN of a source", || Template::v4(80), |n| (scatter(n), n, false)),
+    Kind("known source, looked at", || Template::v4(80), |n| (scatter(n / 8), n, n % 8 > 0)),
+    Kind("known source, in steady use", || Template::v4(80), |n| (scatter(n % 16), n, n >= 16)),
+    Kind("retransmission", || Template::v4(80), |n| (scatter(n / 8), n / 8, false)),
+    Kind("unserved port", || Template::v4(23), |n| (scatter(n % 512), n, false)),
+    Kind("deny list of 100,000", || Template::v4(80), |n| (listed(n % 50_000), n, false)),
+    Kind("IPv6, in steady use", || Template::v6(80), |n| (n % 16, n, n >= 16)),
 ];
+
+/// Its name, what its SYNs look like, and their course.
+struct Kind(&'static str, fn() -> Template, Course);
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let outcome = match args[..] {
         ["run", kind, count] => count.parse().map_err(Into::into).and_then(|count| {
-            let kind = KINDS.iter().find(|(name, ..)| *name == kind).ok_or("no such kind")?;
+            let kind = KINDS.iter().find(|of| of.0 == kind).ok_or("no such kind")?;
             run(kind.1(), kind.2, count);
             Ok(true)
         }),
@@ -78,7 +81,7 @@ fn compare(renew: bool) -> Outcome<bool> {
     let mut text = format!("compiler = {own}\n");
     let mut good = true;
     println!("{:<32}{:>10}{:>10}{:>10}", "instructions per SYN", "now", "baseline", "change");
-    for (kind, ..) in KINDS {
+    for Kind(kind, ..) in KINDS {
         let each = (count(kind, 2 * SYNS)? - count(kind, SYNS)?) / u64::from(SYNS);
         text += &format!("{kind} = {each}\n");
         let before: Option<f64> = known.remove(kind).and_then(|count| count.parse().ok());
