@@ -152,7 +152,7 @@ fn sources(count: u32) -> (f64, f64) {
     let each = quickest(|| {
         for _ in 0..SYNS {
             draw = draw.wrapping_mul(747_796_405).wrapping_add(2_891_336_453);
-            one((u64::from(draw) * u64::from(count) >> 32) as u32);
+            one(((u64::from(draw) * u64::from(count)) >> 32) as u32);
         }
     });
     let known = memory.len().0;

@@ -142,7 +142,7 @@ fn start(world: &World, policy: &str, all: &[Recorded]) -> Outcome<()> {
             .map_err(|refused| format!("the gate does not start: {refused:?}").into())
             .and_then(|gate| {
                 let filled = fill(world, &gate, web, begun);
-                let held = filled.is_ok().then(|| missing(&world.server, all)).unwrap_or(Ok(0));
+                let held = if filled.is_ok() { missing(&world.server, all) } else { Ok(0) };
                 Ok((filled?, held?, gate.lost(), memory(&gate), gate))
             });
         over.store(true, Ordering::Relaxed);

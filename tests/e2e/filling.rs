@@ -95,7 +95,7 @@ in_lab! {
         is_guarded(&world);
         holds_all(&gate, &all, &[]);
         is_guarded(&world);
-        assert_eq!(gate.kernel_count("banned") > 0, true, "the kernel itself stops Mallory now");
+        assert!(gate.kernel_count("banned") > 0, "the kernel itself stops Mallory now");
         // What an earlier run left and nobody knows of any more is not kept.
         assert_eq!(gate.stop(), Some(0));
         std::fs::remove_file("/run/gate/state/standings").expect("a ledger");

@@ -182,7 +182,8 @@ impl Soaked {
     /// Memory and descriptors over time, a column a minute.
     pub(crate) fn print_chart(&self) {
         const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-        let charts: [(&str, fn(&Vitals) -> u64); 2] = [
+        type Reading = fn(&Vitals) -> u64;
+        let charts: [(&str, Reading); 2] = [
             ("memory, kB", |vitals| vitals.rss),
             ("descriptors", |vitals| vitals.descriptors as u64),
         ];
