@@ -56,11 +56,12 @@ open = "80, 81"
 const BEHIND: &str = "table inet behind { chain unheard { type filter hook prerouting priority 10; \
                       tcp dport 81 drop; }; }";
 
-/// As it is found in many a guide: whoever knocks too often is dropped.
+/// As it is found in many a guide: whoever knocks too often is dropped. (A tab, because the stage ends
+/// lines at a brace and a space.)
 const METERS: &str = "table inet meters { \
     set tried { type ipv4_addr; size 65535; flags dynamic,timeout; timeout 1m; }; \
     chain early { type filter hook prerouting priority raw; \
-    tcp flags & (syn|ack) == syn add @tried { ip saddr limit rate over 200/second burst 400 packets } drop; }; }";
+    tcp flags & (syn|ack) == syn add @tried { ip saddr limit rate over 200/second burst 400 packets }\tdrop; }; }";
 
 const BACKGROUNDS: [u32; 4] = [0, 1_000, 10_000, 50_000];
 const SOURCES: u32 = 100_000;
@@ -312,7 +313,7 @@ fn fetch(world: &World, lasting: Duration) -> Outcome<Vec<Option<Duration>>> {
                 let mut fetches = Vec::new();
                 for n in 0.. {
                     let due = Duration::from_millis(100) * n;
-                    if due > lasting {
+                    if due.max(begun.elapsed()) > lasting {
                         break;
                     }
                     std::thread::sleep(due.saturating_sub(begun.elapsed()));

@@ -205,7 +205,7 @@ fn standings(load: &Host, count: u32) -> Outcome<f64> {
         "table inet scale; delete table inet scale;\n\
          table inet scale {{ set banned {{ type ipv4_addr; flags timeout; size {}; }}\n\
          chain early {{ type filter hook prerouting priority raw; iif lo accept;\n\
-         tcp flags & (syn|ack) == syn ip saddr @banned counter drop; }} }}\n",
+         tcp flags & (syn|ack) == syn ip saddr @banned counter drop; }}; }}\n",
         count + 1
     );
     for start in (0..count).step_by(1000) {

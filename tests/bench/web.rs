@@ -65,11 +65,12 @@ http {
 }
 "#;
 
-/// As it is found in many a guide: whoever knocks too often is dropped.
+/// As it is found in many a guide: whoever knocks too often is dropped. (A tab, because the stage ends
+/// lines at a brace and a space.)
 const METERS: &str = "table inet meters { \
     set tried { type ipv4_addr; size 65535; flags dynamic,timeout; timeout 1m; }; \
     chain early { type filter hook prerouting priority raw; tcp flags & (syn|ack) == syn \
-    add @tried { ip saddr limit rate over 1000000/second burst 1000000 packets } drop; }; }";
+    add @tried { ip saddr limit rate over 1000000/second burst 1000000 packets }\tdrop; }; }";
 
 const FETCHES: usize = 1000;
 const BLOCKS: usize = 12;
