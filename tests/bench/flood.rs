@@ -8,8 +8,9 @@
 //!
 //! 1. SYNs of 100,000 forged sources come evenly to a served port, and are dropped right behind the
 //!    gate. One client connects elsewhere, again and again, without the gate and with it by turns.
-//! 2. SYNs come as fast as they can be sent, to the port of a real server, from one source or from
-//!    forged ones. Five clients fetch a page ten times a second each, and give up after three
+//! 2. SYNs come as fast as they can be sent: from one source to a closed port, which makes it a
+//!    suspect, or to the port of a real server, where it is no more than throttled; or from forged
+//!    ones. Five clients fetch a page ten times a second each, and give up after three
 //!    seconds. Beside the gate: a host with nothing, one with SYN cookies, one with nft meters
 //!    written by hand (and SYN cookies). The processors are shared by the flood, the server and the
 //!    clients, so the first figures of an idle network stand above them.
@@ -237,10 +238,14 @@ fn floods(world: &World, lasting: Duration) -> Outcome<()> {
         (Ipv4Addr::from_bits(source), 1024 + (n >> 16) as u16)
     };
     type Sources = fn(u32) -> (Ipv4Addr, u16);
-    let floods: [(&str, Option<Sources>); 3] =
-        [("no flood", None), ("one source", Some(lone)), ("forged sources", Some(forged))];
+    let floods: [(&str, u16, Option<Sources>); 4] = [
+        ("no flood", 80, None),
+        ("one, closed port", 9, Some(lone)),
+        ("one source", 80, Some(lone)),
+        ("forged sources", 80, Some(forged)),
+    ];
     println!(
-        "\n{:<16}{:<14}{:>10}{:>9}{:>10}{:>10}{:>10}{:>10}",
+        "\n{:<17}{:<13}{:>10}{:>9}{:>10}{:>10}{:>10}{:>10}",
         "flood of", "behind", "SYN/s", "fetches", "done, %", "median ms", "p99 ms", "CPU, %"
     );
     for n in 0..CLIENTS {
@@ -251,7 +256,7 @@ fn floods(world: &World, lasting: Duration) -> Outcome<()> {
         }
     }
     let mut worst: f64 = 100.0;
-    for (name, source) in floods {
+    for (name, port, source) in floods {
         for (arm, behind) in [
             (Arm::Nothing, "nothing"),
             (Arm::Cookies, "SYN cookies"),
@@ -264,7 +269,7 @@ fn floods(world: &World, lasting: Duration) -> Outcome<()> {
             if arm == Arm::Meters {
                 nft_load(&world.server, METERS);
             }
-            let flood = source.map(|source| begin(world, 80, u32::MAX, source)).transpose()?;
+            let flood = source.map(|source| begin(world, port, u32::MAX, source)).transpose()?;
             // Time for the source to be known, and for tables to fill.
             std::thread::sleep(Duration::from_secs(1));
             let cpu = || gate.as_ref().map_or(Ok(Duration::ZERO), Gate::cpu);
@@ -283,7 +288,7 @@ fn floods(world: &World, lasting: Duration) -> Outcome<()> {
             let share =
                 if arm == Arm::Gate { format!("{:.1}", 100.0 * share) } else { String::new() };
             println!(
-                "{name:<16}{behind:<14}{sent:>10.0}{:>9}{percent:>10.1}{:>10.2}{:>10.2}{share:>10}",
+                "{name:<17}{behind:<13}{sent:>10.0}{:>9}{percent:>10.1}{:>10.2}{:>10.2}{share:>10}",
                 fetches.len(),
                 at(0.5),
                 at(0.99)
