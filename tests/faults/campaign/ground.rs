@@ -25,10 +25,11 @@ use super::{HOME, STATE};
 use crate::stage::{Gate, World, breakable_nft, eventually, nft};
 
 /// The policy of the gate: the shipped one, but for what this needs. Offences last longer than any
-/// campaign, and memory is small, so that it reaches its bound soon. The nft that fails and hangs is a
+/// campaign, and than any jump of the clock: what an earlier run has given is not moved
+/// with it. Memory is small, so that it reaches its bound soon. The nft that fails and hangs is a
 /// script, which a confined gate does not run.
 pub(crate) const POLICY: &str = "[allowlist]\nfrom = [\"10.9.1.0/24\"]\n\
-    [bans]\ndurations = [\"4h\"]\n[memory]\nsources = 8192\nnetworks = 4096\n\
+    [bans]\ndurations = [\"90d\"]\n[memory]\nsources = 8192\nnetworks = 4096\n\
     [daemon]\nconfine = false\n";
 /// Laid over it, whatever else is.
 const OVERLAY: &str = "[events]\nto = \"syslog\"\nsyslog = \"/run/log\"\njson = \"\"\n";

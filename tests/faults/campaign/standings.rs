@@ -16,7 +16,7 @@ use super::BANNED;
 /// How long an admin waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Longer than any campaign.
-pub(crate) const LASTS: Duration = Duration::from_secs(4 * 3600);
+pub(crate) const LASTS: Duration = Duration::from_secs(90 * 24 * 3600);
 
 /// What was acknowledged.
 pub(crate) struct Standings {
