@@ -66,10 +66,13 @@ fn main() -> Outcome<()> {
     table.print();
 
     let mut table = Table::new("queues, each with 1,000,000 SYNs", "1");
-    let one = queues(1);
+    let one = queues(1, true);
     table.row(1, one, true, "");
-    let two = queues(2);
-    table.row(2, two, false, &format!("{:>6.2} times as many verdicts", 2.0 * one / two));
+    for (shared, what) in [(false, "each with a memory of its own"), (true, "sharing one memory")] {
+        let two = queues(2, shared);
+        let times = 2.0 * one / two;
+        table.row(2, two, false, &format!("{times:>6.2} times the verdicts, {what}"));
+    }
     table.print();
     Ok(())
 }
@@ -237,15 +240,18 @@ fn standings(load: &Host, count: u32) -> Outcome<f64> {
     Ok(quickest.as_nanos() as f64 / f64::from(SENT))
 }
 
-/// What a SYN costs where so many threads judge at once, sharing one memory of 100,000 sources, any
-/// of which may come to any of them. In wall time of one thread.
-fn queues(threads: u32) -> f64 {
+/// What a SYN costs where so many threads judge at once, with one memory of 100,000 sources, any
+/// of which may come to any of them, or with one for each: what the processors could do. In wall
+/// time of one thread.
+fn queues(threads: u32, shared: bool) -> f64 {
     let policy = policy(0);
-    let memory = Memory::new(Bounds { sources: 262_144, networks: 131_072 });
+    let memories: Vec<Memory> =
+        (0..threads).map(|_| Memory::new(Bounds { sources: 262_144, networks: 131_072 })).collect();
     let pass = |begin: u32| {
         std::thread::scope(|scope| {
             for thread in 0..threads {
-                let (policy, memory) = (&policy, &memory);
+                let memory = &memories[if shared { 0 } else { thread as usize }];
+                let policy = &policy;
                 scope.spawn(move || {
                     let mut template = Template::v4(80);
                     for n in begin..begin + SYNS {
