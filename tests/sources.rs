@@ -13,7 +13,7 @@ const UNSAFE_IN_TESTS: [(&str, usize); 2] =
 
 /// Where programs are run. The daemon's are nft and iptables, by the one file in `firewall`; the
 /// others belong to the command line and to the private networks of demo and tests.
-const RUNS: [(&str, usize); 8] = [
+const RUNS: [(&str, usize); 9] = [
     ("src/capture/blocks.rs", 1),
     ("src/cli/doctor/records.rs", 1),
     ("src/cli/review/logs.rs", 1),
