@@ -7,6 +7,7 @@ use std::path::Path;
 
 use ipnet::{IpNet, Ipv4Net};
 
+use super::parts::by_parts;
 use super::problem::Problem;
 use super::source::{ATTEMPTS, same};
 use super::units;
@@ -49,31 +50,9 @@ pub(super) fn read(
     Err(io::Error::other("it keeps changing while it is read; try again when its writer is done"))
 }
 
-/// A list that is longer is read on several threads.
-const PARALLEL: usize = 1 << 20;
-
-/// Reads a list in which every line is right, in parts, on several threads if it is long; a million
-/// lines are to be known before the gate judges. `None` if a line has to be told.
+/// Reads a list in which every line is right, in parts. `None` if a line has to be told.
 fn quick(bytes: &[u8], list: u16) -> Option<Vec<Vec<(IpNet, u16)>>> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
-    if bytes.len() < PARALLEL || threads == 1 {
-        return Some(vec![quick_part(bytes, list)?]);
-    }
-    let mut parts = Vec::new();
-    let mut left = bytes;
-    while !left.is_empty() {
-        let middle = bytes.len().div_ceil(threads).min(left.len());
-        let end = left[middle - 1..].iter().position(|byte| *byte == b'\n');
-        let (part, rest) = left.split_at(end.map_or(left.len(), |end| middle + end));
-        parts.push(part);
-        left = rest;
-    }
-    std::thread::scope(|scope| {
-        let threads: Vec<_> =
-            parts.into_iter().map(|part| scope.spawn(move || quick_part(part, list))).collect();
-        // A thread can only have panicked together with the whole process.
-        threads.into_iter().map(|thread| thread.join().ok().flatten()).collect()
-    })
+    by_parts(bytes, |part| quick_part(part, list)).into_iter().map(|(_, nets)| nets).collect()
 }
 
 fn quick_part(bytes: &[u8], list: u16) -> Option<Vec<(IpNet, u16)>> {
@@ -244,7 +223,7 @@ mod tests {
             };
             text += &net;
         }
-        assert!(text.len() > PARALLEL);
+        assert!(text.len() > crate::config::parts::LONG);
         let found: Vec<_> = quick(text.as_bytes(), 3).unwrap().concat();
         let mut slowly = Vec::new();
         read_lines(text.as_bytes(), Path::new("list"), 3, &mut slowly).unwrap();

@@ -11,6 +11,7 @@
 mod findings;
 mod lists;
 mod load;
+pub(crate) mod parts;
 mod problem;
 mod salvage;
 mod section;

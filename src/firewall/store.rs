@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use super::entry::{By, Entry, Whom};
 use super::names::is_wide;
+use crate::config::parts::by_parts;
 use crate::policy::Standing;
 
 /// The state folder cannot be used.
@@ -233,28 +234,7 @@ impl<'a> Unread<'a> {
 /// Reads lines up to the first that is not whole, on several threads if they are many. Returns how
 /// many bytes were good.
 fn decode_all(bytes: &[u8]) -> (Vec<Line>, usize) {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
-    if bytes.len() < PARALLEL || threads == 1 {
-        return decode_part(bytes);
-    }
-    let mut parts = Vec::new();
-    let mut left = bytes;
-    while !left.is_empty() {
-        let middle = bytes.len().div_ceil(threads).min(left.len());
-        let end = left[middle - 1..].iter().position(|byte| *byte == b'\n');
-        let (part, rest) = left.split_at(end.map_or(left.len(), |end| middle + end));
-        parts.push(part);
-        left = rest;
-    }
-    let decoded = std::thread::scope(|scope| {
-        let threads: Vec<_> =
-            parts.iter().map(|part| (part, scope.spawn(|| decode_part(part)))).collect();
-        let joined = threads.into_iter().map(|(part, thread)| {
-            // It can only have panicked together with the whole process.
-            (part.len(), thread.join().unwrap_or_default())
-        });
-        joined.collect::<Vec<_>>()
-    });
+    let decoded = by_parts(bytes, decode_part);
     let mut lines = Vec::with_capacity(decoded.iter().map(|(_, (lines, _))| lines.len()).sum());
     let mut good = 0;
     for (length, (some, read)) in decoded {
@@ -266,9 +246,6 @@ fn decode_all(bytes: &[u8]) -> (Vec<Line>, usize) {
     }
     (lines, good)
 }
-
-/// A file that is longer is read on several threads.
-const PARALLEL: usize = 1 << 20;
 
 fn decode_part(bytes: &[u8]) -> (Vec<Line>, usize) {
     let mut lines = Vec::new();

@@ -26,43 +26,21 @@ use std::time::{Duration, Instant};
 
 use portcullis::lab::{self, visit};
 
+mod arms;
 mod connects;
 mod generator;
 #[allow(dead_code, unused_imports, unused_macros, reason = "the end-to-end tests use all of it")]
 #[path = "../e2e/stage/mod.rs"]
 mod stage;
 
+use arms::{RAISED, SHIPPED, meters};
 use connects::{Sample, connect, median, micros};
 use generator::Generator;
 use stage::{Gate, PORTCULLIS, World, nft, nft_load, text};
 
-const SHIPPED: &str = include_str!("../../config/portcullis.toml");
-const RAISED: &str = r#"
-[rate]
-source = "1_000_000/s"
-source_burst = 1_000_000
-network = "1_000_000/s"
-network_burst = 1_000_000
-[rate.class.web]
-rate = "1_000_000/s"
-burst = 1_000_000
-[guard]
-ceiling = "1_000_000/s"
-ceiling_burst = 1_000_000
-[ports]
-open = "80, 81"
-"#;
-
 /// Drops the background behind the gate, so that the server has no work with it.
 const BEHIND: &str = "table inet behind { chain unheard { type filter hook prerouting priority 10; \
                       tcp dport 81 drop; }; }";
-
-/// As it is found in many a guide: whoever knocks too often is dropped. (A tab, because the stage ends
-/// lines at a brace and a space.)
-const METERS: &str = "table inet meters { \
-    set tried { type ipv4_addr; size 65535; flags dynamic,timeout; timeout 1m; }; \
-    chain early { type filter hook prerouting priority raw; \
-    tcp flags & (syn|ack) == syn add @tried { ip saddr limit rate over 200/second burst 400 packets }\tdrop; }; }";
 
 const BACKGROUNDS: [u32; 4] = [0, 1_000, 10_000, 50_000];
 const SOURCES: u32 = 100_000;
@@ -166,7 +144,9 @@ fn backgrounds(world: &World, seconds: Duration, rounds: u64) -> Outcome<()> {
         let mut samples: [Vec<Sample>; 2] = Default::default();
         for round in 0..rounds {
             for with in [round % 2 == 1, round % 2 == 0] {
-                let gate = with.then(|| gate(world, RAISED)).transpose()?;
+                let gate = with
+                    .then(|| gate(world, &format!("{RAISED}[ports]\nopen = \"80, 81\"\n")))
+                    .transpose()?;
                 nft_load(&world.server, BEHIND);
                 samples[usize::from(with)].push(beside(world, rate, seconds)?);
                 match gate {
@@ -267,7 +247,7 @@ fn floods(world: &World, lasting: Duration) -> Outcome<()> {
             world.server.run(|| std::fs::write("/proc/sys/net/ipv4/tcp_syncookies", cookies))??;
             let gate = (arm == Arm::Gate).then(|| gate(world, "")).transpose()?;
             if arm == Arm::Meters {
-                nft_load(&world.server, METERS);
+                nft_load(&world.server, &meters(200, 400));
             }
             let flood = source.map(|source| begin(world, port, u32::MAX, source)).transpose()?;
             // Time for the source to be known, and for tables to fill.

@@ -22,30 +22,16 @@ use std::time::{Duration, Instant};
 
 use portcullis::lab::{self, Host, Lab, Process};
 
+mod arms;
 mod connects;
 #[allow(dead_code, unused_imports, unused_macros, reason = "the end-to-end tests use all of it")]
 #[path = "../e2e/stage/mod.rs"]
 mod stage;
 
+use arms::{RAISED, SHIPPED, meters};
 use connects::{Sample, connect, median, micros};
 use stage::{Gate, PORTCULLIS, nft, nft_load, text};
 
-/// The policy as it is shipped.
-const SHIPPED: &str = include_str!("../../config/portcullis.toml");
-/// What is laid over it: one client makes all the connections here.
-const RAISED: &str = r#"
-[rate]
-source = "1_000_000/s"
-source_burst = 1_000_000
-network = "1_000_000/s"
-network_burst = 1_000_000
-[rate.class.web]
-rate = "1_000_000/s"
-burst = 1_000_000
-[guard]
-ceiling = "1_000_000/s"
-ceiling_burst = 1_000_000
-"#;
 const NGINX: &str = r#"
 daemon off;
 master_process off;
@@ -64,13 +50,6 @@ http {
     }
 }
 "#;
-
-/// As it is found in many a guide: whoever knocks too often is dropped. (A tab, because the stage ends
-/// lines at a brace and a space.)
-const METERS: &str = "table inet meters { \
-    set tried { type ipv4_addr; size 65535; flags dynamic,timeout; timeout 1m; }; \
-    chain early { type filter hook prerouting priority raw; tcp flags & (syn|ack) == syn \
-    add @tried { ip saddr limit rate over 1000000/second burst 1000000 packets }\tdrop; }; }";
 
 const FETCHES: usize = 1000;
 const BLOCKS: usize = 12;
@@ -170,7 +149,7 @@ impl Street {
             return Ok(self.client.run(work)??.0);
         }
         if arm == Arm::Meters {
-            nft_load(&self.server, METERS);
+            nft_load(&self.server, &meters(1_000_000, 1_000_000));
             let done = self.client.run(work)??.0;
             nft(&self.server, &["flush", "ruleset"]);
             return Ok(done);

@@ -172,7 +172,7 @@ fn long_files_are_read_in_parts() {
         .map(|n| Line::Is(entry((n % 200) as u8, Standing::Banned, &format!("number {n}"))))
         .collect();
     lines.iter().for_each(|line| line.encode(&mut whole));
-    assert!(whole.len() > PARALLEL);
+    assert!(whole.len() > crate::config::parts::LONG);
     assert!(decode_all(&whole) == (lines.clone(), whole.len()));
     // Torn in the first part, nothing behind it counts, in whichever part.
     let end = whole.iter().position(|byte| *byte == b'\n').unwrap();

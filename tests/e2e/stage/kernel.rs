@@ -20,10 +20,16 @@ pub(crate) fn nft_json(host: &Host, args: &[&str]) -> Value {
     serde_json::from_slice(&output.stdout).expect("nft writes JSON")
 }
 
-/// Loads nft rules on a host. nft wants a line's end behind each closing brace.
+/// Loads nft rules on a host. nft wants a line's end behind each brace that closes a block; other
+/// braces are parts of a rule.
 pub(crate) fn nft_load(host: &Host, rules: &str) {
     let file = "/run/rules.nft";
-    fs::write(file, rules.replace("} ", "}\n")).expect("a file");
+    let mut lines = format!("{rules}\n");
+    // Twice, because a brace that is followed by one may follow one.
+    for next in ["}", "}", "chain", "set", "table"] {
+        lines = lines.replace(&format!("}} {next}"), &format!("}}\n{next}"));
+    }
+    fs::write(file, lines).expect("a file");
     let output = nft(host, &["-f", file]);
     assert!(output.status.success(), "nft {rules}: {}", text(&output));
 }
