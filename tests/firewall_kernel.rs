@@ -464,6 +464,7 @@ fn what_is_judged_and_who_is_proven() {
         container.on(|| greeter(80));
         client.on(|| greeter(7));
         let mut config = config(&folder);
+        config.policy.ports.served = [22, 80, 8080].into_iter().collect();
         let (firewall, _told) = start(&config);
         firewall.open().unwrap();
         std::fs::write(folder.path().join("witness"), WITNESS).unwrap();

@@ -57,3 +57,25 @@ fn observe() {
     compare("observe", &config);
     assert!(!as_text(&config).contains(" drop"), "observe mode drops nothing");
 }
+
+/// Connection tracking costs every packet, and a flood can fill its table. It is asked only where
+/// the port alone does not tell a service from a client.
+#[test]
+fn tracking_is_left_alone_where_ports_tell_services() {
+    let with = |change: fn(&mut Config)| {
+        let mut config = Config::default();
+        change(&mut config);
+        as_text(&config).matches("ct direction reply").count()
+    };
+    let protect = |config: &mut Config| config.guard.protect = vec!["10.7.0.0/16".parse().unwrap()];
+    assert_eq!(with(|_| ()), 0);
+    assert_eq!(with(|config| config.policy.ports.open = [40_000, 50_000].into_iter().collect()), 0);
+    assert_eq!(with(|config| config.policy.ports.any = true), 1);
+    assert_eq!(with(|config| config.policy.ports.open.insert_range(1024..=65_535)), 1);
+    // What is behind the host has rules of its own.
+    let mut config = Config::default();
+    protect(&mut config);
+    assert_eq!(as_text(&config).matches("ct direction reply").count(), 1);
+    config.policy.ports.open_behind = Some([80].into_iter().collect());
+    assert_eq!(as_text(&config).matches("ct direction reply").count(), 0);
+}

@@ -61,7 +61,7 @@ pub use owed::Owed;
 pub use programs::{Programs, programs};
 pub use published::{Published, PublishedPorts, published_ports};
 pub use redirect::{RedirectError, iptables_commands};
-pub use ruleset::{Marks, Path, Ruleset, Spread, Stage, ruleset};
+pub use ruleset::{Marks, Path, Ruleset, Spread, Stage, ruleset, tracks};
 pub(crate) use store::put_in_place;
 pub use store::{Line, Loaded, Peek, Store, StoreError, peek};
 pub use unload::{Removal, remove_all, unload};

@@ -93,6 +93,11 @@ pub(super) fn port_not_in(set: &str) -> Value {
     compare(field("tcp", "dport"), Operator::NEQ, member(set.into()))
 }
 
+/// `tcp sport @set`
+pub(super) fn sent_from(set: &str) -> Value {
+    equal(field("tcp", "sport"), member(set.into()))
+}
+
 /// `fib daddr type local`, or `saddr`: is it an address of this host?
 pub(super) fn is_ours(which: FibFlag) -> Value {
     let fib = Fib { result: FibResult::Type, flags: [which].into() };

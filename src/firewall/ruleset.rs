@@ -14,11 +14,15 @@
 //! - *prove* runs after source NAT has put the published address back on a container's replies,
 //!   so "sent by an address of this host" covers local services and published ports alike.
 //!   Why data proves the peer: a TCP sends data only after it accepted the ACK of its own random
-//!   sequence number; a forged SYN, or a guessed ACK, does not get that far.
+//!   sequence number; a forged SYN, or a guessed ACK, does not get that far. The port that it is
+//!   sent from says that it is a service's. Connection tracking is asked only where any port may be
+//!   one: unless the host has another use for it, the kernel need not track its connections at all.
 //! - A meter's set that is full lets packets through: `update` fails and the rule ends there.
 //! - *Trusted* sources pass by every drop. They are judged, so that they are counted; beyond the
 //!   judging capacity they pass unjudged, because a trusted address can be forged like any other
 //!   and must not fill the queue.
+
+use std::ops::RangeInclusive;
 
 use ipnet::IpNet;
 use nftables::expr::FibFlag;
@@ -30,6 +34,7 @@ use super::names::{BANNED_AT, COUNTERS, FAMILIES, Family, STOPPED, STOPPED_AT};
 use super::phrases::{self as say, Rule};
 use super::sets::{self, KernelSet};
 use crate::config::{Config, FailMode, Mode};
+use crate::policy::PortSet;
 
 /// How SYNs get from the gate chain to the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -347,11 +352,52 @@ fn to_queue(config: &Config, path: Path, marks: Marks) -> Vec<Rule> {
     }
 }
 
+/// The ports from which the kernel itself opens connections (the default of
+/// `net.ipv4.ip_local_port_range`).
+const LOCAL_PORTS: RangeInclusive<u16> = 32_768..=60_999;
+
+/// So many of them may be served before a port no longer tells a service from a client.
+const FEW: usize = 64;
+
+/// Are there so many ports that data from one of them need not come from a service?
+fn are_vague(ports: &PortSet) -> bool {
+    LOCAL_PORTS.filter(|port| ports.contains(*port)).nth(FEW).is_some()
+}
+
+/// Does data from this host, and data from behind it, prove a peer only on a connection that was
+/// opened from outside, which connection tracking knows? Otherwise the port that it is sent from
+/// tells, and the program needs no connection tracking: none that costs each packet, and no table
+/// of it that a flood could fill.
+///
+/// Either way the proof is sound. Tracking, or the port, keeps the peers of whom this host visits
+/// itself out of the set, of which there can be many where it hides a network.
+fn asks_tracking(config: &Config) -> (bool, bool) {
+    let ports = &config.policy.ports;
+    let behind = !config.guard.protect.is_empty();
+    (
+        ports.any || are_vague(&ports.open),
+        behind && ports.open_behind.as_ref().is_none_or(are_vague),
+    )
+}
+
+/// Does the program for `config` make the kernel track connections?
+pub fn tracks(config: &Config) -> bool {
+    let (here, behind) = asks_tracking(config);
+    here || behind
+}
+
 fn prove(config: &Config) -> [Chain; 2] {
-    let told = |from| vec![say::is_reply(), say::pushes_data(), from, say::goto("remember")];
+    let (here, behind) = asks_tracking(config);
+    let told = |tracked, served, from| {
+        let answers = if tracked { say::is_reply() } else { say::sent_from(served) };
+        vec![say::pushes_data(), answers, from, say::goto("remember")]
+    };
     let mut rules = vec![vec![say::loopback(MetaKey::Oif), say::leave()]];
-    rules.push(told(say::is_ours(FibFlag::Saddr)));
-    rules.extend(protected(config).map(|f| told(say::address_in(f, "saddr", "protect"))));
+    rules.push(told(here, "served", say::is_ours(FibFlag::Saddr)));
+    rules.extend(
+        protected(config)
+            .map(|f| told(behind, "served_behind", say::address_in(f, "saddr", "protect"))),
+    );
     [
         Chain {
             name: "prove",

@@ -11,7 +11,7 @@ use crate::doctor::chains::{BaseChain, Refuser, mark_setters, refusers};
 use crate::doctor::facts::{Daemon, Facts};
 use crate::doctor::finding::{Finding, FindingKind};
 use crate::doctor::mangle::{Mangle, mangle, untracked};
-use crate::firewall::{LiveTable, Marks, live_table};
+use crate::firewall::{LiveTable, Marks, live_table, tracks};
 
 pub(super) fn look(facts: &Facts, config: &Config, note: &mut impl FnMut(Finding)) {
     let runs = !matches!(facts.daemon, Daemon::Absent);
@@ -29,7 +29,9 @@ pub(super) fn look(facts: &Facts, config: &Config, note: &mut impl FnMut(Finding
             None => {}
         }
     }
-    for (saved, family) in facts.saved.iter().zip(["IPv4", "IPv6"]) {
+    // Of importance only where the table asks connection tracking who answers whom.
+    let saved = if tracks(config) { &facts.saved[..] } else { &[] };
+    for (saved, family) in saved.iter().zip(["IPv4", "IPv6"]) {
         let Ok(saved) = saved else { continue };
         let list = untracked(saved);
         if let Some(first) = list.first() {

@@ -320,7 +320,10 @@ const TABLE: &[(Break, Kind, bool, &[&str])] = &[
         &["--ttl-inc", "-D PREROUTING 1"],
     ),
     (
-        |f, _| f.saved[0] = Ok(saved(&[OURS]) + "*raw\n-A PREROUTING -p tcp -j CT --notrack\n"),
+        |f, c| {
+            f.saved[0] = Ok(saved(&[OURS]) + "*raw\n-A PREROUTING -p tcp -j CT --notrack\n");
+            c.policy.ports.any = true;
+        },
         Kind::NotTracked,
         false,
         &["-t raw -D PREROUTING -p tcp -j CT --notrack"],
