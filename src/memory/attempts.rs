@@ -6,7 +6,7 @@
 use std::hint::black_box;
 use std::time::Duration;
 
-use super::Moment;
+use super::{Moment, among};
 
 /// Linux gives up after six retransmissions, 127 s after the first SYN (`tcp_syn_retries`).
 const FORGET_MS: u32 = 130_000;
@@ -70,23 +70,29 @@ impl Slot {
 pub struct Place(usize, usize);
 
 impl Attempts {
-    /// Room for about `count` attempts, eight bytes each.
+    /// Room for `count` attempts, eight bytes each.
     pub fn new(count: usize) -> Self {
-        let sets = (count / WAYS).next_power_of_two().max(1);
+        let sets = count.div_ceil(WAYS).max(1);
         Self { sets: vec![[Slot::default(); WAYS]; sets].into_boxed_slice() }
+    }
+
+    /// Where an attempt may be.
+    #[inline]
+    fn index(&self, hash: u64) -> usize {
+        among(self.sets.len(), hash)
     }
 
     /// Has the processor fetch where an attempt may be, without waiting for it.
     #[inline]
     pub(super) fn fetch(&self, hash: u64) {
-        black_box(self.sets[hash as usize & (self.sets.len() - 1)][0]);
+        black_box(self.sets[self.index(hash)][0]);
     }
 
     /// Looks an attempt up by its hash, and remembers it if it is new.
     #[inline]
     pub fn enter(&mut self, hash: u64, now: Moment) -> (Option<Seen>, Place) {
         let tag = ((hash >> 32) as u32).max(1);
-        let index = hash as usize & (self.sets.len() - 1);
+        let index = self.index(hash);
         let now_ms = (now.0 / 1_000_000) as u32;
         let set = &mut self.sets[index];
         let fresh = |slot: &Slot| slot.tag == tag && slot.age(now_ms) < FORGET_MS;
@@ -114,8 +120,7 @@ impl Attempts {
 
     /// Looks an attempt up without remembering it.
     pub fn peek(&self, hash: u64, now: Moment) -> Option<Seen> {
-        let mut copy =
-            Attempts { sets: Box::new([self.sets[hash as usize & (self.sets.len() - 1)]]) };
+        let mut copy = Attempts { sets: Box::new([self.sets[self.index(hash)]]) };
         copy.enter(hash, now).0
     }
 
@@ -158,7 +163,7 @@ mod tests {
         );
         attempts.counted(place);
         assert!(attempts.peek(0xabcd_0000_0000_0001, ms(4000)).unwrap().counted);
-        assert_eq!(attempts.peek(0xabcd_0000_0000_0002, ms(4000)), None);
+        assert_eq!(attempts.peek(0xabce_0000_0000_0001, ms(4000)), None);
         // Long after, it is a new one.
         assert_eq!(attempts.enter(0xabcd_0000_0000_0001, ms(200_000)).0, None);
     }

@@ -16,6 +16,8 @@ mod time;
 mod visit;
 mod walk;
 
+use key::among;
+
 pub use attempts::{Attempts, Place, Seen};
 pub use flood::{Arrival, Fate, Flood, FloodKind, FloodReport, FloodRule};
 pub use gcra::{Bucket, Full, Limit, SharedBucket};

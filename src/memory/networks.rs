@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use super::{Bucket, CLASSES, Full, Limit, Moment};
+use super::{Bucket, CLASSES, Full, Limit, Moment, among};
 
 const WAYS: usize = 4;
 
@@ -44,13 +44,19 @@ impl Share {
 }
 
 impl Networks {
-    /// Room for about `count` buckets, 16 bytes each.
+    /// Room for `count` buckets, 16 bytes each.
     pub fn new(count: usize) -> Self {
-        let sets = (count / WAYS).next_power_of_two().max(1);
+        let sets = count.div_ceil(WAYS).max(1);
         Self { sets: vec![Set::default(); sets].into_boxed_slice() }
     }
 
-    /// Makes room for about `count`, if that is another number; then they all begin anew.
+    /// Where a bucket may be.
+    #[inline]
+    fn index(&self, hash: u64) -> usize {
+        among(self.sets.len(), hash)
+    }
+
+    /// Makes room for `count`, if that is another number; then they all begin anew.
     pub(super) fn resize(&mut self, count: usize) {
         let fresh = Self::new(count);
         if fresh.sets.len() != self.sets.len() {
@@ -64,14 +70,14 @@ impl Networks {
     pub(super) fn fetch(&self, hash: u64, proven: bool, class: usize) {
         for class in [Some(class), None] {
             let hash = Share { class, returned: false }.of(hash, proven);
-            black_box(self.sets[hash as usize & (self.sets.len() - 1)].0[0]);
+            black_box(self.sets[self.index(hash)].0[0]);
         }
     }
 
     /// A bucket; an empty one if it is not remembered.
     #[inline]
     fn bucket(&mut self, hash: u64) -> &mut Bucket {
-        let index = hash as usize & (self.sets.len() - 1);
+        let index = self.index(hash);
         let Set(set) = &mut self.sets[index];
         let way = set.iter().position(|(known, _)| *known == hash).unwrap_or_else(|| {
             let first_drained = |way: &usize| set[*way].1;
@@ -85,7 +91,7 @@ impl Networks {
     /// A copy of the bucket, changing nothing.
     #[inline]
     fn peek(&self, hash: u64) -> Bucket {
-        let Set(set) = &self.sets[hash as usize & (self.sets.len() - 1)];
+        let Set(set) = &self.sets[self.index(hash)];
         set.iter().find(|(known, _)| *known == hash).map(|(_, bucket)| *bucket).unwrap_or_default()
     }
 

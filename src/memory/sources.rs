@@ -5,7 +5,7 @@ use std::hint::black_box;
 
 use foldhash::quality::SeedableRandomState as RandomState;
 
-use super::{Moment, Source, SourceKey};
+use super::{Moment, Source, SourceKey, among};
 
 /// Two places for an index entry, one cache line each.
 const WAYS: usize = 8;
@@ -201,14 +201,11 @@ impl Sources {
     #[inline]
     fn places(&self, key: SourceKey) -> Places {
         let hash = self.hasher.hash_one(key);
-        let (low, high) = (hash & 0xffff_ffff, hash >> 32);
-        // A number below `of`, by the upper bits of a half: fastrange (Lemire 2019).
-        let below = |half: u64, of: usize| ((half * of as u64) >> 32) as usize;
         let count = self.sets.len();
-        let first = below(low, count);
+        let first = among(count, hash);
         // Never the same one twice.
-        let second = (first + 1 + below(high, count - 1)) % count;
-        Places { sets: [first, second], tag: (low << 8) as u16 | high as u8 as u16 }
+        let second = (first + 1 + among(count - 1, hash >> 32)) % count;
+        Places { sets: [first, second], tag: (hash << 8) as u16 | u16::from((hash >> 32) as u8) }
     }
 
     /// Has the processor fetch where a key may be, without waiting for it.

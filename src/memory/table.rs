@@ -42,10 +42,11 @@ pub struct Memory {
 
 const SHARDS: usize = 16;
 
-/// Room for this many attempts in every shard at least, 64 KiB. All attempts of one source are in
+/// Room for this many attempts in every shard at least, 128 KiB. All attempts of one source are in
 /// one shard; who floods in a client's name must not push out the client's own attempt before
-/// its retransmission comes.
-const ATTEMPTS: usize = 8192;
+/// its retransmission comes. How many are needed is a matter of how fast they come, so a memory for
+/// very many sources has no more than one for each two of them.
+const ATTEMPTS: usize = 16_384;
 
 /// A sixteenth of the memory.
 #[derive(Debug)]
@@ -108,7 +109,7 @@ impl Memory {
                 newcomers: Sources::new(half, hasher.clone()),
                 proven: Sources::new(half, hasher.clone()),
                 networks: Networks::new(bounds.networks / SHARDS),
-                attempts: Attempts::new((bounds.sources * 2 / SHARDS).max(ATTEMPTS)),
+                attempts: Attempts::new((bounds.sources / 2 / SHARDS).max(ATTEMPTS)),
             })
         };
         Self {

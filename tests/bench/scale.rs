@@ -8,36 +8,35 @@
 //! that it drops. Each row stands beside the one of a hundred thousand, or of a thousand for the
 //! lists, and flat is within two times that. MOST bounds the sources and prefixes.
 
-use std::error::Error;
 use std::hint::black_box;
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-use portcullis::lab::{self, Host, Lab};
+use portcullis::lab::{Host, Lab};
 use portcullis::memory::{Bounds, Memory};
 use portcullis::policy::{Denylist, PrefixSet};
 
+mod enter;
 mod generator;
 mod judged;
 
+use enter::{Outcome, in_the_lab, numbers};
 use generator::Generator;
 use judged::{Template, judge_bytes, policy, scatter};
-
-type Outcome<T> = Result<T, Box<dyn Error>>;
 
 /// SYNs per pass; the quickest of three passes counts, because other programs disturb some.
 const SYNS: u32 = 1_000_000;
 const PASSES: u32 = 3;
 
-fn main() -> Outcome<()> {
-    let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
-    let most: u32 = args.first().map_or(Ok(10_000_000), |text| text.parse())?;
-    // It enters the namespace by starting anew: before anything is measured.
-    if !lab::is_inside() {
-        return Err(lab::enter().into());
-    }
+fn main() -> ExitCode {
+    in_the_lab(bench)
+}
+
+fn bench() -> Outcome<()> {
+    let [most] = numbers([10_000_000])?;
+    let most = u32::try_from(most)?;
     let steps = |from: u32, most: u32| {
         std::iter::successors(Some(from), |n| n.checked_mul(10)).take_while(move |n| *n <= most)
     };
@@ -137,9 +136,11 @@ fn quickest(mut pass: impl FnMut()) -> f64 {
 fn sources(count: u32) -> (f64, f64) {
     let policy = policy(0);
     let before = resident();
-    // Half of the room is for proven ones; shards fill unevenly, small ones most.
-    let room = 2 * count as usize + count as usize / 8 + 16 * 64;
-    let memory = Memory::new(Bounds { sources: room, networks: count as usize });
+    // Half of the room is for proven ones; shards fill unevenly, small ones most: by five times the
+    // root of how many groups of eight each has. Networks as in the policy as it is shipped.
+    let shard = f64::from(count) / 16.0;
+    let room = 2 * 16 * (shard + 5.0 * 8.0 * (shard / 8.0).sqrt()) as usize + 2 * 16 * 64;
+    let memory = Memory::new(Bounds { sources: room, networks: room / 4 });
     let mut template = Template::v4(80);
     let (mut serial, mut now) = (0, 1_000_000_000);
     let mut one = |n: u32| {
