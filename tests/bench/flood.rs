@@ -17,17 +17,17 @@
 //!
 //! It fails if a connection fails in part 1, or with the gate in part 2 more than one in a hundred.
 
-use std::error::Error;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use portcullis::lab::{self, visit};
+use portcullis::lab::visit;
 
 mod arms;
 mod connects;
+mod enter;
 mod generator;
 #[allow(dead_code, unused_imports, unused_macros, reason = "the end-to-end tests use all of it")]
 #[path = "../e2e/stage/mod.rs"]
@@ -35,6 +35,7 @@ mod stage;
 
 use arms::{RAISED, SHIPPED, meters};
 use connects::{Sample, connect, median, micros};
+use enter::{Outcome, in_the_lab, numbers};
 use generator::Generator;
 use stage::{Gate, PORTCULLIS, World, nft, nft_load, text};
 
@@ -47,25 +48,12 @@ const SOURCES: u32 = 100_000;
 const CLIENTS: u8 = 5;
 const GIVES_UP: Duration = Duration::from_secs(3);
 
-type Outcome<T> = Result<T, Box<dyn Error>>;
-
 fn main() -> ExitCode {
-    match bench() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    in_the_lab(bench)
 }
 
 fn bench() -> Outcome<()> {
-    let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
-    let number = |place: usize, usual| args.get(place).map_or(Ok(usual), |text| text.parse());
-    let (seconds, rounds) = (number(0, 5)?.max(1), number(1, 3)?.max(1));
-    if !lab::is_inside() {
-        return Err(lab::enter().into());
-    }
+    let [seconds, rounds] = numbers([5, 3])?;
     let world = World::new();
     // Forged senders are somewhere in the world, and do not answer. Without this, our router would
     // tell the server that they do not exist, and that would forget them at once.

@@ -13,18 +13,19 @@
 //! The C rival wants `cc` and libnetfilter-queue-dev, the one in Python `pip install
 //! NetfilterQueue`; one that cannot be had is named and left out.
 
-use std::error::Error;
 use std::io::{BufRead, BufReader, Lines};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitCode, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use portcullis::lab::{self, Lab};
 
+mod enter;
 mod generator;
 
+use enter::{Outcome, in_the_lab, numbers, words};
 use generator::Generator;
 
 const SOURCES: u32 = 100_000;
@@ -32,8 +33,6 @@ const PACKETS: u32 = 600_000;
 const PER_SECOND: u32 = 60_000;
 const QUEUE: u16 = 7;
 const PORTCULLIS: &str = env!("CARGO_BIN_EXE_portcullis");
-
-type Outcome<T> = Result<T, Box<dyn Error>>;
 
 /// One program in one round.
 #[derive(Clone, Copy)]
@@ -46,15 +45,18 @@ struct Score {
     per_second: f64,
 }
 
-fn main() -> Outcome<()> {
-    let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
-    if args.first().map(String::as_str) == Some("accept-everything") {
-        return accept_everything();
+fn main() -> ExitCode {
+    if words().next().as_deref() == Some("accept-everything") {
+        return match accept_everything() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        };
     }
-    if !lab::is_inside() {
-        return Err(lab::enter().into());
-    }
-    let rounds: usize = args.first().map_or(Ok(5), |text| text.parse())?;
+    in_the_lab(bench)
+}
+
+fn bench() -> Outcome<()> {
+    let [rounds] = numbers([5])?;
     let mut lab = Lab::open()?;
     let load = lab.host("load", &["10.77.0.2/16".parse()?])?;
     lab.ready()?;

@@ -14,7 +14,6 @@
 //! It fails if a source is missing in the kernel's set, if a SYN was lost, or if nobody was let in.
 
 use std::collections::HashMap;
-use std::error::Error;
 use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::{ExitCode, Stdio};
@@ -22,15 +21,17 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use portcullis::lab::{self, Forge, Probe, Process};
+use portcullis::lab::{Forge, Probe, Process};
 use serde_json::Value;
 
 mod connects;
+mod enter;
 #[allow(dead_code, unused_imports, unused_macros, reason = "the end-to-end tests use all of it")]
 #[path = "../e2e/stage/mod.rs"]
 mod stage;
 
 use connects::{Sample, connect, median, micros};
+use enter::{Outcome, in_the_lab, numbers};
 use stage::{Gate, World};
 
 const SINGLE: u32 = 200;
@@ -41,24 +42,12 @@ const CLOSED: u16 = 81;
 /// How long the burst may take to get into the set before the bench gives up.
 const LIMIT: Duration = Duration::from_secs(20);
 
-type Outcome<T> = Result<T, Box<dyn Error>>;
-
 fn main() -> ExitCode {
-    match bench() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    in_the_lab(bench)
 }
 
 fn bench() -> Outcome<()> {
-    let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
-    let rounds: usize = args.first().map_or(Ok(3), |text| text.parse())?;
-    if !lab::is_inside() {
-        return Err(lab::enter().into());
-    }
+    let [rounds] = numbers([3])?;
     let world = World::new();
     one_by_one(&world)?;
     all_at_once(&world, rounds)
@@ -158,7 +147,7 @@ struct Burst {
     told: (f64, f64, u64),
 }
 
-fn all_at_once(world: &World, rounds: usize) -> Outcome<()> {
+fn all_at_once(world: &World, rounds: u64) -> Outcome<()> {
     println!("{CROWD} sources offend within a second");
     println!(
         "{:<22}{:>9}{:>9}{:>9}{:>11}{:>11}{:>11}{:>9}",

@@ -15,22 +15,23 @@
 //!
 //! It fails if a single fetch, request or connect fails.
 
-use std::error::Error;
 use std::net::{IpAddr, SocketAddr};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-use portcullis::lab::{self, Host, Lab, Process};
+use portcullis::lab::{Host, Lab, Process};
 
 mod arms;
 mod connects;
+mod enter;
 #[allow(dead_code, unused_imports, unused_macros, reason = "the end-to-end tests use all of it")]
 #[path = "../e2e/stage/mod.rs"]
 mod stage;
 
 use arms::{RAISED, SHIPPED, meters};
 use connects::{Sample, connect, median, micros};
-use stage::{Gate, PORTCULLIS, nft, nft_load, text};
+use enter::{Outcome, in_the_lab, numbers};
+use stage::{Gate, PORTCULLIS, is_there, nft, nft_load, text};
 
 const NGINX: &str = r#"
 daemon off;
@@ -56,26 +57,13 @@ const BLOCKS: usize = 12;
 const BLOCK: usize = 500;
 const WARM_UP: usize = 50;
 
-type Outcome<T> = Result<T, Box<dyn Error>>;
-
 fn main() -> ExitCode {
-    match bench() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    in_the_lab(bench)
 }
 
 fn bench() -> Outcome<()> {
-    let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
-    let number = |place: usize, usual| args.get(place).map_or(Ok(usual), |text| text.parse());
-    let (seconds, rounds) = (number(0, 30)?.max(1), number(1, 3)?.max(1));
-    if !lab::is_inside() {
-        tools()?;
-        return Err(lab::enter().into());
-    }
+    let [seconds, rounds] = numbers([30, 3])?;
+    tools()?;
     let street = Street::build()?;
     street.fetches()?;
     street.load(seconds, rounds)?;
@@ -84,11 +72,12 @@ fn bench() -> Outcome<()> {
 
 /// Names the programs that this bench needs besides the lab's.
 fn tools() -> Outcome<()> {
-    let path = lab::search_path();
-    let there = |program: &str| std::env::split_paths(&path).any(|dir| dir.join(program).is_file());
     let wanted = [("nginx", "nginx-light"), ("wrk", "wrk"), ("curl", "curl")];
-    let missing: Vec<&str> =
-        wanted.iter().filter(|(program, _)| !there(program)).map(|(_, package)| *package).collect();
+    let missing: Vec<&str> = wanted
+        .iter()
+        .filter(|(program, _)| !is_there(program))
+        .map(|(_, package)| *package)
+        .collect();
     if missing.is_empty() {
         return Ok(());
     }
