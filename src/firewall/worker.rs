@@ -1,6 +1,7 @@
 //! The firewall's thread: takes orders in batches, keeps the ledger and its file, and has the
 //! kernel follow.
 
+mod failing;
 mod house;
 
 use std::collections::HashMap;
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use ipnet::IpNet;
 
+use self::failing::Failing;
 use super::backlog::{self, Backlog, secs};
 use super::child::ToolError;
 use super::entry::{Entry, Whom};
@@ -43,8 +45,6 @@ const FILL_AFTER: Duration = Duration::from_secs(1);
 const TICK: Duration = Duration::from_secs(1);
 /// Between two repairs, so that a quarrel with another tool does not fill the processor.
 const REPAIR_PAUSE: Duration = Duration::from_millis(300);
-/// Failing nft is tried again after this, then after twice as long, and so on, to a limit.
-const RETRY: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
 
 pub(super) struct Worker {
     pub(super) ledger: Ledger,
@@ -113,11 +113,6 @@ enum Restored {
     Repaired(String),
     /// The gate is back in its place.
     Back,
-}
-
-struct Failing {
-    pause: Duration,
-    again: Instant,
 }
 
 /// What a batch of messages leads to.
@@ -195,7 +190,7 @@ impl Worker {
             patience = patience.min(renew.saturating_duration_since(Instant::now()));
         }
         if let Some(failing) = &self.state.failing {
-            patience = patience.min(failing.again.saturating_duration_since(Instant::now()));
+            patience = patience.min(failing.left(Instant::now()));
         }
         patience.max(Duration::from_millis(1))
     }
@@ -427,12 +422,11 @@ impl Worker {
     }
 
     fn failed(&mut self, why: &str) {
-        let pause = self.state.failing.as_ref().map_or(RETRY.0, |f| (f.pause * 2).min(RETRY.1));
+        self.state.refused += 1;
         if self.state.failing.is_none() {
             self.teller.kernel_fails(why);
+            self.state.failing = Some(Failing::since(Instant::now()));
         }
-        self.state.refused += 1;
-        self.state.failing = Some(Failing { pause, again: Instant::now() + pause });
     }
 
     /// The judge has to know what the kernel could not be told.
@@ -604,6 +598,9 @@ impl Worker {
             Ok(_) => {
                 others |= self.config.mode != config.mode;
                 self.config = config;
+                if let Some(failing) = &mut self.state.failing {
+                    failing.works(Instant::now());
+                }
             }
             Err(error) => {
                 // The old policy holds on, and is what will be put into the kernel.

@@ -122,14 +122,14 @@ impl Worker {
             (self.state.failing, self.state.repair) = (None, None);
         }
         let since = |at: Option<Instant>| at.map_or(Duration::MAX, |at| now.duration_since(at));
-        if self.state.failing.as_ref().is_some_and(|failing| failing.again <= now) {
+        if self.state.failing.is_some_and(|failing| failing.left(now).is_zero()) {
             match self.rebuild() {
                 Ok(_) => {
                     self.state.failing = None;
                     self.state.repair = None;
                     self.restored(Restored::Works);
                 }
-                Err(error) => self.failed(&error.to_string()),
+                Err(_) => self.fails_still(),
             }
         } else if self.state.failing.is_none()
             && since(self.state.repaired) >= REPAIR_PAUSE
@@ -167,6 +167,14 @@ impl Worker {
             self.state.unsaved = self.store.compact(self.ledger.entries()).is_err();
         }
         self.store.sync_aside();
+    }
+
+    /// What was wrong has been told.
+    fn fails_still(&mut self) {
+        self.state.refused += 1;
+        if let Some(failing) = &mut self.state.failing {
+            failing.tried(Instant::now());
+        }
     }
 
     /// Somebody did this to our table; or too much was told of changes at once, and it has to be
