@@ -15,6 +15,7 @@ use ipnet::IpNet;
 use self::failing::Failing;
 use super::backlog::{self, Backlog, secs};
 use super::child::ToolError;
+use super::clock::Clock;
 use super::entry::{Entry, Whom};
 use super::kernel::Kernel;
 use super::latency::Histogram;
@@ -48,6 +49,8 @@ const REPAIR_PAUSE: Duration = Duration::from_millis(300);
 
 pub(super) struct Worker {
     pub(super) ledger: Ledger,
+    /// As of the last look. When it is set, standings move.
+    pub(super) clock: Clock,
     pub(super) store: Store,
     pub(super) kernel: Kernel,
     pub(super) config: Arc<Config>,
@@ -91,6 +94,7 @@ pub(super) struct State {
     repaired: Option<Instant>,
     /// The table has to be looked at; with what was heard of it.
     repair: Option<Option<String>>,
+    /// The file is to be written anew.
     unsaved: bool,
     /// Since when the gate stands aside.
     aside: Option<SystemTime>,
@@ -98,11 +102,13 @@ pub(super) struct State {
     left_behind: bool,
     /// Elements whose standing has ended, but which the kernel may hold for a moment longer.
     lingering: HashMap<(&'static str, Whom), Instant>,
-    /// When this run began, by the clock as it is set now.
-    began: Option<SystemTime>,
-    /// Both clocks at the last look, the time since boot and that of the day: when the latter is
-    /// set, standings move.
-    clocks: Option<(Duration, SystemTime)>,
+}
+
+impl State {
+    /// Of a worker whose file is as it should be, or is still to be written anew.
+    pub(super) fn new(unsaved: bool) -> Self {
+        Self { unsaved, ..Self::default() }
+    }
 }
 
 /// Why the kernel's sets are filled.
@@ -409,12 +415,14 @@ impl Worker {
             // All of it is written at the next tick, if the disk takes it then.
             return;
         }
-        let mut written = self.store.append(lines);
-        if written.is_err() {
+        if self.store.append(lines).is_err() {
             // The disk may have been full for a moment only.
-            written = self.store.compact(self.ledger.entries());
+            self.rewrite();
         }
-        if let Err(error) = written {
+    }
+
+    fn rewrite(&mut self) {
+        if let Err(error) = self.store.compact(self.ledger.entries()) {
             self.teller.cannot_save(&error.to_string());
             self.state.unsaved_changes += 1;
             self.state.unsaved = true;

@@ -82,9 +82,9 @@ in_lab! {
             types(&world.server, "bans").says(&["192.0.2.66 banned 59m", "192.0.2.77 banned"]);
             assert_eq!(world.visit_within(MALLORY, 80, HASTE), Visit::TimedOut);
             let doctor = types(&world.server, "doctor");
-            doctor.ends_with(0).finding("while the gate ran. Bans of this run were moved with it");
+            doctor.ends_with(0).finding("while the gate ran. Bans given since this machine started were moved with it");
             doctor
-                .shown(&["while the gate ran. Bans of this run were moved with it"])
+                .shown(&["while the gate ran. Bans given since this machine started were moved with it"])
                 .row("10 clock jumped", "the clock was set");
         }
         // The short one ends when it should, on record and in the kernel.

@@ -100,7 +100,7 @@ fn saved_and_killed(ground: &mut Ground<'_>) -> Outcome {
             .iter()
             .filter_map(|line| match line {
                 Line::Is(entry) => Some(entry.net),
-                Line::Forgotten(_) => None,
+                Line::Forgotten(_) | Line::Clock(_) => None,
             })
             .collect();
         let missing = wanted.iter().filter(|net| !there.contains(net));
