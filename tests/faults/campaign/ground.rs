@@ -30,8 +30,9 @@ pub(crate) const POLICY: &str = "[allowlist]\nfrom = [\"10.9.1.0/24\"]\n\
     [memory]\nsources = 8192\nnetworks = 4096\n";
 /// Laid over it, whatever else is.
 const OVERLAY: &str = "[events]\nto = \"syslog\"\nsyslog = \"/run/log\"\njson = \"\"\n";
-/// The state folder is a disk of its own, so that it can be full or read-only.
-const DISK: &std::ffi::CStr = c"mode=0755,size=4m";
+/// The state folder is a disk of its own, so that it can be full or read-only. A ledger that grows for
+/// an hour, and two copies of it while a damaged one is set aside, find room.
+const DISK: &std::ffi::CStr = c"mode=0755,size=16m";
 /// How long an answer of the daemon may take.
 const PATIENCE: Duration = Duration::from_secs(3);
 
