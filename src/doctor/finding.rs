@@ -125,7 +125,7 @@ kinds! {
     /// The clock is not kept right.
     ClockLoose => "Bans end by the clock, and log lines are compared with those of other machines by it.",
     /// The clock was set.
-    ClockMoved => "Bans are on record with the clock's time, and count down in the kernel without it: after a jump they end too early or too late.",
+    ClockMoved => "Bans are on record with the clock's time: after a jump, those of which nobody knows by what clock they were given end too early or too late.",
     /// Standings from the future.
     FromTheFuture => "The clock was ahead when they were made, or is behind now: they last longer than they should.",
     /// The ledger cannot be read.

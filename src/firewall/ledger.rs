@@ -10,6 +10,7 @@ use foldhash::fast::RandomState;
 use ipnet::IpNet;
 
 use super::budget::Budget;
+use super::clock::Jump;
 use super::entry::{By, Entry, REASONS, Whom, reason_word};
 use super::names::{Family, is_wide, source_bits};
 use super::sets::WIDE_LIMIT;
@@ -112,6 +113,17 @@ pub struct Change {
     pub forgotten: bool,
 }
 
+/// What a jump of the clock came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moved {
+    /// Standings that were moved with it.
+    pub standings: usize,
+    /// Standings that were not.
+    pub stay: usize,
+    /// What was moved in all, with the memories of those that have ended.
+    pub entries: usize,
+}
+
 /// Where a standing's reason is counted.
 fn row(entry: &Entry) -> usize {
     usize::from(entry.standing == Standing::Banned)
@@ -167,6 +179,7 @@ impl Ledger {
             match line {
                 Line::Is(entry) => drop(self.entries.insert(entry.whom(), Box::new(entry))),
                 Line::Forgotten(whom) => drop(self.entries.remove(&whom)),
+                Line::Clock(_) => {}
             }
         }
         // One pass, because each entry is a cache miss.
@@ -372,16 +385,12 @@ impl Ledger {
         changes
     }
 
-    /// The clock was set: where it should say `expected`, it says `says`. Standings that were given
-    /// between `began` and then move along, so that they last as long as they were meant to; says
-    /// how many did. What is older was given by a clock of which nothing is known (a machine that
-    /// boots without one gets the right time from the network later), and stays.
-    pub fn clock_was_set(
-        &mut self,
-        began: SystemTime,
-        expected: SystemTime,
-        says: SystemTime,
-    ) -> usize {
+    /// The clock was set. Standings that were given, or prolonged, by the clock that is known move
+    /// along, so that they last as long as they were meant to. What is older was given by a clock of
+    /// which nothing is known (a machine that boots without one gets the right time from the network
+    /// later), and stays.
+    pub fn clock_was_set(&mut self, jump: &Jump) -> Moved {
+        let Jump { began, expected, says, .. } = *jump;
         let moved = |at: SystemTime| match at.duration_since(expected) {
             Ok(ahead) => says + ahead,
             // No earlier than the file can tell.
@@ -390,19 +399,21 @@ impl Ledger {
                 .map_or(SystemTime::UNIX_EPOCH, |at| at.max(SystemTime::UNIX_EPOCH)),
         };
         let own = |at: SystemTime| (began..=expected).contains(&at);
-        let whose: Vec<Whom> =
-            self.entries().filter(|entry| own(entry.since)).map(Entry::whom).collect();
+        let is_own = |entry: &&Entry| own(entry.since) || own(entry.last_offence);
+        let whose: Vec<Whom> = self.entries().filter(is_own).map(Entry::whom).collect();
+        let live = self.live();
+        let mut standings = 0;
         for whom in &whose {
             if let Some(mut entry) = self.drop_entry(*whom) {
-                entry.since = moved(entry.since);
-                entry.until = moved(entry.until);
-                if own(entry.last_offence) {
-                    entry.last_offence = moved(entry.last_offence);
+                standings += usize::from(entry.standing != Standing::Clean);
+                for at in [&mut entry.since, &mut entry.last_offence] {
+                    *at = if own(*at) { moved(*at) } else { *at };
                 }
+                entry.until = moved(entry.until);
                 self.put(entry);
             }
         }
-        whose.len()
+        Moved { standings, stay: live - standings, entries: whose.len() }
     }
 
     /// Goes by other rules from now on, and ends the standings of those that are now spared.

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
-use std::time::SystemTime;
 
 use ipnet::IpNet;
 
+use super::boot;
 use super::child::{OwnTools, ToolError};
+use super::clock::Clock;
 use super::kernel::Kernel;
 use super::ledger::{Change, Ledger, Rules};
 use super::lock::{Lock, LockError};
@@ -108,9 +109,10 @@ impl Firewall {
         events: impl Fn(Event) + Send + 'static,
     ) -> Result<Self, StartError> {
         let folder = &config.bans.state_dir;
-        let now = SystemTime::now();
+        let looked = boot::look();
+        let now = looked.wall;
         let (mut store, loaded) = Store::open(folder, now)?;
-        let teller = Teller::new(events);
+        let mut teller = Teller::new(events);
         if let Some(aside) = loaded.set_aside {
             let text = format!(
                 "the ban list on disk was damaged: {} lines of it could be read. The damaged file \
@@ -122,8 +124,14 @@ impl Firewall {
         }
         let mut ledger = Ledger::new(Rules::new(config, &protected));
         ledger.restore(loaded.lines);
+        // First: what was given by the clock as it was does not end only because it was set.
+        let (clock, jump) = Clock::begin(loaded.clock.as_ref(), &boot::boot(), looked);
+        let moved = jump.map(|jump| ledger.clock_was_set(&jump)).unwrap_or_default();
         // What ended while nobody was there, and who is spared by now.
         ledger.expire(now);
+        if let Some(jump) = jump {
+            teller.clock_was_set(&jump, moved, true);
+        }
         let enforced = config.mode == Mode::Enforce;
         let mut spared = Vec::new();
         for Change { before, entry, .. } in ledger.follow(Rules::new(config, &protected)) {
@@ -132,10 +140,19 @@ impl Firewall {
                 teller.standing(&entry, false, enforced);
             }
         }
+        if moved.entries == 0 && clock.differs(store.clock()) {
+            spared.push(Line::Clock(clock.clone()));
+        }
         // If it cannot be written, the next start will do the same.
-        let _ = store.append(&spared);
-        if store.is_bloated(ledger.len()) {
-            store.compact(ledger.entries())?;
+        let mut saved = store.append(&spared);
+        if moved.entries > 0 {
+            store.go_by(clock.clone());
+        }
+        if moved.entries > 0 || store.is_bloated(ledger.len()) {
+            saved = store.compact(ledger.entries());
+        }
+        if let Err(error) = &saved {
+            teller.cannot_save(&error.to_string());
         }
 
         let own = OwnTools::default();
@@ -146,6 +163,7 @@ impl Firewall {
         let watch = Watch::open(own).ok();
         let mut worker = Worker {
             ledger,
+            clock,
             store,
             kernel,
             config: Arc::clone(config),
@@ -154,7 +172,7 @@ impl Firewall {
             teller,
             itself: sender.clone(),
             watched: watch.is_some(),
-            state: State::default(),
+            state: State::new(saved.is_err()),
         };
         // It must be read while the sets are filled: the kernel slows down whoever changes rules
         // while somebody who wants to hear of it does not listen (netlink_broadcast yields).

@@ -7,13 +7,15 @@
 //!            └── watch ◀──────────── somebody else's changes
 //! ```
 //!
-//! [`ruleset()`], the ledger and the transactions are pure; `kernel`, `nft`, `redirect`, `store` and
-//! `watch` do the I/O; `worker` is the thread that owns them all.
+//! [`ruleset()`], the ledger, the clock and the transactions are pure; `boot`, `kernel`, `nft`,
+//! `redirect`, `store` and `watch` do the I/O; `worker` is the thread that owns them all.
 
 mod aside;
 mod backlog;
+mod boot;
 mod budget;
 mod child;
+mod clock;
 mod entry;
 mod inspect;
 mod kernel;
@@ -46,12 +48,13 @@ mod worker;
 
 pub use aside::{aside_since, marker, settle, step_aside, step_back};
 pub use child::ToolError;
+pub use clock::{Clock, Jump, Look};
 pub use entry::{By, Entry, Whom};
 pub use inspect::{
     LiveSet, kernel_takes_queue, list_ruleset, live_sets, save_iptables, set_of, tool_version,
 };
 pub use latency::Spans;
-pub use ledger::{Change, Ledger, Rules, Spared, as_counted};
+pub use ledger::{Change, Ledger, Moved, Rules, Spared, as_counted};
 pub use lifecycle::{Firewall, OrderError, StartError};
 pub use live::{LiveTable, live_table};
 pub use lock::{Lock, LockError, holder};

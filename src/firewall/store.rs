@@ -7,22 +7,26 @@
 //!
 //! A line is handed to the kernel in one write before anybody is told of the change, so it
 //! survives the end of this process at any moment; [`Store::sync`] makes it survive a power cut.
+//!
+//! One line is about the clock by which all these times are; the last such line counts. It stands in
+//! this file and in no other, so that after a jump of the clock it and the standings that were moved
+//! come to the disk together, in one write or one renaming: who is stopped at any moment finds both
+//! or neither.
 //! A line that is torn or wrong ends the reading: what stands before it is kept, and the whole
 //! file is set aside as `standings.bad-<time>`.
+
+mod line;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
-use ipnet::IpNet;
-use serde::{Deserialize, Serialize};
-
-use super::entry::{By, Entry, Whom};
-use super::names::is_wide;
-use crate::config::parts::by_parts;
-use crate::policy::Standing;
+pub use self::line::Line;
+use self::line::{clock_of, decode_all, millis};
+use super::clock::Clock;
+use super::entry::Entry;
 
 /// The state folder cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -38,17 +42,10 @@ pub struct StoreError {
 pub struct Loaded {
     /// The entries, in the order in which they changed; the last about the same counts.
     pub lines: Vec<Line>,
+    /// The clock by which their times are, if that is known.
+    pub clock: Option<Clock>,
     /// Part of the file was unreadable: where it is kept now.
     pub set_aside: Option<PathBuf>,
-}
-
-/// One line: an entry, or that one is forgotten.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Line {
-    /// The entry as it is now.
-    Is(Entry),
-    /// Nothing is known of this one any more.
-    Forgotten(Whom),
 }
 
 /// The open file.
@@ -56,206 +53,11 @@ pub enum Line {
 pub struct Store {
     folder: PathBuf,
     file: File,
+    /// The one that the file names, or will name when it is written anew.
+    clock: Option<Clock>,
     lines: usize,
     unsynced: bool,
     torn: bool,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Record {
-    net: IpNet,
-    /// All ports if it is missing, as it is where there is nothing to say.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    port: Option<u16>,
-    standing: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    entry: Option<Rest>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Rest {
-    since: u64,
-    until: u64,
-    offences: u32,
-    last: u64,
-    reason: String,
-    by: By,
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    evidence: String,
-}
-
-fn millis(at: SystemTime) -> u64 {
-    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn time(millis: u64) -> SystemTime {
-    // Ten thousand years at most, so that no later sum overflows.
-    UNIX_EPOCH + Duration::from_millis(millis.min(10_000 * 366 * 24 * 3_600_000))
-}
-
-impl Line {
-    fn encode(&self, out: &mut Vec<u8>) {
-        let record = match self {
-            Line::Forgotten(Whom { net, port }) => {
-                Record { net: *net, port: *port, standing: "forgotten".into(), entry: None }
-            }
-            Line::Is(e) => Record {
-                net: e.net,
-                port: e.port,
-                standing: e.standing.word().into(),
-                entry: Some(Rest {
-                    since: millis(e.since),
-                    until: millis(e.until),
-                    offences: e.offences,
-                    last: millis(e.last_offence),
-                    reason: e.reason.clone(),
-                    by: e.by,
-                    evidence: e.evidence.clone(),
-                }),
-            },
-        };
-        // Strings and numbers only: this cannot fail.
-        let json = serde_json::to_string(&record).unwrap_or_default();
-        out.extend_from_slice(
-            format!("{:08x} {json}\n", crc32fast::hash(json.as_bytes())).as_bytes(),
-        );
-    }
-
-    fn decode(line: &[u8]) -> Option<Self> {
-        let (sum, json) = line.split_at_checked(9)?;
-        let sum = std::str::from_utf8(sum).ok()?.strip_suffix(' ')?;
-        if u32::from_str_radix(sum, 16).ok()? != crc32fast::hash(json) {
-            return None;
-        }
-        quick(json).or_else(|| Self::decode_json(json))
-    }
-
-    fn decode_json(json: &[u8]) -> Option<Self> {
-        let record: Record = serde_json::from_slice(json).ok()?;
-        let standing = match record.standing.as_str() {
-            "forgotten" => {
-                return Some(Line::Forgotten(Whom { net: record.net, port: record.port }));
-            }
-            "clean" => Standing::Clean,
-            "suspect" => Standing::Suspect,
-            "banned" => Standing::Banned,
-            _ => return None,
-        };
-        // Only one source can be banned at a port; the kernel has no place for anything else.
-        if record.port.is_some() && (standing == Standing::Suspect || is_wide(record.net)) {
-            return None;
-        }
-        let rest = record.entry?;
-        Some(Line::Is(Entry {
-            net: record.net,
-            port: record.port,
-            standing,
-            since: time(rest.since),
-            until: time(rest.until),
-            offences: rest.offences,
-            last_offence: time(rest.last),
-            reason: rest.reason,
-            by: rest.by,
-            evidence: rest.evidence,
-        }))
-    }
-}
-
-/// Reads a live line that looks exactly as this program writes most of them, several times as
-/// quickly as JSON is read: a million lines are to be known before the gate judges. `None` of
-/// anything else, which may be right all the same.
-fn quick(json: &[u8]) -> Option<Line> {
-    let mut rest = Unread(std::str::from_utf8(json).ok()?);
-    let net = rest.quoted("{\"net\":")?.parse().ok()?;
-    let port = match rest.skip(",\"port\":") {
-        Some(()) => Some(u16::try_from(rest.number("")?).ok()?),
-        None => None,
-    };
-    let standing = match rest.quoted(",\"standing\":")? {
-        "clean" => Standing::Clean,
-        "suspect" => Standing::Suspect,
-        "banned" => Standing::Banned,
-        _ => return None,
-    };
-    if port.is_some() && (standing == Standing::Suspect || is_wide(net)) {
-        return None;
-    }
-    let since = time(rest.number(",\"entry\":{\"since\":")?);
-    let until = time(rest.number(",\"until\":")?);
-    let offences = u32::try_from(rest.number(",\"offences\":")?).ok()?;
-    let last_offence = time(rest.number(",\"last\":")?);
-    let reason = rest.quoted(",\"reason\":")?.to_owned();
-    let by = match rest.quoted(",\"by\":")? {
-        "gate" => By::Gate,
-        "admin" => By::Admin,
-        _ => return None,
-    };
-    let evidence = match rest.skip("}}") {
-        Some(()) => String::new(),
-        None => {
-            let evidence = rest.quoted(",\"evidence\":")?.to_owned();
-            rest.skip("}}")?;
-            evidence
-        }
-    };
-    let entry =
-        Entry { net, port, standing, since, until, offences, last_offence, reason, by, evidence };
-    rest.0.is_empty().then_some(Line::Is(entry))
-}
-
-/// What is left of a line.
-struct Unread<'a>(&'a str);
-
-impl<'a> Unread<'a> {
-    fn skip(&mut self, text: &str) -> Option<()> {
-        self.0 = self.0.strip_prefix(text)?;
-        Some(())
-    }
-
-    /// A string without anything that JSON escapes.
-    fn quoted(&mut self, before: &str) -> Option<&'a str> {
-        self.skip(before)?;
-        let (text, rest) = self.0.strip_prefix('"')?.split_once('"')?;
-        self.0 = rest;
-        text.bytes().all(|byte| byte != b'\\' && byte >= b' ').then_some(text)
-    }
-
-    /// A number as JSON writes it: no zeros before it, no more than it can hold.
-    fn number(&mut self, before: &str) -> Option<u64> {
-        self.skip(before)?;
-        let end = self.0.bytes().position(|byte| !byte.is_ascii_digit())?;
-        let (digits, rest) = self.0.split_at(end);
-        self.0 = rest;
-        (digits == "0" || !digits.starts_with('0')).then(|| digits.parse().ok())?
-    }
-}
-
-/// Reads lines up to the first that is not whole, on several threads if they are many. Returns how
-/// many bytes were good.
-fn decode_all(bytes: &[u8]) -> (Vec<Line>, usize) {
-    let decoded = by_parts(bytes, decode_part);
-    let mut lines = Vec::with_capacity(decoded.iter().map(|(_, (lines, _))| lines.len()).sum());
-    let mut good = 0;
-    for (length, (some, read)) in decoded {
-        lines.extend(some);
-        good += read;
-        if read < length {
-            break;
-        }
-    }
-    (lines, good)
-}
-
-fn decode_part(bytes: &[u8]) -> (Vec<Line>, usize) {
-    let mut lines = Vec::new();
-    let mut good = 0;
-    for bytes in bytes.split_inclusive(|byte| *byte == b'\n') {
-        let Some(line) = bytes.strip_suffix(b"\n").and_then(Line::decode) else { break };
-        lines.push(line);
-        good += bytes.len();
-    }
-    (lines, good)
 }
 
 /// What stands in the file of a state folder, for whoever only looks: nothing is repaired.
@@ -306,20 +108,37 @@ impl Store {
             set_aside = Some(aside);
         }
         let file = appending(&path).map_err(fail("open"))?;
+        let clock = clock_of(&lines);
         let store = Self {
             folder: folder.to_owned(),
             file,
+            clock: clock.clone(),
             lines: lines.len(),
             unsynced: false,
             torn: false,
         };
-        Ok((store, Loaded { lines, set_aside }))
+        Ok((store, Loaded { lines, clock, set_aside }))
+    }
+
+    /// The clock by which the file's times are, as it says, or will say when it is written anew.
+    pub fn clock(&self) -> Option<&Clock> {
+        self.clock.as_ref()
+    }
+
+    /// The times of the entries are by this clock from now on. To be followed by [`Self::compact`],
+    /// or by the clock's own line, before anything else is appended.
+    pub fn go_by(&mut self, clock: Clock) {
+        self.clock = Some(clock);
     }
 
     /// Appends lines with one write.
     pub fn append(&mut self, lines: &[Line]) -> Result<(), StoreError> {
         if lines.is_empty() {
             return Ok(());
+        }
+        if let Some(clock) = clock_of(lines) {
+            // If it cannot be appended, the file is to have it when it is written anew.
+            self.clock = Some(clock);
         }
         if self.torn {
             // The last write ended in the middle of a line. Its remains would spoil what follows.
@@ -358,7 +177,7 @@ impl Store {
         self.torn || self.lines > 2 * entries + 10_000
     }
 
-    /// Writes the file anew, with one line per entry, so that at any moment either the old or the
+    /// Writes the file anew, with one line per entry and one for the clock, so that at any moment either the old or the
     /// new one is there.
     pub fn compact<'a>(
         &mut self,
@@ -368,6 +187,11 @@ impl Store {
         let mut lines = 0;
         for entry in entries {
             Line::Is(entry.clone()).encode(&mut bytes);
+            lines += 1;
+        }
+        // At the end, where a program that does not know such lines loses nothing by it.
+        if let Some(clock) = &self.clock {
+            Line::Clock(clock.clone()).encode(&mut bytes);
             lines += 1;
         }
         put_in_place(&self.folder, "standings", &bytes)

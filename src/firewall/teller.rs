@@ -6,7 +6,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use jiff::Timestamp;
 
+use super::clock::Jump;
 use super::entry::Entry;
+use super::ledger::Moved;
 use super::names::is_wide;
 use super::redirect::RedirectError;
 use crate::events::{Event, Grouped, Level, Notice, Span, StandingChange};
@@ -158,18 +160,12 @@ impl Teller {
         self.notice(Level::Warning, "flushed", text);
     }
 
-    pub(super) fn clock_was_set(&self, by: Duration, ahead: bool, moved: usize) {
-        let by = Span(Duration::from_secs(by.as_secs_f64().round() as u64));
-        let direction = if ahead { "forward" } else { "back" };
-        let moved = match moved {
-            0 => "No standing of this run depends on it".to_owned(),
-            1 => "1 standing of this run was moved with it and lasts as long as before".to_owned(),
-            more => format!(
-                "{} standings of this run were moved with it and last as long as before",
-                Grouped(more as u64)
-            ),
-        };
-        let text = format!("the clock was set {direction} by {by}. {moved}");
+    /// `away`: while no gate ran.
+    pub(super) fn clock_was_set(&self, jump: &Jump, moved: Moved, away: bool) {
+        let by = Span(Duration::from_secs(jump.by.as_secs_f64().round() as u64));
+        let direction = if jump.ahead { "forward" } else { "back" };
+        let away = if away { " while the gate did not run" } else { "" };
+        let text = format!("the clock was set {direction} by {by}{away}{}", became_of(moved));
         self.notice(Level::Warning, "clock", text);
     }
 
@@ -179,6 +175,28 @@ impl Teller {
         );
         self.notice(Level::Warning, "flushed", text);
     }
+}
+
+/// What a jump of the clock means for the standings.
+fn became_of(moved: Moved) -> String {
+    let Moved { standings, stay, .. } = moved;
+    let with_it = match standings {
+        0 => String::new(),
+        1 => ". 1 standing was moved with it and lasts as long as before".to_owned(),
+        more => format!(
+            ". {} standings were moved with it and last as long as before",
+            Grouped(more as u64)
+        ),
+    };
+    let stay = match stay {
+        0 => String::new(),
+        1 => ". 1 standing is older than what is known of this clock and was not moved".to_owned(),
+        more => format!(
+            ". {} standings are older than what is known of this clock and were not moved",
+            Grouped(more as u64)
+        ),
+    };
+    with_it + &stay
 }
 
 /// A check's name or an admin's words; an admin may have said nothing.

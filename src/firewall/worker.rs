@@ -1,6 +1,7 @@
 //! The firewall's thread: takes orders in batches, keeps the ledger and its file, and has the
 //! kernel follow.
 
+mod failing;
 mod house;
 
 use std::collections::HashMap;
@@ -11,8 +12,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use ipnet::IpNet;
 
+use self::failing::Failing;
 use super::backlog::{self, Backlog, secs};
 use super::child::ToolError;
+use super::clock::Clock;
 use super::entry::{Entry, Whom};
 use super::kernel::Kernel;
 use super::latency::Histogram;
@@ -43,11 +46,11 @@ const FILL_AFTER: Duration = Duration::from_secs(1);
 const TICK: Duration = Duration::from_secs(1);
 /// Between two repairs, so that a quarrel with another tool does not fill the processor.
 const REPAIR_PAUSE: Duration = Duration::from_millis(300);
-/// Failing nft is tried again after this, then after twice as long, and so on, to a limit.
-const RETRY: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
 
 pub(super) struct Worker {
     pub(super) ledger: Ledger,
+    /// As of the last look. When it is set, standings move.
+    pub(super) clock: Clock,
     pub(super) store: Store,
     pub(super) kernel: Kernel,
     pub(super) config: Arc<Config>,
@@ -91,6 +94,7 @@ pub(super) struct State {
     repaired: Option<Instant>,
     /// The table has to be looked at; with what was heard of it.
     repair: Option<Option<String>>,
+    /// The file is to be written anew.
     unsaved: bool,
     /// Since when the gate stands aside.
     aside: Option<SystemTime>,
@@ -98,11 +102,13 @@ pub(super) struct State {
     left_behind: bool,
     /// Elements whose standing has ended, but which the kernel may hold for a moment longer.
     lingering: HashMap<(&'static str, Whom), Instant>,
-    /// When this run began, by the clock as it is set now.
-    began: Option<SystemTime>,
-    /// Both clocks at the last look, the time since boot and that of the day: when the latter is
-    /// set, standings move.
-    clocks: Option<(Duration, SystemTime)>,
+}
+
+impl State {
+    /// Of a worker whose file is as it should be, or is still to be written anew.
+    pub(super) fn new(unsaved: bool) -> Self {
+        Self { unsaved, ..Self::default() }
+    }
 }
 
 /// Why the kernel's sets are filled.
@@ -113,11 +119,6 @@ enum Restored {
     Repaired(String),
     /// The gate is back in its place.
     Back,
-}
-
-struct Failing {
-    pause: Duration,
-    again: Instant,
 }
 
 /// What a batch of messages leads to.
@@ -195,7 +196,7 @@ impl Worker {
             patience = patience.min(renew.saturating_duration_since(Instant::now()));
         }
         if let Some(failing) = &self.state.failing {
-            patience = patience.min(failing.again.saturating_duration_since(Instant::now()));
+            patience = patience.min(failing.left(Instant::now()));
         }
         patience.max(Duration::from_millis(1))
     }
@@ -414,12 +415,14 @@ impl Worker {
             // All of it is written at the next tick, if the disk takes it then.
             return;
         }
-        let mut written = self.store.append(lines);
-        if written.is_err() {
+        if self.store.append(lines).is_err() {
             // The disk may have been full for a moment only.
-            written = self.store.compact(self.ledger.entries());
+            self.rewrite();
         }
-        if let Err(error) = written {
+    }
+
+    fn rewrite(&mut self) {
+        if let Err(error) = self.store.compact(self.ledger.entries()) {
             self.teller.cannot_save(&error.to_string());
             self.state.unsaved_changes += 1;
             self.state.unsaved = true;
@@ -427,12 +430,11 @@ impl Worker {
     }
 
     fn failed(&mut self, why: &str) {
-        let pause = self.state.failing.as_ref().map_or(RETRY.0, |f| (f.pause * 2).min(RETRY.1));
+        self.state.refused += 1;
         if self.state.failing.is_none() {
             self.teller.kernel_fails(why);
+            self.state.failing = Some(Failing::since(Instant::now()));
         }
-        self.state.refused += 1;
-        self.state.failing = Some(Failing { pause, again: Instant::now() + pause });
     }
 
     /// The judge has to know what the kernel could not be told.
@@ -604,6 +606,9 @@ impl Worker {
             Ok(_) => {
                 others |= self.config.mode != config.mode;
                 self.config = config;
+                if let Some(failing) = &mut self.state.failing {
+                    failing.works(Instant::now());
+                }
             }
             Err(error) => {
                 // The old policy holds on, and is what will be put into the kernel.

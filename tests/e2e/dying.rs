@@ -1,14 +1,14 @@
 //! kill -9 under traffic: how long it is interrupted.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use portcullis::lab::visit;
 use rustix::process::Signal;
 
-use crate::stage::{
-    ANNA, Gate, MALLORY, PATIENCE, World, address, breakable_nft, eventually, in_lab,
-};
+use crate::campaign::preload::Preload;
+use crate::stage::{ANNA, Gate, MALLORY, PATIENCE, World, address, eventually, in_lab};
 
 /// A connect is begun this often.
 const STEP: Duration = Duration::from_millis(10);
@@ -100,14 +100,15 @@ in_lab! {
     /// It holds nothing of the gate's: least of all the queue, in which everybody would wait.
     fn an_nft_that_outlives_the_gate_keeps_nobody_waiting() {
         let world = World::new();
-        breakable_nft(&world.server);
-        let mut gate = Gate::start(&world.server, "[daemon]\nconfine = false\n");
-        std::fs::write("/run/hanging", "").unwrap();
+        let preload = Preload::build(Path::new("/run/gate/state"));
+        Gate::furnish("gate", "");
+        let mut gate = Gate::restart_with(&world.server, "gate", |run| preload.load_into(run)).unwrap();
+        preload.hang_nft(true);
         let mut ban = gate.command(&["bans", "add", MALLORY]).spawn().unwrap();
         let nft = eventually(Duration::from_secs(10), "nft that hangs", || children(gate.pid()));
         gate.crash();
         let seen = world.visit(ANNA, 80);
-        std::fs::remove_file("/run/hanging").unwrap();
+        preload.hang_nft(false);
         ban.wait().unwrap();
         assert!(seen.is_served(), "{seen:?} while {nft} hangs");
         assert!(seen.connected().unwrap() < HELD_UP, "{seen:?}");

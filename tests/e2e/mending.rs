@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use portcullis::lab::Visit;
 
 use crate::stage::{
-    ANNA, CARLA, Gate, HASTE, MALLORY, World, eventually, in_lab, nft, nft_load, text,
+    ANNA, CARLA, Gate, HASTE, MALLORY, World, break_nft, eventually, in_lab, mend_nft, nft,
+    nft_load, text,
 };
 
 /// The promise, from the flush to the table's return.
@@ -37,5 +38,22 @@ in_lab! {
             assert!(world.visit(CARLA, 80).is_served());
         }
         assert!(gate.events().iter().any(|event| event["event"] == "alarm"), "{:#?}", gate.events());
+    }
+
+    /// Whoever asks for something while nft fails does not make anybody wait.
+    fn a_failing_nft_is_tried_again_however_often_others_find_it_failing() {
+        let world = World::new();
+        let gate = Gate::start(&world.server, "");
+        let reload = || gate.ask(&["reload"]).status.success();
+        break_nft(&world.server);
+        let broken = Instant::now();
+        assert!(gate.ask(&["bans", "add", MALLORY, "--for", "1h"]).status.success());
+        let failed = (0..8).filter(|_| !reload()).count();
+        mend_nft(&world.server);
+        assert_eq!(failed, 8, "they were to fail: {}", gate.said());
+        // As long again as it failed, and what the machine is busy with.
+        let bound = broken.elapsed() * 2 + PROMISE;
+        gate.await_set("banned4", MALLORY);
+        assert!(broken.elapsed() < bound, "{:?} after {bound:?}", broken.elapsed());
     }
 }

@@ -49,6 +49,7 @@ pub(super) fn ledger(daemon: &Daemon, socket: &Path, folder: &Path) -> Seen<Ledg
         match line {
             Line::Is(entry) => drop(last.insert(Whom { net: entry.net, port: entry.port }, entry)),
             Line::Forgotten(whom) => drop(last.remove(&whom)),
+            Line::Clock(_) => {}
         }
     }
     let now = SystemTime::now();

@@ -79,10 +79,10 @@ pub(super) fn look(facts: &Facts, config: &Config, note: &mut impl FnMut(Finding
         note(Finding::note(
             FindingKind::ClockMoved,
             format!(
-                "the clock was set {direction} by {} while the gate ran. Bans of this run were \
-                 moved with it; those kept from before, at {}, {then} if the clock was right then",
+                "the clock was set {direction} by {} while the gate ran. Bans given since this \
+                 machine started were moved with it; older ones {then} if the clock was right when \
+                 they were given",
                 crate::events::Span(seconds),
-                status.started.strftime("%F %T UTC"),
             ),
             "is it right now? timedatectl. How long bans still last: portcullis bans. What is \
              wrong: portcullis bans remove ADDRESS, portcullis bans add ADDRESS --for 1h",

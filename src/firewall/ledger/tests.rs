@@ -282,38 +282,76 @@ proptest! {
     }
 }
 
+/// The clock, known since `began`, should say `expected`.
+fn jump(began: u64, expected: u64, says: u64) -> Jump {
+    let (by, ahead) = (Duration::from_secs(says.abs_diff(expected)), says > expected);
+    Jump { by, ahead, began: at(began), expected: at(expected), says: at(says) }
+}
+
+fn by_hand(ledger: &mut Ledger, who: &str, now: u64) {
+    let net: IpNet = who.parse().unwrap();
+    let lasts = Some(Duration::from_secs(600));
+    ledger.add(net, Standing::Banned, lasts, String::new(), at(now)).unwrap();
+}
+
+fn entry_of(ledger: &Ledger, who: &str) -> Option<Entry> {
+    ledger.entry(who.parse::<IpNet>().unwrap()).cloned()
+}
+
 #[test]
 fn standings_move_with_a_clock_that_is_set() {
     let hour = 3600;
-    let admins = |ledger: &mut Ledger, who: &str, now: u64| {
-        let net: IpNet = who.parse().unwrap();
-        let lasts = Some(Duration::from_secs(600));
-        ledger.add(net, Standing::Banned, lasts, String::new(), at(now)).unwrap();
-    };
     // The clock should say 20,000. What it says instead: an hour more, an hour less.
     for says in [20_000 + hour, 20_000 - hour] {
         let mut ledger = Ledger::new(rules());
-        // From before the start at 10,000, of this run, and of this run at a later port.
-        admins(&mut ledger, "203.0.113.1/32", 9_990);
-        admins(&mut ledger, "203.0.113.2/32", 19_900);
-        admins(&mut ledger, "203.0.112.0/24", 19_900);
-        assert_eq!(ledger.clock_was_set(at(10_000), at(20_000), at(says)), 2);
+        // By a clock that nobody knows, until 10,000; by this one, of a source and of a prefix.
+        by_hand(&mut ledger, "203.0.113.1/32", 9_990);
+        by_hand(&mut ledger, "203.0.113.2/32", 19_900);
+        by_hand(&mut ledger, "203.0.112.0/24", 19_900);
+        let moved = ledger.clock_was_set(&jump(10_000, 20_000, says));
+        assert_eq!(moved, Moved { standings: 2, stay: 1, entries: 2 });
         for who in ["203.0.113.2/32", "203.0.112.0/24"] {
-            let entry = ledger.entry(who.parse::<IpNet>().unwrap()).unwrap();
+            let entry = entry_of(&ledger, who).unwrap();
             assert_eq!(entry.left(at(says)), Duration::from_secs(500), "{who}");
             assert_eq!((entry.since, entry.last_offence), (at(says - 100), at(says - 100)));
         }
-        let old = ledger.entry("203.0.113.1/32".parse::<IpNet>().unwrap()).unwrap();
+        let old = entry_of(&ledger, "203.0.113.1/32").unwrap();
         assert_eq!(old.until, at(10_590), "it stays");
         // It still ends when it should, and is found by the prefix around it.
         let banned = ledger.get("203.0.112.9".parse().unwrap(), at(says)).unwrap();
         assert_eq!(banned.standing, Standing::Banned);
         ledger.expire(at(says + 499));
-        assert!(ledger.entry("203.0.113.2/32".parse::<IpNet>().unwrap()).is_some());
+        assert!(entry_of(&ledger, "203.0.113.2/32").is_some());
         ledger.expire(at(says + 501));
-        assert!(ledger.entry("203.0.113.2/32".parse::<IpNet>().unwrap()).is_none());
+        assert!(entry_of(&ledger, "203.0.113.2/32").is_none());
         assert_eq!(ledger.wide().count(), 0);
     }
+}
+
+#[test]
+fn what_was_prolonged_by_a_clock_moves_with_it() {
+    // A suspect of before goes on probing at 15,000, by a clock that is 5,000 ahead.
+    let mut ledger = Ledger::new(rules());
+    offend(&mut ledger, "203.0.113.1", Standing::Suspect, 9_000).unwrap();
+    let lasts = entry_of(&ledger, "203.0.113.1/32").unwrap().left(at(9_000));
+    ledger.prolong("203.0.113.1/32".parse().unwrap(), at(9_100)).unwrap();
+    let moved = ledger.clock_was_set(&jump(9_050, 9_200, 4_200));
+    assert_eq!((moved.standings, moved.stay), (1, 0));
+    let entry = entry_of(&ledger, "203.0.113.1/32").unwrap();
+    assert_eq!(entry.left(at(4_200)), lasts - Duration::from_secs(100), "it is not 5,000 s more");
+    assert_eq!((entry.since, entry.last_offence), (at(9_000), at(4_100)));
+}
+
+#[test]
+fn a_memory_moves_too_and_is_no_standing() {
+    let mut ledger = Ledger::new(rules());
+    offend(&mut ledger, "203.0.113.1", Standing::Suspect, 10_000).unwrap();
+    let ended = entry_of(&ledger, "203.0.113.1/32").unwrap().until;
+    ledger.expire(ended);
+    assert_eq!((ledger.live(), ledger.remembered()), (0, 1));
+    let moved = ledger.clock_was_set(&jump(9_000, 90_000, 900_000));
+    assert_eq!(moved, Moved { standings: 0, stay: 0, entries: 1 });
+    assert_eq!(entry_of(&ledger, "203.0.113.1/32").unwrap().last_offence, at(820_000));
 }
 
 #[test]
@@ -324,7 +362,8 @@ fn a_clock_that_was_wrong_at_the_start_leaves_what_is_on_disk() {
     let lasts = Some(Duration::from_secs(90_000));
     ledger.add(net, Standing::Banned, lasts, String::new(), at(0)).unwrap();
     let boot = SystemTime::UNIX_EPOCH + Duration::from_secs(30);
-    let moved = ledger.clock_was_set(boot, boot + Duration::from_secs(9), at(80_000));
-    assert_eq!(moved, 0);
+    let expected = boot + Duration::from_secs(9);
+    let moved = ledger.clock_was_set(&Jump { began: boot, expected, ..jump(0, 0, 80_000) });
+    assert_eq!((moved.standings, moved.stay), (0, 1));
     assert_eq!(ledger.entry(net).unwrap().left(at(80_000)), Duration::from_secs(10_000));
 }

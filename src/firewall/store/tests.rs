@@ -1,8 +1,14 @@
 //! What is on disk comes back, wherever the writing was cut.
 
+use std::time::{Duration, UNIX_EPOCH};
+
 use proptest::prelude::*;
 
+use super::super::clock::Look;
+use super::super::entry::By;
+use super::line::quick;
 use super::*;
+use crate::policy::Standing;
 
 fn entry(n: u8, standing: Standing, words: &str) -> Entry {
     let at = |secs: u64| UNIX_EPOCH + Duration::from_secs(1_800_000_000 + secs);
@@ -178,4 +184,56 @@ fn long_files_are_read_in_parts() {
     let end = whole.iter().position(|byte| *byte == b'\n').unwrap();
     whole[end + 20] ^= 1;
     assert!(decode_all(&whole) == (lines[..1].to_vec(), end + 1));
+}
+
+fn clock(wall: u64) -> Clock {
+    let wall = UNIX_EPOCH + Duration::from_secs(wall);
+    let since_boot = Duration::from_millis(95_500);
+    Clock {
+        boot: "0f5d time:[4026531834]".into(),
+        began: Duration::from_secs(60),
+        seen: Look { since_boot, wall },
+    }
+}
+
+#[test]
+fn the_last_clock_counts_and_outlives_a_rewriting() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut store, loaded) = Store::open(folder.path(), UNIX_EPOCH).unwrap();
+    assert_eq!((loaded.clock, store.clock()), (None, None));
+    let ban = entry(1, Standing::Banned, "x");
+    store.append(&[Line::Clock(clock(1_000)), Line::Is(ban.clone())]).unwrap();
+    store.append(&[Line::Clock(clock(9_000))]).unwrap();
+    assert_eq!(store.clock(), Some(&clock(9_000)));
+    let read = reload(folder.path());
+    assert_eq!((read.lines.len(), read.clock, read.set_aside), (3, Some(clock(9_000)), None));
+    // What was moved with a clock comes to the disk with it, at once.
+    store.go_by(clock(20_000));
+    assert_eq!(reload(folder.path()).clock, Some(clock(9_000)), "not alone");
+    let moved = entry(2, Standing::Banned, "x");
+    store.compact([&moved].into_iter()).unwrap();
+    let read = reload(folder.path());
+    assert_eq!(read.lines, [Line::Is(moved), Line::Clock(clock(20_000))]);
+    assert_eq!(read.clock, Some(clock(20_000)));
+}
+
+#[test]
+fn a_torn_or_strange_clock_is_none() {
+    let mut line = Vec::new();
+    Line::Clock(clock(1_000)).encode(&mut line);
+    for cut in 1..line.len() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("standings"), &line[..cut]).unwrap();
+        let loaded = reload(folder.path());
+        assert_eq!((loaded.clock, loaded.lines), (None, vec![]), "{cut}");
+        assert!(loaded.set_aside.is_some(), "it is told");
+    }
+    for json in [
+        "{\"clock\":{}}",
+        "{\"clock\":{\"boot\":\"x\",\"began\":-1,\"since_boot\":1,\"wall\":1}}",
+        "{\"clock\":7}",
+    ] {
+        let strange = format!("{:08x} {json}", crc32fast::hash(json.as_bytes()));
+        assert_eq!(Line::decode(strange.as_bytes()), None, "{json}");
+    }
 }

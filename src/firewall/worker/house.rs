@@ -4,10 +4,12 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::super::aside::aside_since;
 use super::super::backlog::Backlog;
+use super::super::boot;
 use super::super::entry::Whom;
 use super::super::kernel;
 use super::super::ledger::as_counted;
 use super::super::orders::{Message, Told};
+use super::super::store::Line;
 use super::super::transaction::Listed;
 use super::{Batch, REPAIR_PAUSE, Restored, TICK, Worker};
 
@@ -15,8 +17,6 @@ use super::{Batch, REPAIR_PAUSE, Restored, TICK, Worker};
 const COUNT_EVERY: Duration = Duration::from_secs(60);
 /// The kernel is told whole seconds, so an element may outlast its standing by one.
 const LINGER: Duration = Duration::from_secs(3);
-/// A time server corrects less than this at a time without anybody noticing.
-const JUMP: Duration = Duration::from_secs(2);
 /// What the kernel's table is after such a jump, or not.
 const OUT_OF_STEP: &str = "out of step after a jump of the clock";
 
@@ -63,7 +63,7 @@ impl Worker {
             return;
         }
         // By the same look at the clock as what ends.
-        let now = self.state.clocks.map_or_else(SystemTime::now, |(_, wall)| wall);
+        let now = self.clock.seen.wall;
         let live = self.ledger.entries().filter(|entry| entry.is_live(now));
         let mut all: Vec<Told> = live
             .map(|entry| Told {
@@ -122,14 +122,14 @@ impl Worker {
             (self.state.failing, self.state.repair) = (None, None);
         }
         let since = |at: Option<Instant>| at.map_or(Duration::MAX, |at| now.duration_since(at));
-        if self.state.failing.as_ref().is_some_and(|failing| failing.again <= now) {
+        if self.state.failing.is_some_and(|failing| failing.left(now).is_zero()) {
             match self.rebuild() {
                 Ok(_) => {
                     self.state.failing = None;
                     self.state.repair = None;
                     self.restored(Restored::Works);
                 }
-                Err(error) => self.failed(&error.to_string()),
+                Err(_) => self.fails_still(),
             }
         } else if self.state.failing.is_none()
             && since(self.state.repaired) >= REPAIR_PAUSE
@@ -166,7 +166,18 @@ impl Worker {
         if self.state.unsaved || self.store.is_bloated(self.ledger.len()) {
             self.state.unsaved = self.store.compact(self.ledger.entries()).is_err();
         }
+        if self.clock.differs(self.store.clock()) {
+            self.write(&[Line::Clock(self.clock.clone())]);
+        }
         self.store.sync_aside();
+    }
+
+    /// What was wrong has been told.
+    fn fails_still(&mut self) {
+        self.state.refused += 1;
+        if let Some(failing) = &mut self.state.failing {
+            failing.tried(Instant::now());
+        }
     }
 
     /// Somebody did this to our table; or too much was told of changes at once, and it has to be
@@ -189,34 +200,24 @@ impl Worker {
         }
     }
 
-    /// When the clock was set, standings of this run move along, and the kernel, which counts down
-    /// by itself, is brought in step with those that do not. It is looked at in any case: what moved
-    /// may be memories only. Returns what the clock says.
+    /// When the clock was set, standings move along, and the kernel, which counts down by itself, is
+    /// brought in step with those that do not. It is looked at in any case: what moved may be
+    /// memories only. Returns what the clock says.
     pub(super) fn watch_clock(&mut self) -> SystemTime {
-        let (boot, wall) = (since_boot(), SystemTime::now());
-        let before = self.state.clocks.replace((boot, wall));
-        let began = *self.state.began.get_or_insert(wall);
-        let Some((boot_before, wall_before)) = before else { return wall };
-        let expected = wall_before + boot.saturating_sub(boot_before);
-        let (by, ahead) = match wall.duration_since(expected) {
-            Ok(by) => (by, true),
-            Err(behind) => (behind.duration(), false),
-        };
-        if by <= JUMP {
-            return wall;
+        let now = boot::look();
+        if let Some(jump) = self.clock.look(now) {
+            let moved = self.ledger.clock_was_set(&jump);
+            self.teller.clock_was_set(&jump, moved, false);
+            // The next run is to find what was moved and the clock that it was moved with, or neither;
+            // and nothing that is given from now on may stand before that.
+            self.store.go_by(self.clock.clone());
+            if moved.entries > 0 {
+                self.rewrite();
+            } else {
+                self.write(&[Line::Clock(self.clock.clone())]);
+            }
+            self.state.repair.get_or_insert_with(|| Some(OUT_OF_STEP.into()));
         }
-        let moved = self.ledger.clock_was_set(began, expected, wall);
-        self.state.began = Some(if ahead { began + by } else { began - by });
-        self.teller.clock_was_set(by, ahead, moved);
-        // All of it is written anew at the next tick.
-        self.state.unsaved |= moved > 0;
-        self.state.repair.get_or_insert_with(|| Some(OUT_OF_STEP.into()));
-        wall
+        now.wall
     }
-}
-
-/// The time since boot, a sleeping machine's sleep included, as the clock goes on then, too.
-fn since_boot() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
 }

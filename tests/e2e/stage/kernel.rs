@@ -1,7 +1,7 @@
 //! What the kernel says, and what others do to it.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Output;
 use std::time::{Duration, Instant};
 
@@ -55,20 +55,19 @@ pub(crate) fn eventually<T>(
     }
 }
 
-/// From now on the machine's nft does nothing but complain while /run/broken is there, and waits
-/// while /run/hanging is. It is a script: a gate that is to run it must not be confined.
-pub(crate) fn breakable_nft(host: &Host) {
-    let script = "#!/bin/sh\n[ -e /run/broken ] && { echo 'Error: broken' >&2; exit 1; }\nwhile [ -e /run/hanging ]; do sleep 0.05; done\nexec /run/nft.real \"$@\"\n";
-    fs::write("/run/nft", script).unwrap();
-    fs::set_permissions("/run/nft", fs::Permissions::from_mode(0o755)).unwrap();
-    let put = "cp \"$(readlink -f /usr/sbin/nft)\" /run/nft.real && mount --bind /run/nft \"$(readlink -f /usr/sbin/nft)\"";
-    assert!(host.command("sh").args(["-c", put]).status().unwrap().success());
-}
-
 /// From now on the machine's nft does nothing but fail. Not by a script: a gate that is confined
 /// runs none.
 pub(crate) fn break_nft(host: &Host) {
-    mount(host, "mount --bind \"$(readlink -f /bin/false)\" \"$(readlink -f /usr/sbin/nft)\"");
+    cover_nft(host, Path::new("/bin/false"));
+}
+
+/// From now on something else is where the machine's nft was.
+pub(crate) fn cover_nft(host: &Host, with: &Path) {
+    let with = with.display();
+    mount(
+        host,
+        &format!("mount --bind \"$(readlink -f {with})\" \"$(readlink -f /usr/sbin/nft)\""),
+    );
 }
 
 /// It works again.

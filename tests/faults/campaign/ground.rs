@@ -22,19 +22,17 @@ use super::standings::Standings;
 use super::syslog::Syslog;
 use super::vitals::Vitals;
 use super::{HOME, STATE};
-use crate::stage::{Gate, World, breakable_nft, eventually, nft};
+use crate::stage::{Gate, World, eventually, nft};
 
-/// The policy of the gate: the shipped one, but for what this needs. Offences last longer than any
-/// campaign, and than any jump of the clock: what an earlier run has given is not moved
-/// with it. Memory is small, so that it reaches its bound soon. The nft that fails and hangs is a
-/// script, which a confined gate does not run.
+/// The policy of the gate: the shipped one, but for whom it trusts; and memory is small, so that it
+/// reaches its bound soon.
 pub(crate) const POLICY: &str = "[allowlist]\nfrom = [\"10.9.1.0/24\"]\n\
-    [bans]\ndurations = [\"90d\"]\n[memory]\nsources = 8192\nnetworks = 4096\n\
-    [daemon]\nconfine = false\n";
+    [memory]\nsources = 8192\nnetworks = 4096\n";
 /// Laid over it, whatever else is.
 const OVERLAY: &str = "[events]\nto = \"syslog\"\nsyslog = \"/run/log\"\njson = \"\"\n";
-/// The state folder is a disk of its own, so that it can be full or read-only.
-const DISK: &std::ffi::CStr = c"mode=0755,size=4m";
+/// The state folder is a disk of its own, so that it can be full or read-only. A ledger that grows for
+/// an hour, and two copies of it while a damaged one is set aside, find room.
+const DISK: &std::ffi::CStr = c"mode=0755,size=16m";
 /// How long an answer of the daemon may take.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -76,7 +74,6 @@ impl<'w> Ground<'w> {
         let home = Gate::furnish(HOME, POLICY);
         fs::write(home.join("conf.d/y-campaign.toml"), OVERLAY).expect("a file");
         mount("state", STATE, "tmpfs", MountFlags::NOSUID, DISK).expect("a file system");
-        breakable_nft(&world.server);
         let preload = Preload::build(Path::new(STATE));
         let syslog = Syslog::start();
         let standings = Arc::new(Standings::new(&home.join("control.sock")));
@@ -257,12 +254,11 @@ impl<'w> Ground<'w> {
     /// Takes away whatever a fault may have left that did not come to its end, and sees to it that a
     /// gate runs. Says why it cannot.
     pub(crate) fn recover(&mut self) -> Outcome {
-        for sign in ["/run/broken", "/run/hanging"] {
-            let _ = fs::remove_file(sign);
-        }
         let _ = fs::remove_file(Path::new(STATE).join("ballast"));
         self.preload.set_clock(0);
         self.preload.set_readonly(false);
+        self.preload.fail_nft(false);
+        self.preload.hang_nft(false);
         self.syslog.sleep(false);
         self.syslog.go();
         self.syslog.come();
@@ -316,7 +312,7 @@ fn start<'w>(
     last_word: impl FnOnce(&mut Command),
 ) -> Result<(Gate<'w>, Manager), String> {
     let started = Gate::restart_with(&world.server, HOME, |command| {
-        preload.into(command);
+        preload.load_into(command);
         last_word(command);
     });
     let gate = started.map_err(|refused| format!("{}, code {:?}", refused.said, refused.code))?;

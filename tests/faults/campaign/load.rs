@@ -25,6 +25,9 @@ const FLOOD_LASTS: u32 = 5;
 /// Standings by hand that are kept at a time, and by offence in all.
 const KEPT: usize = 150;
 const OFFENDERS: u32 = 255;
+/// For how long an admin bans, in seconds: some end while faults are forced, and on their end nothing
+/// may have an influence.
+const BANS: [u64; 4] = [15, 60, 600, 3600];
 /// A guesser is so impatient.
 const HASTE: Duration = Duration::from_millis(120);
 
@@ -145,7 +148,8 @@ fn nobodies(mut worker: Worker) {
 
 fn administer(mut worker: Worker, standings: &Standings) {
     while worker.goes_on() {
-        standings.add();
+        let lasts = BANS[worker.chance.below(BANS.len() as u64) as usize];
+        standings.add(Duration::from_secs(lasts));
         standings.thin(KEPT);
         let pause = worker.chance.millis(50..250);
         worker.pause(pause);
@@ -157,13 +161,14 @@ fn guess(mut worker: Worker, standings: &Standings) {
     for n in 0..OFFENDERS {
         let from = nth(GUESSERS, n * 256 + 1);
         let to = SocketAddr::new(worker.to.ip(), 22);
+        let begun = Instant::now();
         for _ in 0..14 {
             if !worker.goes_on() {
                 return;
             }
             visit(from, to, HASTE);
         }
-        standings.has_offended(from);
+        standings.has_offended(from, begun);
         let pause = worker.chance.millis(1000..25_000);
         worker.pause(pause);
     }
@@ -173,10 +178,11 @@ fn scan(mut worker: Worker, standings: &Standings) {
     let forge = Forge::open().expect("root here");
     for n in 0..OFFENDERS {
         let from = nth(SCANNERS, n * 256 + 1);
+        let begun = Instant::now();
         let scan: Vec<Probe> = (0..8).map(|port| worker.syn(from, 40_000, 8100 + port)).collect();
         let _ = forge.flood(scan, 50);
         worker.pause(Duration::from_millis(300));
-        standings.has_offended(from);
+        standings.has_offended(from, begun);
         let pause = worker.chance.millis(1000..25_000);
         worker.pause(pause);
         if !worker.goes_on() {

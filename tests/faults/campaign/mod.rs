@@ -10,10 +10,10 @@ pub(crate) mod ground;
 mod load;
 mod manager;
 mod observer;
-mod preload;
+pub(crate) mod preload;
 pub(crate) mod report;
 pub(crate) mod soak;
-mod standings;
+pub(crate) mod standings;
 mod syslog;
 mod vitals;
 
@@ -184,6 +184,10 @@ fn ill(ground: &mut Ground<'_>, since: Instant) -> Option<String> {
     let missing: Vec<_> = missing.filter(|net| ground.standings.is_held(**net)).collect();
     if let Some(first) = missing.first() {
         return Some(format!("{} standings are not in the kernel, as {first}", missing.len()));
+    }
+    let over = ground.standings.over();
+    if let Some(late) = over.iter().find(|net| there.contains(net.addr().to_string().as_str())) {
+        return Some(format!("{late} is over and still in the kernel"));
     }
     let (now, quiet) = ground.vitals();
     let most = quiet.descriptors + TRANSIENT;

@@ -1,6 +1,6 @@
 //! Faults that only the daemon may see, because the whole machine would have them otherwise: its
-//! time of day, and a disk that became read-only under it. `preload.c` stands between the daemon
-//! and its C library; this is the hand on its levers.
+//! time of day, a disk that became read-only under it, an nft that fails or hangs. `preload.c` stands
+//! between the daemon, with what it starts, and the C library; this is the hand on its levers.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -31,13 +31,13 @@ impl Preload {
         let built = compile.arg("-ldl").status().expect("cc is there, as Rust links with it");
         assert!(built.success(), "preload.c does not compile");
         let orders = place.join("orders");
-        fs::write(&orders, [0; 16]).expect("a file");
+        fs::write(&orders, [0; 32]).expect("a file");
         let file = File::options().write(true).open(&orders).expect("it was just written");
         Self { library, orders, folder: folder.to_owned(), file }
     }
 
     /// Has a daemon obey.
-    pub(crate) fn into(&self, command: &mut Command) {
+    pub(crate) fn load_into(&self, command: &mut Command) {
         command.env("LD_PRELOAD", &self.library);
         command.env("FAULTS_ORDERS", &self.orders).env("FAULTS_FOLDER", &self.folder);
     }
@@ -50,6 +50,16 @@ impl Preload {
     /// Nothing in the folder can be written.
     pub(crate) fn set_readonly(&self, readonly: bool) {
         self.order(8, i64::from(readonly));
+    }
+
+    /// Every nft that the daemon starts complains and ends.
+    pub(crate) fn fail_nft(&self, fails: bool) {
+        self.order(16, i64::from(fails));
+    }
+
+    /// Every nft that the daemon starts waits until this is over.
+    pub(crate) fn hang_nft(&self, hangs: bool) {
+        self.order(24, i64::from(hangs));
     }
 
     fn order(&self, at: u64, value: i64) {

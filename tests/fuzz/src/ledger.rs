@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use portcullis::config::Config;
-use portcullis::firewall::{Entry, Ledger, Line, Loaded, Rules, Store, Whom, peek};
+use portcullis::firewall::{Clock, Entry, Ledger, Line, Loaded, Look, Rules, Store, Whom, peek};
 use portcullis::memory::SourceKey;
 use portcullis::policy::Standing;
 
@@ -23,7 +23,7 @@ pub fn check(bytes: &[u8]) {
     fs::write(&path, &bytes).expect("a file can be written");
 
     let seen = peek(folder.path()).expect("it is there");
-    let Loaded { lines, set_aside } = open(folder.path()).1;
+    let Loaded { lines, clock, set_aside } = open(folder.path()).1;
     assert_eq!(seen.lines, lines, "looking at it and opening it differ");
     let kept = fs::read(&path).expect("it is still there");
     assert!(bytes.starts_with(&kept), "something else was kept");
@@ -42,18 +42,20 @@ pub fn check(bytes: &[u8]) {
         match line {
             Line::Is(entry) => drop(last.insert(entry.whom(), entry.clone())),
             Line::Forgotten(whom) => drop(last.remove(whom)),
+            Line::Clock(_) => {}
         }
     }
     ledger.restore(lines);
     assert_eq!(entries(ledger.entries()), last.values().cloned().collect::<Vec<_>>());
 
-    live(&mut ledger, &mut store);
+    live(&mut ledger, &mut store, clock.as_ref());
     let now: Vec<Entry> = entries(ledger.entries());
     store.compact(ledger.entries()).expect("it can be rewritten");
     let (mut store, compacted) = open(folder.path());
     let mut read = lines_of(&compacted.lines);
     read.sort_by_key(Entry::whom);
     assert_eq!((read, compacted.set_aside), (now.clone(), None), "rewritten");
+    assert_eq!(compacted.clock, clock, "its times are by the same clock");
 
     let more: Vec<Line> = now.iter().take(2).cloned().map(Line::Is).collect();
     store.append(&more).expect("it can be appended to");
@@ -63,7 +65,7 @@ pub fn check(bytes: &[u8]) {
 }
 
 /// A day in the life of whatever was read.
-fn live(ledger: &mut Ledger, store: &mut Store) {
+fn live(ledger: &mut Ledger, store: &mut Store, clock: Option<&Clock>) {
     let now = at(1_800_000_000);
     let mut lines = Vec::new();
     for change in ledger.expire(now) {
@@ -77,8 +79,19 @@ fn live(ledger: &mut Ledger, store: &mut Store) {
         }
     }
     store.append(&lines).expect("it can be appended to");
-    ledger.clock_was_set(at(1_700_000_000), now, at(1_900_000_000));
-    ledger.clock_was_set(at(1_700_000_000), at(1_900_000_000), at(1_600_000_000));
+    for (since_boot, second) in [(100, 1_900_000_000), (200, 1_600_000_000), (u64::MAX, 0)] {
+        let look = Look { since_boot: Duration::from_secs(since_boot), wall: at(second) };
+        let (_, jump) = Clock::begin(clock, clock.map_or("", |clock| &clock.boot), look);
+        if let Some(jump) = jump {
+            ledger.clock_was_set(&jump);
+        }
+        let known = Duration::from_secs(200_000_000);
+        let seen = Look { since_boot: known, wall: now };
+        let mut other = Clock { boot: "fuzz".into(), began: Duration::ZERO, seen };
+        if let Some(jump) = other.look(Look { since_boot: known, ..look }) {
+            ledger.clock_was_set(&jump);
+        }
+    }
     ledger.expire(at(1_900_000_000));
     assert!(ledger.live() + ledger.remembered() == ledger.len(), "an entry is lost");
 }
@@ -99,10 +112,11 @@ fn entries<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<Entry> {
 
 fn lines_of(lines: &[Line]) -> Vec<Entry> {
     let entry = |line: &Line| match line {
-        Line::Is(entry) => entry.clone(),
+        Line::Is(entry) => Some(entry.clone()),
         Line::Forgotten(whom) => panic!("{whom:?} is forgotten, and yet it was written"),
+        Line::Clock(_) => None,
     };
-    lines.iter().map(entry).collect()
+    lines.iter().filter_map(entry).collect()
 }
 
 fn with_checksums(bytes: &[u8]) -> Vec<u8> {

@@ -10,6 +10,7 @@ use portcullis::firewall::{Line, peek};
 use super::Fault;
 use crate::campaign::STATE;
 use crate::campaign::ground::{Ground, Outcome};
+use crate::campaign::standings::LASTS;
 
 /// The ledger is written anew at the next tick, a second apart.
 const SAVED: Duration = Duration::from_secs(8);
@@ -75,7 +76,7 @@ fn full(ground: &mut Ground<'_>) -> Outcome {
             Err(_) => chunk.truncate(chunk.len() / 2),
         }
     }
-    ground.standings.add();
+    ground.standings.add(LASTS);
     ground.moment(300..1800);
     fs::remove_file(&ballast).expect("it goes");
     drop(file);
@@ -84,7 +85,7 @@ fn full(ground: &mut Ground<'_>) -> Outcome {
 
 fn readonly(ground: &mut Ground<'_>) -> Outcome {
     ground.preload.set_readonly(true);
-    ground.standings.add();
+    ground.standings.add(LASTS);
     ground.moment(300..1800);
     ground.preload.set_readonly(false);
     saved_and_killed(ground)
@@ -100,7 +101,7 @@ fn saved_and_killed(ground: &mut Ground<'_>) -> Outcome {
             .iter()
             .filter_map(|line| match line {
                 Line::Is(entry) => Some(entry.net),
-                Line::Forgotten(_) => None,
+                Line::Forgotten(_) | Line::Clock(_) => None,
             })
             .collect();
         let missing = wanted.iter().filter(|net| !there.contains(net));

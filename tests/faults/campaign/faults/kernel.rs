@@ -8,6 +8,7 @@ use portcullis::lab::visit;
 
 use super::Fault;
 use crate::campaign::ground::{Ground, Outcome};
+use crate::campaign::standings::LASTS;
 use crate::stage::{nft, nft_load, text};
 
 /// The promise after a flush.
@@ -84,7 +85,7 @@ fn sets_full(ground: &mut Ground<'_>) -> Outcome {
                 break;
             }
         }
-        ground.standings.add();
+        ground.standings.add(LASTS);
     }
     ground.lay_over("");
     ground.reload()?;

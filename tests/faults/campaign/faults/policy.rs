@@ -4,13 +4,14 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use portcullis::control::{Request, Response};
 use rustix::process::Signal;
 
 use super::Fault;
 use crate::campaign::ground::{Ground, Outcome, POLICY};
+use crate::campaign::vitals::Vitals;
 
 /// Mistakes of every kind.
 const BAD: [&str; 6] = [
@@ -84,10 +85,17 @@ fn bad(ground: &mut Ground<'_>) -> Outcome {
     }
 }
 
+/// Of so many reloads, each tenth part is told with what the process holds by then.
+const WORTH_TELLING: u32 = 1000;
+
 /// One after the other, and some by signal, as many as come.
 fn reloads(ground: &mut Ground<'_>) -> Outcome {
     let mut refused = Vec::new();
+    let begun = Instant::now();
     for n in 0..ground.reloads {
+        if ground.reloads >= WORTH_TELLING && n % (ground.reloads / 10) == 0 {
+            tell(ground, n, begun);
+        }
         match ask(ground) {
             Some(Response::Done(_)) => {}
             other => refused.push(format!("{other:?}")),
@@ -98,10 +106,19 @@ fn reloads(ground: &mut Ground<'_>) -> Outcome {
             }
         }
     }
+    if ground.reloads >= WORTH_TELLING {
+        tell(ground, ground.reloads, begun);
+    }
     match refused.first() {
         None => Ok(()),
         Some(first) => {
             Err(format!("{} of {} were refused: {first}", refused.len(), ground.reloads))
         }
     }
+}
+
+fn tell(ground: &mut Ground<'_>, count: u32, since: Instant) {
+    let Vitals { rss, descriptors } = ground.vitals().0;
+    let since = since.elapsed();
+    println!("{count:>7} reloads, {since:>6.0?}: {rss:>6} kB, {descriptors} descriptors");
 }

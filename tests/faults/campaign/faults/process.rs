@@ -10,6 +10,7 @@ use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 
 use super::{Fault, NOISE};
 use crate::campaign::ground::{Ground, Outcome};
+use crate::campaign::standings::LASTS;
 use crate::stage::eventually;
 
 /// The longest that a try stops the process.
@@ -124,7 +125,7 @@ fn no_descriptors(ground: &mut Ground<'_>) -> Outcome {
         set.map_err(|error| format!("its limit cannot be set: {error}"))
     };
     let before = limit(Some(now.descriptors as u64))?;
-    ground.standings.add();
+    ground.standings.add(LASTS);
     ground.moment(300..2000);
     limit(before.current)?;
     eventually(Duration::from_secs(10), "answer", || ground.status().ok_or_else(String::new));

@@ -1,16 +1,16 @@
 //! The tools that the gate calls do not do what they should.
 
 use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 
 use super::Fault;
 use crate::campaign::ground::{Ground, Outcome};
-use crate::stage::{is_there, text};
+use crate::stage::{cover_nft, is_there, mend_nft, text};
 
-/// What stands where the machine's nft was.
-const NFT: &str = "/run/nft";
 /// The lock of iptables' legacy variant.
 const LOCK: &str = "/run/xtables.lock";
 /// What waits for that lock looks at once a second, and its rules are looked at once a second.
@@ -33,41 +33,42 @@ pub(super) const FAULTS: &[Fault] = &[
     },
 ];
 
-fn with(ground: &mut Ground<'_>, sign: &str, millis: std::ops::Range<u64>) -> Outcome {
-    fs::write(sign, "").expect("a file");
-    ground.moment(millis);
-    fs::remove_file(sign).expect("it goes");
-    Ok(())
-}
-
 fn failing(ground: &mut Ground<'_>) -> Outcome {
-    with(ground, "/run/broken", 200..2000)
+    ground.preload.fail_nft(true);
+    ground.moment(200..2000);
+    ground.preload.fail_nft(false);
+    Ok(())
 }
 
 /// A program whose interpreter is not there fails as one that is not there itself.
 fn missing(ground: &mut Ground<'_>) -> Outcome {
-    let script = fs::read(NFT).expect("the campaign's nft");
-    fs::write(NFT, "#!/nowhere\n").expect("a file");
+    let nothing = Path::new("/run/nothing");
+    fs::write(nothing, "#!/nowhere\n").expect("a file");
+    fs::set_permissions(nothing, fs::Permissions::from_mode(0o755)).expect("it is ours");
+    cover_nft(&ground.world.server, nothing);
     ground.moment(200..2000);
-    fs::write(NFT, script).expect("a file");
+    mend_nft(&ground.world.server);
     Ok(())
 }
 
 /// Mostly it goes on at last; sometimes it takes longer than anybody waits, and is ended.
 fn hanging(ground: &mut Ground<'_>) -> Outcome {
     let endless = ground.chance.below(5) == 0;
-    with(ground, "/run/hanging", if endless { 10_500..12_000 } else { 200..3000 })
+    ground.preload.hang_nft(true);
+    ground.moment(if endless { 10_500..12_000 } else { 200..3000 });
+    ground.preload.hang_nft(false);
+    Ok(())
 }
 
 /// The nft that the gate has called outlives it, and holds nothing of it.
 fn killed_meanwhile(ground: &mut Ground<'_>) -> Outcome {
-    fs::write("/run/hanging", "").expect("a file");
+    ground.preload.hang_nft(true);
     // The admin bans all the while, so by then one hangs.
     ground.moment(400..900);
     ground.while_down(|ground| {
         ground.crash();
         ground.moment(300..900);
-        fs::remove_file("/run/hanging").expect("it goes");
+        ground.preload.hang_nft(false);
         ground.start()
     })
 }
