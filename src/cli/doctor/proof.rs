@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::process::{ExitCode, Stdio};
 use std::time::{Duration, Instant};
@@ -75,12 +75,49 @@ pub(super) fn here(redirect: &str) -> ExitCode {
 
 type Broken = Box<dyn std::error::Error>;
 
-/// A family and a place: who is banned, who is not, and where both want to go.
+/// A family and a place: who knocks at a closed port there, who is banned, who is not, and where all
+/// of them want to go.
+///
+/// They go nowhere else, and are nobody else. Of whom the gate has seen at a closed port, or at two
+/// services at once, it would rightly ask more than of an ordinary visitor, and how long that takes
+/// depends on the machine.
 struct Course {
     name: &'static str,
+    knocker: IpAddr,
     banned: IpAddr,
     other: IpAddr,
     to: IpAddr,
+}
+
+impl Course {
+    /// Who comes, as addresses of the visitors' host.
+    fn people(&self) -> [IpNet; 3] {
+        // IPv6 sources are known by their /64.
+        let length = if self.to.is_ipv4() { 24 } else { 64 };
+        [self.knocker, self.banned, self.other].map(|address| IpNet::new_assert(address, length))
+    }
+}
+
+/// The courses to the two hosts, by their addresses.
+fn courses(gate: [IpAddr; 2], inner: [IpAddr; 2]) -> Vec<Course> {
+    let names = [
+        ["IPv4 to this host", "IPv6 to this host"],
+        ["IPv4 to hosts behind it", "IPv6 to hosts behind it"],
+    ];
+    let mut courses = Vec::new();
+    for (row, (names, to)) in (1..).zip(names.into_iter().zip([gate, inner])) {
+        for (name, to) in names.into_iter().zip(to) {
+            let person = |n: u8| match to {
+                IpAddr::V4(_) => Ipv4Addr::new(203, 0, 113, 10 * row + n).into(),
+                IpAddr::V6(_) => {
+                    Ipv6Addr::new(0x2001, 0xdb8, 7, (10 * row + n).into(), 0, 0, 0, 0x10).into()
+                }
+            };
+            let [knocker, banned, other] = [0, 1, 2].map(person);
+            courses.push(Course { name, knocker, banned, other, to });
+        }
+    }
+    courses
 }
 
 fn attempt(redirect: &str) -> Result<Vec<Proof>, Broken> {
@@ -88,37 +125,19 @@ fn attempt(redirect: &str) -> Result<Vec<Proof>, Broken> {
     let nets =
         |list: &[&str]| -> Vec<IpNet> { list.iter().filter_map(|n| n.parse().ok()).collect() };
     let gate = lab.host("gate", &nets(&["198.51.100.10/24", "2001:db8:5::10/64"]))?;
-    let visitors = lab.host(
-        "visitors",
-        &nets(&[
-            "203.0.113.10/24",
-            "203.0.113.11/24",
-            "2001:db8:7:1::10/64",
-            "2001:db8:7:2::10/64",
-        ]),
-    )?;
     let inner = lab.host_behind(&gate, "inner", &nets(&["10.20.0.10/24", "2001:db8:20::10/64"]))?;
+    let both = |host: &Host| host.v4().zip(host.v6()).map(|(v4, v6)| [v4, v6]);
+    let courses = both(&gate).zip(both(&inner)).map(|(gate, inner)| courses(gate, inner));
+    let courses = courses.ok_or("a host has no address")?;
+    let people: Vec<IpNet> = courses.iter().flat_map(Course::people).collect();
+    let visitors = lab.host("visitors", &people)?;
     lab.ready()?;
     let web = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), 80);
     let _services =
         [Service::start(&gate, web, Trade::Web)?, Service::start(&inner, web, Trade::Web)?];
     let _daemon = start(&gate, redirect)?;
-    let people: Vec<IpAddr> = visitors.addresses().iter().map(IpNet::addr).collect();
-    let [a4, b4, a6, b6] = people[..] else { return Err("an address is none".into()) };
-    let mut courses = Vec::new();
-    for (host, names) in [
-        (&gate, ["IPv4 to this host", "IPv6 to this host"]),
-        (&inner, ["IPv4 to hosts behind it", "IPv6 to hosts behind it"]),
-    ] {
-        for (name, banned, other, to) in
-            [(names[0], a4, b4, host.v4()), (names[1], a6, b6, host.v6())]
-        {
-            courses.push(Course { name, banned, other, to: to.ok_or("a host has no address")? });
-        }
-    }
-
     let before = all(&visitors, &courses, |course| (course.banned, 80, PATIENCE))?;
-    let judged = all(&visitors, &courses, |course| (course.other, 81, HASTE))?;
+    let judged = all(&visitors, &courses, |course| (course.knocker, 81, HASTE))?;
     order(
         |net| Request::BansAdd {
             net,
@@ -127,11 +146,11 @@ fn attempt(redirect: &str) -> Result<Vec<Proof>, Broken> {
             lasts: Some(Duration::from_secs(600)),
             reason: "proof".into(),
         },
-        &[a4, a6],
+        &courses,
     )?;
     let banned = all(&visitors, &courses, |course| (course.banned, 80, HASTE))?;
     let others = all(&visitors, &courses, |course| (course.other, 80, PATIENCE))?;
-    order(|net| Request::BansRemove { net: Some(net), port: None }, &[a4, a6])?;
+    order(|net| Request::BansRemove { net: Some(net), port: None }, &courses)?;
     let after = all(&visitors, &courses, |course| (course.banned, 80, PATIENCE))?;
 
     let mut proofs = Vec::new();
@@ -193,12 +212,12 @@ fn all(
     ended.collect()
 }
 
-/// Gives the gate an order about each of these sources, and waits until its sets know: an order
-/// that is given later is carried out later, so the answer to the last one will do.
-fn order(request: impl Fn(IpNet) -> Request, sources: &[IpAddr]) -> Result<(), Broken> {
-    for source in sources {
-        match ask(&Path::new(HOME).join("control.sock"), &request(SourceKey::of(*source).prefix()))?
-        {
+/// Gives the gate an order about each of those who are to be banned, and waits until its sets know:
+/// an order that is given later is carried out later, so the answer to the last one will do.
+fn order(request: impl Fn(IpNet) -> Request, courses: &[Course]) -> Result<(), Broken> {
+    for course in courses {
+        let net = SourceKey::of(course.banned).prefix();
+        match ask(&Path::new(HOME).join("control.sock"), &request(net))? {
             Response::Done(_) => {}
             other => return Err(format!("unexpected answer: {other:?}").into()),
         }

@@ -125,7 +125,10 @@ in_lab! {
         types(&world.server, &format!("bans add {TRUDY} --for 50s")).ends_with(0);
         let began = std::time::Instant::now();
         for (shift, direction) in [(7200_i64, "forward by 2h"), (-14_400, "back by 4h")] {
-            let now = jiff::Timestamp::now().as_second() + shift;
+            // `date` sets whole seconds, and takes its time to start: half a minute more is asked
+            // for, which words in hours and minutes leave out.
+            let more = 30 * shift.signum();
+            let now = jiff::Timestamp::now().as_second() + shift + more;
             obeys(&world.server, &format!("date -s @{now}"));
             let status = eventually(Duration::from_secs(10), "word of it", || {
                 let status = types(&world.server, "status");
