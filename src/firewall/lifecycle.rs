@@ -126,6 +126,16 @@ impl Firewall {
         ledger.restore(loaded.lines);
         // First: what was given by the clock as it was does not end only because it was set.
         let (clock, jump) = Clock::begin(loaded.clock.as_ref(), &boot::boot(), looked);
+        if clock.boot.is_empty() {
+            let text = format!(
+                "the system does not tell which boot of the machine this is (neither {} nor {}, \
+                 which the systemd unit sets): a clock that is set between two runs makes bans \
+                 shorter or longer",
+                boot::KERNELS,
+                boot::TOLD
+            );
+            teller.notice(Level::Info, "clock", text);
+        }
         let moved = jump.map(|jump| ledger.clock_was_set(&jump)).unwrap_or_default();
         // What ended while nobody was there, and who is spared by now.
         ledger.expire(now);

@@ -6,14 +6,15 @@
 //!     --tries N        so often each (5)
 //!     --only WORD      only faults in whose name it stands
 //!     --seed N         chance can be repeated
-//!     --reloads N      so many in each try of "many reloads" (20)
+//!     --reloads N      so many in each try of "many reloads" (20); of 1,000 and more, each tenth part is
+//!                      told, with the memory and the descriptors that the gate holds by then
 //!     --markdown       the table as Markdown
 //!     --soak MINUTES   everything at once for so long, with faults drawn at random
 //!
 //! Judged: connections never pause, nor pass unjudged, for longer than is declared; no standing is
-//! lost that was acknowledged, and none comes back that was taken back; nobody is refused who is
-//! honest; afterwards the kernel's sets are complete and no descriptor is left open. Exit status 1 if
-//! any of it is broken.
+//! lost that was acknowledged, none outlasts its time, and none comes back that was taken back; nobody
+//! is refused who is honest; afterwards the kernel's sets are complete and no descriptor is left open.
+//! Exit status 1 if any of it is broken. The gate is confined, as users have it.
 //!
 //! As root or as an ordinary user; what needs real root is named and left out otherwise. It wants
 //! `cc`, as Rust itself does. Nothing of the machine is changed, least of all its clock: a small

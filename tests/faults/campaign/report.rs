@@ -78,39 +78,50 @@ pub(crate) fn print(rows: &[Row]) {
             if row.broken().is_empty() { "" } else { " !" },
         );
     }
-    let sum = |of: fn(&Try) -> usize| rows.iter().map(|row| row.sum(of)).sum::<usize>();
+    println!("\n{}", in_all(rows));
     println!(
-        "\n{} tries; {} connections let in, {} not; {} standings lost.\n\
-         pause: the longest time in which no connection came about. unjudged: in which\n\
-         they passed without a verdict. mended: until all was well after the fault.",
-        sum(|_| 1),
-        sum(|attempt| attempt.let_in),
-        sum(|attempt| attempt.refused),
-        sum(|attempt| attempt.wrong),
+        "pause: the longest time in which no connection came about. unjudged: in which\n\
+         they passed without a verdict. mended: until all was well after the fault."
     );
     if let Some(row) = rows.iter().max_by_key(|row| row.grown()) {
         println!("Memory grew most by: {} ({} kB in all its tries).", row.fault.name, row.grown());
     }
 }
 
+fn in_all(rows: &[Row]) -> String {
+    let sum = |of: fn(&Try) -> usize| rows.iter().map(|row| row.sum(of)).sum::<usize>();
+    format!(
+        "{} tries of {} faults; {} connections let in, {} not; {} standings lost or too long.",
+        sum(|_| 1),
+        rows.len(),
+        sum(|attempt| attempt.let_in),
+        sum(|attempt| attempt.refused),
+        sum(|attempt| attempt.wrong),
+    )
+}
+
 /// The same for the README.
 pub(crate) fn print_markdown(rows: &[Row]) {
-    println!("| fault | tries | longest pause seen | longest time unjudged (declared) | lost |");
-    println!("|---|---|---|---|---|");
+    println!(
+        "| fault | tries | longest pause | passed unjudged (declared) | mended after | lost |"
+    );
+    println!("|---|---|---|---|---|---|");
     for row in rows {
         println!(
-            "| {} | {} | {} | {} ({}) | {} |",
+            "| {} | {} | {} | {} ({}) | {} | {} |",
             row.fault.name,
             row.tries.len(),
             span(row.longest(|attempt| attempt.held)),
             span(row.longest(|attempt| attempt.open)),
             row.fault.declared,
+            span(row.longest(|attempt| attempt.mended)),
             match row.tries.iter().map(|attempt| attempt.lost).sum() {
                 0_u64 => row.lost(),
                 syns => format!("{}; {syns} SYNs found no room", row.lost()),
             },
         );
     }
+    println!("\n{}", in_all(rows));
 }
 
 /// What was broken, if anything; returns whether that was so.
