@@ -10,6 +10,7 @@
 //! [`ruleset()`], the ledger and the transactions are pure; `kernel`, `nft`, `redirect`, `store` and
 //! `watch` do the I/O; `worker` is the thread that owns them all.
 
+mod additions;
 mod aside;
 mod backlog;
 mod budget;
