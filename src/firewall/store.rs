@@ -10,19 +10,18 @@
 //! A line that is torn or wrong ends the reading: what stands before it is kept, and the whole
 //! file is set aside as `standings.bad-<time>`.
 
+mod line;
+mod reading;
+
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{self, Write};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
-use ipnet::IpNet;
-use serde::{Deserialize, Serialize};
-
-use super::entry::{By, Entry, Whom};
-use super::names::is_wide;
-use crate::config::parts::by_parts;
-use crate::policy::Standing;
+pub use self::line::Line;
+use self::line::millis;
+use super::entry::Entry;
 
 /// The state folder cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -42,15 +41,6 @@ pub struct Loaded {
     pub set_aside: Option<PathBuf>,
 }
 
-/// One line: an entry, or that one is forgotten.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Line {
-    /// The entry as it is now.
-    Is(Entry),
-    /// Nothing is known of this one any more.
-    Forgotten(Whom),
-}
-
 /// The open file.
 #[derive(Debug)]
 pub struct Store {
@@ -61,217 +51,24 @@ pub struct Store {
     torn: bool,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Record {
-    net: IpNet,
-    /// All ports if it is missing, as it is where there is nothing to say.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    port: Option<u16>,
-    standing: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    entry: Option<Rest>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Rest {
-    since: u64,
-    until: u64,
-    offences: u32,
-    last: u64,
-    reason: String,
-    by: By,
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    evidence: String,
-}
-
-fn millis(at: SystemTime) -> u64 {
-    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn time(millis: u64) -> SystemTime {
-    // Ten thousand years at most, so that no later sum overflows.
-    UNIX_EPOCH + Duration::from_millis(millis.min(10_000 * 366 * 24 * 3_600_000))
-}
-
-impl Line {
-    fn encode(&self, out: &mut Vec<u8>) {
-        let record = match self {
-            Line::Forgotten(Whom { net, port }) => {
-                Record { net: *net, port: *port, standing: "forgotten".into(), entry: None }
-            }
-            Line::Is(e) => Record {
-                net: e.net,
-                port: e.port,
-                standing: e.standing.word().into(),
-                entry: Some(Rest {
-                    since: millis(e.since),
-                    until: millis(e.until),
-                    offences: e.offences,
-                    last: millis(e.last_offence),
-                    reason: e.reason.clone(),
-                    by: e.by,
-                    evidence: e.evidence.clone(),
-                }),
-            },
-        };
-        // Strings and numbers only: this cannot fail.
-        let json = serde_json::to_string(&record).unwrap_or_default();
-        out.extend_from_slice(
-            format!("{:08x} {json}\n", crc32fast::hash(json.as_bytes())).as_bytes(),
-        );
-    }
-
-    fn decode(line: &[u8]) -> Option<Self> {
-        let (sum, json) = line.split_at_checked(9)?;
-        let sum = std::str::from_utf8(sum).ok()?.strip_suffix(' ')?;
-        if u32::from_str_radix(sum, 16).ok()? != crc32fast::hash(json) {
-            return None;
-        }
-        quick(json).or_else(|| Self::decode_json(json))
-    }
-
-    fn decode_json(json: &[u8]) -> Option<Self> {
-        let record: Record = serde_json::from_slice(json).ok()?;
-        let standing = match record.standing.as_str() {
-            "forgotten" => {
-                return Some(Line::Forgotten(Whom { net: record.net, port: record.port }));
-            }
-            "clean" => Standing::Clean,
-            "suspect" => Standing::Suspect,
-            "banned" => Standing::Banned,
-            _ => return None,
-        };
-        // Only one source can be banned at a port; the kernel has no place for anything else.
-        if record.port.is_some() && (standing == Standing::Suspect || is_wide(record.net)) {
-            return None;
-        }
-        let rest = record.entry?;
-        Some(Line::Is(Entry {
-            net: record.net,
-            port: record.port,
-            standing,
-            since: time(rest.since),
-            until: time(rest.until),
-            offences: rest.offences,
-            last_offence: time(rest.last),
-            reason: rest.reason,
-            by: rest.by,
-            evidence: rest.evidence,
-        }))
-    }
-}
-
-/// Reads a live line that looks exactly as this program writes most of them, several times as
-/// quickly as JSON is read: a million lines are to be known before the gate judges. `None` of
-/// anything else, which may be right all the same.
-fn quick(json: &[u8]) -> Option<Line> {
-    let mut rest = Unread(std::str::from_utf8(json).ok()?);
-    let net = rest.quoted("{\"net\":")?.parse().ok()?;
-    let port = match rest.skip(",\"port\":") {
-        Some(()) => Some(u16::try_from(rest.number("")?).ok()?),
-        None => None,
-    };
-    let standing = match rest.quoted(",\"standing\":")? {
-        "clean" => Standing::Clean,
-        "suspect" => Standing::Suspect,
-        "banned" => Standing::Banned,
-        _ => return None,
-    };
-    if port.is_some() && (standing == Standing::Suspect || is_wide(net)) {
-        return None;
-    }
-    let since = time(rest.number(",\"entry\":{\"since\":")?);
-    let until = time(rest.number(",\"until\":")?);
-    let offences = u32::try_from(rest.number(",\"offences\":")?).ok()?;
-    let last_offence = time(rest.number(",\"last\":")?);
-    let reason = rest.quoted(",\"reason\":")?.to_owned();
-    let by = match rest.quoted(",\"by\":")? {
-        "gate" => By::Gate,
-        "admin" => By::Admin,
-        _ => return None,
-    };
-    let evidence = match rest.skip("}}") {
-        Some(()) => String::new(),
-        None => {
-            let evidence = rest.quoted(",\"evidence\":")?.to_owned();
-            rest.skip("}}")?;
-            evidence
-        }
-    };
-    let entry =
-        Entry { net, port, standing, since, until, offences, last_offence, reason, by, evidence };
-    rest.0.is_empty().then_some(Line::Is(entry))
-}
-
-/// What is left of a line.
-struct Unread<'a>(&'a str);
-
-impl<'a> Unread<'a> {
-    fn skip(&mut self, text: &str) -> Option<()> {
-        self.0 = self.0.strip_prefix(text)?;
-        Some(())
-    }
-
-    /// A string without anything that JSON escapes.
-    fn quoted(&mut self, before: &str) -> Option<&'a str> {
-        self.skip(before)?;
-        let (text, rest) = self.0.strip_prefix('"')?.split_once('"')?;
-        self.0 = rest;
-        text.bytes().all(|byte| byte != b'\\' && byte >= b' ').then_some(text)
-    }
-
-    /// A number as JSON writes it: no zeros before it, no more than it can hold.
-    fn number(&mut self, before: &str) -> Option<u64> {
-        self.skip(before)?;
-        let end = self.0.bytes().position(|byte| !byte.is_ascii_digit())?;
-        let (digits, rest) = self.0.split_at(end);
-        self.0 = rest;
-        (digits == "0" || !digits.starts_with('0')).then(|| digits.parse().ok())?
-    }
-}
-
-/// Reads lines up to the first that is not whole, on several threads if they are many. Returns how
-/// many bytes were good.
-fn decode_all(bytes: &[u8]) -> (Vec<Line>, usize) {
-    let decoded = by_parts(bytes, decode_part);
-    let mut lines = Vec::with_capacity(decoded.iter().map(|(_, (lines, _))| lines.len()).sum());
-    let mut good = 0;
-    for (length, (some, read)) in decoded {
-        lines.extend(some);
-        good += read;
-        if read < length {
-            break;
-        }
-    }
-    (lines, good)
-}
-
-fn decode_part(bytes: &[u8]) -> (Vec<Line>, usize) {
-    let mut lines = Vec::new();
-    let mut good = 0;
-    for bytes in bytes.split_inclusive(|byte| *byte == b'\n') {
-        let Some(line) = bytes.strip_suffix(b"\n").and_then(Line::decode) else { break };
-        lines.push(line);
-        good += bytes.len();
-    }
-    (lines, good)
-}
-
 /// What stands in the file of a state folder, for whoever only looks: nothing is repaired.
 ///
 /// # Errors
 /// The file is there, but cannot be read.
 pub fn peek(folder: &Path) -> io::Result<Peek> {
-    let bytes = match std::fs::read(folder.join("standings")) {
-        Ok(bytes) => bytes,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Vec::new(),
+    let file = match File::open(folder.join("standings")) {
+        Ok(file) => file,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            return Ok(Peek { lines: Vec::new(), whole: true });
+        }
         Err(e) => return Err(e),
     };
-    let (lines, good) = decode_all(&bytes);
+    let length = file.metadata()?.len();
+    let (lines, good) = reading::read(|bytes, from| file.read_at(bytes, from), length)?;
     // A daemon may be writing the last line at this moment.
-    let whole = good == bytes.len() || !bytes[good..].contains(&b'\n');
-    Ok(Peek { lines, whole })
+    let mut rest = vec![0; usize::try_from(length - good).unwrap_or(usize::MAX)];
+    file.read_exact_at(&mut rest, good)?;
+    Ok(Peek { lines, whole: !rest.contains(&b'\n') })
 }
 
 /// A ledger that was only looked at.
@@ -291,15 +88,20 @@ impl Store {
             let path = path.clone();
             move |source| StoreError { doing, path, source }
         };
-        let mut bytes = Vec::new();
-        match File::open(&path) {
-            Ok(mut file) => drop(file.read_to_end(&mut bytes).map_err(fail("read"))?),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+        let (lines, good, length) = match File::open(&path) {
+            Ok(file) => {
+                let length = file.metadata().map_err(fail("read"))?.len();
+                let read = |bytes: &mut [u8], from| file.read_at(bytes, from);
+                let (lines, good) = reading::read(read, length).map_err(fail("read"))?;
+                (lines, good, length)
+            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Default::default(),
             Err(e) => return Err(fail("read")(e)),
-        }
-        let (lines, good) = decode_all(&bytes);
+        };
         let mut set_aside = None;
-        if good < bytes.len() {
+        if good < length {
+            let bytes = std::fs::read(&path).map_err(fail("read"))?;
+            let good = usize::try_from(good).unwrap_or(usize::MAX).min(bytes.len());
             let aside = folder.join(format!("standings.bad-{}", millis(now) / 1000));
             write_whole(&aside, &bytes).map_err(fail("set aside"))?;
             put_in_place(folder, "standings", &bytes[..good]).map_err(fail("repair"))?;

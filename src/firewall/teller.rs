@@ -183,5 +183,5 @@ impl Teller {
 
 /// A check's name or an admin's words; an admin may have said nothing.
 fn why(entry: &Entry) -> String {
-    if entry.reason.is_empty() { "admin".to_owned() } else { entry.reason.clone() }
+    if entry.reason.is_empty() { "admin".to_owned() } else { entry.reason.to_string() }
 }

@@ -220,7 +220,7 @@ impl Worker {
         match order {
             Order::Offence(offence) => self.offence(&offence, now, batch),
             Order::Add { whom, standing, lasts, reason, reply } => {
-                match self.ledger.add(whom, standing, lasts, reason, now) {
+                match self.ledger.add(whom, standing, lasts, reason.into(), now) {
                     Ok(change) => {
                         batch.added.push((reply, change.entry.clone()));
                         self.note(change, batch, false);
@@ -299,7 +299,7 @@ impl Worker {
             _ => format!("{what}: {}, limit {}", Measured(seen), Measured(limit)),
         };
         let Offence { source, port, earned, check, .. } = *offence;
-        let outcome = self.ledger.offence(source, port, earned, check, evidence, now);
+        let outcome = self.ledger.offence(source, port, earned, check, evidence.into(), now);
         if offence.renew && !matches!(outcome, Err(Spared::Never)) {
             // A proof that is gone already is no harm.
             let whom = Whom::from(source.prefix());

@@ -288,7 +288,7 @@ fn standings_move_with_a_clock_that_is_set() {
     let admins = |ledger: &mut Ledger, who: &str, now: u64| {
         let net: IpNet = who.parse().unwrap();
         let lasts = Some(Duration::from_secs(600));
-        ledger.add(net, Standing::Banned, lasts, String::new(), at(now)).unwrap();
+        ledger.add(net, Standing::Banned, lasts, "".into(), at(now)).unwrap();
     };
     // The clock should say 20,000. What it says instead: an hour more, an hour less.
     for says in [20_000 + hour, 20_000 - hour] {
@@ -322,7 +322,7 @@ fn a_clock_that_was_wrong_at_the_start_leaves_what_is_on_disk() {
     let mut ledger = Ledger::new(rules());
     let net: IpNet = "203.0.113.1/32".parse().unwrap();
     let lasts = Some(Duration::from_secs(90_000));
-    ledger.add(net, Standing::Banned, lasts, String::new(), at(0)).unwrap();
+    ledger.add(net, Standing::Banned, lasts, "".into(), at(0)).unwrap();
     let boot = SystemTime::UNIX_EPOCH + Duration::from_secs(30);
     let moved = ledger.clock_was_set(boot, boot + Duration::from_secs(9), at(80_000));
     assert_eq!(moved, 0);

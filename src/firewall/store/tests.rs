@@ -1,8 +1,13 @@
 //! What is on disk comes back, wherever the writing was cut.
 
+use std::time::{Duration, UNIX_EPOCH};
+
 use proptest::prelude::*;
 
+use super::super::entry::By;
+use super::line::{Texts, quick};
 use super::*;
+use crate::policy::Standing;
 
 fn entry(n: u8, standing: Standing, words: &str) -> Entry {
     let at = |secs: u64| UNIX_EPOCH + Duration::from_secs(1_800_000_000 + secs);
@@ -18,6 +23,18 @@ fn entry(n: u8, standing: Standing, words: &str) -> Entry {
         by: if n.is_multiple_of(2) { By::Gate } else { By::Admin },
         evidence: words.into(),
     }
+}
+
+/// Reads a file that is in memory, a little at a time.
+fn decode_all(bytes: &[u8]) -> (Vec<Line>, usize) {
+    let read_at = |into: &mut [u8], from: u64| {
+        let rest = &bytes[from as usize..];
+        let some = rest.len().min(into.len()).min(70_000);
+        into[..some].copy_from_slice(&rest[..some]);
+        Ok(some)
+    };
+    let (lines, good) = reading::read(read_at, bytes.len() as u64).unwrap();
+    (lines, good as usize)
 }
 
 fn reload(folder: &Path) -> Loaded {
@@ -88,7 +105,7 @@ fn what_the_kernel_has_no_place_for_is_not_read() {
     let at_a_port = |entry: Entry| {
         let mut line = Vec::new();
         Line::Is(Entry { port: Some(22), ..entry }).encode(&mut line);
-        Line::decode(line.trim_ascii_end())
+        Line::decode(line.trim_ascii_end(), &mut Texts::default())
     };
     let banned = entry(1, Standing::Banned, "x");
     assert!(at_a_port(banned.clone()).is_some());
@@ -154,28 +171,40 @@ proptest! {
         let mut encoded = Vec::new();
         Line::Is(entry(n, standing, &words)).encode(&mut encoded);
         let json = encoded[9..].strip_suffix(b"\n").unwrap();
-        let read = quick(json);
+        let mut texts = Texts::default();
+        let read = quick(json, &mut texts);
         prop_assert_eq!(read.is_some(), !words.contains(['"', '\\']), "{}", words);
         prop_assert!(read.is_none() || read == Line::decode_json(json));
         // Whatever else stands there: what is taken, means the same.
         let mut other = json.to_vec();
         let place = usize::from(edit.0) % other.len();
         other[place] = edit.1;
-        prop_assert!(quick(&other).is_none_or(|line| Line::decode_json(&other) == Some(line)));
+        prop_assert!(quick(&other, &mut texts).is_none_or(|line| Line::decode_json(&other) == Some(line)));
     }
 }
 
 #[test]
 fn long_files_are_read_in_parts() {
+    // Now and then a line that is longer than what is read at a time.
+    let words = |n: u32| if n % 3000 == 7 { "long ".repeat(40_000) } else { format!("number {n}") };
     let mut whole = Vec::new();
     let lines: Vec<Line> = (0..8000_u32)
-        .map(|n| Line::Is(entry((n % 200) as u8, Standing::Banned, &format!("number {n}"))))
+        .map(|n| Line::Is(entry((n % 200) as u8, Standing::Banned, &words(n))))
         .collect();
     lines.iter().for_each(|line| line.encode(&mut whole));
     assert!(whole.len() > crate::config::parts::LONG);
     assert!(decode_all(&whole) == (lines.clone(), whole.len()));
-    // Torn in the first part, nothing behind it counts, in whichever part.
-    let end = whole.iter().position(|byte| *byte == b'\n').unwrap();
-    whole[end + 20] ^= 1;
-    assert!(decode_all(&whole) == (lines[..1].to_vec(), end + 1));
+    // Torn, wherever it is, nothing behind it counts.
+    let ends: Vec<usize> = memchr::memchr_iter(b'\n', &whole).map(|end| end + 1).collect();
+    for line in [1, 7, 4000, 7998] {
+        whole[ends[line - 1] + 20] ^= 1;
+        assert!(decode_all(&whole) == (lines[..line].to_vec(), ends[line - 1]), "line {line}");
+        whole[ends[line - 1] + 20] ^= 1;
+    }
+    // The end of the file may be anywhere, too.
+    for cut in [ends[0] - 1, whole.len() / 2, whole.len() / 2 + 1, whole.len() - 1] {
+        let kept = ends.partition_point(|end| *end <= cut);
+        let good = kept.checked_sub(1).map_or(0, |last| ends[last]);
+        assert!(decode_all(&whole[..cut]) == (lines[..kept].to_vec(), good), "cut at {cut}");
+    }
 }
