@@ -173,7 +173,11 @@ impl Ledger {
         let mut known: Option<(&Arc<str>, By, usize)> = None;
         for entry in self.entries.iter().filter(|entry| entry.standing != Standing::Clean) {
             let number = match known {
-                Some((reason, by, number)) if Arc::ptr_eq(reason, &entry.reason) && by == entry.by => number,
+                Some((reason, by, number))
+                    if Arc::ptr_eq(reason, &entry.reason) && by == entry.by =>
+                {
+                    number
+                }
                 _ => entry.reason_number(),
             };
             known = Some((&entry.reason, entry.by, number));
@@ -418,9 +422,14 @@ impl Ledger {
         whose.len()
     }
 
+    /// Goes by other rules from now on; whoever has a standing keeps it.
+    pub(super) fn go_by(&mut self, rules: Rules) {
+        self.rules = rules;
+    }
+
     /// Goes by other rules from now on, and ends the standings of those that are now spared.
     pub fn follow(&mut self, rules: Rules) -> Vec<Change> {
-        self.rules = rules;
+        self.go_by(rules);
         let spared = self.spared();
         spared.into_iter().filter_map(|whom| self.remove(whom)).collect()
     }
@@ -474,6 +483,11 @@ impl Ledger {
     /// Every entry, live ones and remembered ones, in no order.
     pub fn entries(&self) -> impl Iterator<Item = &Entry> {
         self.entries.iter()
+    }
+
+    /// The entry that [`Self::entries`] names so many others before; another one after a change.
+    pub(super) fn entry_at(&self, place: u32) -> Option<&Entry> {
+        self.entries.at(place)
     }
 
     /// The entry about exactly this.

@@ -1,5 +1,6 @@
 //! Start, open, close, stop.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -14,6 +15,7 @@ use super::ledger::{Change, Ledger, Rules};
 use super::lock::{Lock, LockError};
 use super::orders::{Gone, Message, Opened, Order, Orders};
 use super::owed::Owed;
+use super::read_ahead::ReadAhead;
 use super::redirect::RedirectError;
 use super::store::{Line, Store, StoreError};
 use super::teller::Teller;
@@ -91,11 +93,12 @@ impl Firewall {
         events: impl Fn(Event) + Send + 'static,
     ) -> Result<Self, StartError> {
         let lock = Lock::take(&config.bans.state_dir)?;
-        Self::start_alone(lock, config, protected, Arc::default(), events)
+        Self::start_alone(lock, config, protected, None, Arc::default(), events)
     }
 
     /// The same, for a caller who has taken the lock of the state folder and then looked whether
-    /// there is anything else in the way. Until the kernel's sets are full, `owed` has what they do
+    /// there is anything else in the way. If the ledger was read ahead and is still the same, it is
+    /// not read again. Until the kernel's sets are full, `owed` has what they do
     /// not.
     ///
     /// # Errors
@@ -104,24 +107,19 @@ impl Firewall {
         lock: Lock,
         config: &Arc<Config>,
         protected: Vec<IpNet>,
+        ahead: Option<ReadAhead>,
         owed: Arc<Owed>,
         events: impl Fn(Event) + Send + 'static,
     ) -> Result<Self, StartError> {
         let folder = &config.bans.state_dir;
         let now = SystemTime::now();
-        let (mut store, loaded) = Store::open(folder, now)?;
         let teller = Teller::new(events);
-        if let Some(aside) = loaded.set_aside {
-            let text = format!(
-                "the ban list on disk was damaged: {} lines of it could be read. The damaged file \
-                 is kept as {}",
-                loaded.lines.len(),
-                aside.display()
-            );
-            teller.notice(Level::Error, "ledger", text);
-        }
-        let mut ledger = Ledger::new(Rules::new(config, &protected));
-        ledger.restore(loaded.lines);
+        let rules = Rules::new(config, &protected);
+        let ahead = ahead.map(|ahead| ahead.settle(folder, &rules)).transpose()?.flatten();
+        let (mut store, mut ledger) = match ahead {
+            Some(both) => both,
+            None => open(folder, rules, &teller, now)?,
+        };
         // What ended while nobody was there, and who is spared by now.
         ledger.expire(now);
         let enforced = config.mode == Mode::Enforce;
@@ -208,6 +206,28 @@ impl Drop for Firewall {
             self.end();
         }
     }
+}
+
+/// Reads the ledger, and says so if it is damaged.
+fn open(
+    folder: &Path,
+    rules: Rules,
+    teller: &Teller,
+    now: SystemTime,
+) -> Result<(Store, Ledger), StoreError> {
+    let (store, loaded) = Store::open(folder, now)?;
+    if let Some(aside) = loaded.set_aside {
+        let text = format!(
+            "the ban list on disk was damaged: {} lines of it could be read. The damaged file \
+             is kept as {}",
+            loaded.lines.len(),
+            aside.display()
+        );
+        teller.notice(Level::Error, "ledger", text);
+    }
+    let mut ledger = Ledger::new(rules);
+    ledger.restore(loaded.lines);
+    Ok((store, ledger))
 }
 
 fn start_watcher(

@@ -51,20 +51,25 @@ pub struct Store {
     torn: bool,
 }
 
+/// What was read of a file.
+#[derive(Debug)]
+pub(super) struct Read {
+    pub(super) lines: Vec<Line>,
+    /// So many bytes of it are good,
+    pub(super) good: u64,
+    /// of so many that it had.
+    pub(super) length: u64,
+    pub(super) file: File,
+}
+
 /// What stands in the file of a state folder, for whoever only looks: nothing is repaired.
 ///
 /// # Errors
 /// The file is there, but cannot be read.
 pub fn peek(folder: &Path) -> io::Result<Peek> {
-    let file = match File::open(folder.join("standings")) {
-        Ok(file) => file,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            return Ok(Peek { lines: Vec::new(), whole: true });
-        }
-        Err(e) => return Err(e),
+    let Some(Read { lines, good, length, file }) = Store::read(folder)? else {
+        return Ok(Peek { lines: Vec::new(), whole: true });
     };
-    let length = file.metadata()?.len();
-    let (lines, good) = reading::read(|bytes, from| file.read_at(bytes, from), length)?;
     // A daemon may be writing the last line at this moment.
     let mut rest = vec![0; usize::try_from(length - good).unwrap_or(usize::MAX)];
     file.read_exact_at(&mut rest, good)?;
@@ -83,20 +88,14 @@ pub struct Peek {
 impl Store {
     /// Opens the file and reads it. `now` names the copy of an unreadable file.
     pub fn open(folder: &Path, now: SystemTime) -> Result<(Self, Loaded), StoreError> {
-        let path = folder.join("standings");
+        let path = Self::file(folder);
         let fail = |doing| {
             let path = path.clone();
             move |source| StoreError { doing, path, source }
         };
-        let (lines, good, length) = match File::open(&path) {
-            Ok(file) => {
-                let length = file.metadata().map_err(fail("read"))?.len();
-                let read = |bytes: &mut [u8], from| file.read_at(bytes, from);
-                let (lines, good) = reading::read(read, length).map_err(fail("read"))?;
-                (lines, good, length)
-            }
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Default::default(),
-            Err(e) => return Err(fail("read")(e)),
+        let (lines, good, length) = match Self::read(folder).map_err(fail("read"))? {
+            Some(Read { lines, good, length, .. }) => (lines, good, length),
+            None => Default::default(),
         };
         let mut set_aside = None;
         if good < length {
@@ -107,15 +106,32 @@ impl Store {
             put_in_place(folder, "standings", &bytes[..good]).map_err(fail("repair"))?;
             set_aside = Some(aside);
         }
-        let file = appending(&path).map_err(fail("open"))?;
-        let store = Self {
-            folder: folder.to_owned(),
-            file,
-            lines: lines.len(),
-            unsynced: false,
-            torn: false,
-        };
+        let store = Self::append_to(folder, lines.len())?;
         Ok((store, Loaded { lines, set_aside }))
+    }
+
+    /// The file of a state folder.
+    pub(super) fn file(folder: &Path) -> PathBuf {
+        folder.join("standings")
+    }
+
+    /// Reads the file up to what is damaged, if there is one.
+    pub(super) fn read(folder: &Path) -> io::Result<Option<Read>> {
+        let file = match File::open(Self::file(folder)) {
+            Ok(file) => file,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(e),
+        };
+        let length = file.metadata()?.len();
+        let (lines, good) = reading::read(|bytes, from| file.read_at(bytes, from), length)?;
+        Ok(Some(Read { lines, good, length, file }))
+    }
+
+    /// Opens a file that is good and has been read: it had so many lines.
+    pub(super) fn append_to(folder: &Path, lines: usize) -> Result<Self, StoreError> {
+        let path = Self::file(folder);
+        let file = appending(&path).map_err(|source| StoreError { doing: "open", path, source })?;
+        Ok(Self { folder: folder.to_owned(), file, lines, unsynced: false, torn: false })
     }
 
     /// Appends lines with one write.
