@@ -33,8 +33,8 @@ use crate::policy::{Evidence, PortSet, Standing};
 /// The most messages that are worked on together.
 const TOGETHER: usize = 20_000;
 /// So many standings at a time are put into sets that are filled: a new ban waits no longer than
-/// these take, about 20 ms.
-const SLICE: usize = 2500;
+/// these take, about 30 ms.
+const SLICE: usize = 4000;
 /// Among so many standings one of each kind is looked for, to see whether the kernel holds it.
 const SAMPLED: usize = 10_000;
 /// If nobody opens the gate, large sets are filled after this.

@@ -97,6 +97,10 @@ impl Entries {
         self.all.iter()
     }
 
+    pub(super) fn at(&self, place: u32) -> Option<&Entry> {
+        self.all.get(place as usize)
+    }
+
     pub(super) fn get(&self, whom: Whom) -> Option<&Entry> {
         let place = self
             .places
@@ -125,9 +129,8 @@ impl Entries {
     /// Takes an entry out. The last one takes its place.
     pub(super) fn remove(&mut self, whom: Whom) -> Option<Entry> {
         let Self { all, places, hasher } = self;
-        let known = places
-            .find_entry(hash(hasher, whom), |place| is(&all[*place as usize], whom))
-            .ok()?;
+        let known =
+            places.find_entry(hash(hasher, whom), |place| is(&all[*place as usize], whom)).ok()?;
         let (place, _) = known.remove();
         let last = index(all.len() - 1);
         if place != last {
