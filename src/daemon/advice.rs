@@ -140,7 +140,8 @@ fn many(name: &str) -> String {
 /// A ban for a rate may hit many who share the address with the one who offended.
 fn shared(entry: &Entry) -> Option<String> {
     let (class, _) = entry.evidence.split_once(':')?;
-    if entry.by != By::Gate || &*entry.reason != "rate" || entry.port.is_some() || class == "source" {
+    if entry.by != By::Gate || &*entry.reason != "rate" || entry.port.is_some() || class == "source"
+    {
         return None;
     }
     Some(format!(

@@ -248,9 +248,11 @@ impl Kernel {
             return Ok(());
         }
         let (fresh, others): (Vec<Elem>, Vec<Elem>) = changes.iter().partition(|e| e.fresh);
-        fresh.chunks(BATCH).map(additions).filter(|text| !text.is_empty()).try_for_each(
-            |text| self.nft.apply_text(&text),
-        )?;
+        fresh
+            .chunks(BATCH)
+            .map(additions)
+            .filter(|text| !text.is_empty())
+            .try_for_each(|text| self.nft.apply_text(&text))?;
         others.chunks(BATCH).try_for_each(|some| {
             let commands = transaction::elements(some);
             if commands.is_empty() { Ok(()) } else { self.nft.apply(&commands) }

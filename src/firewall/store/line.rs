@@ -148,7 +148,7 @@ impl Texts {
 /// quickly as JSON is read: a million lines are to be known before the gate judges. `None` of
 /// anything else, which may be right all the same.
 pub(super) fn quick(json: &[u8], texts: &mut Texts) -> Option<Line> {
-    let mut rest = Unread(std::str::from_utf8(json).ok()?);
+    let mut rest = Unread(json);
     let net = rest.quoted("{\"net\":")?;
     let net = plain_v4(net.as_bytes()).or_else(|| net.parse().ok())?;
     let port = match rest.skip(",\"port\":") {
@@ -188,28 +188,35 @@ pub(super) fn quick(json: &[u8], texts: &mut Texts) -> Option<Line> {
 }
 
 /// What is left of a line.
-struct Unread<'a>(&'a str);
+struct Unread<'a>(&'a [u8]);
 
 impl<'a> Unread<'a> {
     fn skip(&mut self, text: &str) -> Option<()> {
-        self.0 = self.0.strip_prefix(text)?;
+        self.0 = self.0.strip_prefix(text.as_bytes())?;
         Some(())
     }
 
     /// A string without anything that JSON escapes.
     fn quoted(&mut self, before: &str) -> Option<&'a str> {
         self.skip(before)?;
-        let (text, rest) = self.0.strip_prefix('"')?.split_once('"')?;
-        self.0 = rest;
-        text.bytes().all(|byte| byte != b'\\' && byte >= b' ').then_some(text)
+        self.skip("\"")?;
+        let special = |byte: &u8| matches!(*byte, b'"' | b'\\' | 0..b' ');
+        let (text, rest) = self.0.split_at(self.0.iter().position(special)?);
+        self.0 = rest.strip_prefix(b"\"")?;
+        std::str::from_utf8(text).ok()
     }
 
     /// A number as JSON writes it: no zeros before it, no more than it can hold.
     fn number(&mut self, before: &str) -> Option<u64> {
         self.skip(before)?;
-        let end = self.0.bytes().position(|byte| !byte.is_ascii_digit())?;
+        let end = self.0.iter().position(|byte| !byte.is_ascii_digit())?;
         let (digits, rest) = self.0.split_at(end);
         self.0 = rest;
-        (digits == "0" || !digits.starts_with('0')).then(|| digits.parse().ok())?
+        if digits.is_empty() || (digits != b"0" && digits[0] == b'0') {
+            return None;
+        }
+        digits
+            .iter()
+            .try_fold(0_u64, |sum, digit| sum.checked_mul(10)?.checked_add(u64::from(digit - b'0')))
     }
 }
