@@ -67,10 +67,10 @@ in_lab! {
         let world = World::new();
         let all = recorded();
         let gate = Gate::start(&world.server, "");
-        is_guarded(&world);
         let added = gate.ask(&["bans", "add", TRUDY, "--for", "1h"]);
         assert!(added.status.success(), "{}", text(&added));
         assert!(left(&gate).is_some(), "still at it: {}", gate.status());
+        is_guarded(&world);
         // Who is pardoned gets in at once, and is not put into the sets when it is its turn.
         let pardoned = gate.ask(&["bans", "remove", MALLORY]);
         assert!(pardoned.status.success(), "{}", text(&pardoned));
