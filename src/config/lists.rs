@@ -2,12 +2,11 @@
 //! lines are fine.
 
 use std::io::{self, BufRead};
-use std::net::Ipv4Addr;
 use std::path::Path;
 
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::IpNet;
 
-use super::parts::by_parts;
+use super::parts::{by_parts, plain_v4};
 use super::problem::Problem;
 use super::source::{ATTEMPTS, same};
 use super::units;
@@ -59,7 +58,7 @@ fn quick_part(bytes: &[u8], list: u16) -> Option<Vec<(IpNet, u16)>> {
     // Most lines are at least as long as "192.0.2.0/24": room for all, without growing in steps.
     let mut nets = Vec::with_capacity(bytes.len() / 13 + 1);
     for line in bytes.split(|byte| *byte == b'\n') {
-        if let Some(net) = quick_v4(line) {
+        if let Some(net) = plain_v4(line) {
             nets.push((net, list));
             continue;
         }
@@ -70,39 +69,6 @@ fn quick_part(bytes: &[u8], list: u16) -> Option<Vec<(IpNet, u16)>> {
         }
     }
     Some(nets)
-}
-
-/// `192.0.2.7` or `192.0.2.0/24` and nothing else; `None` of anything else, be it right or wrong.
-fn quick_v4(line: &[u8]) -> Option<IpNet> {
-    let mut rest = line;
-    let mut number = |end: Option<u8>, most: u32| {
-        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        if !(1..=3).contains(&digits) || (digits > 1 && rest[0] == b'0') {
-            return None;
-        }
-        let value = rest[..digits].iter().fold(0, |sum, digit| sum * 10 + u32::from(digit - b'0'));
-        let behind = &rest[digits..];
-        rest = match end {
-            Some(end) => behind.strip_prefix(&[end])?,
-            None => behind,
-        };
-        (value <= most).then_some(value)
-    };
-    let [a, b, c] = [(); 3].map(|()| number(Some(b'.'), 255));
-    let address = (a? << 24) | (b? << 16) | (c? << 8) | number(None, 255)?;
-    let length = if rest.is_empty() {
-        32
-    } else {
-        rest = rest.strip_prefix(b"/")?;
-
-        match rest {
-            [digit @ b'0'..=b'9'] => digit - b'0',
-            [tens @ b'1'..=b'3', ones @ b'0'..=b'9'] => (tens - b'0') * 10 + (ones - b'0'),
-            _ => return None,
-        }
-    };
-    let net = Ipv4Net::new(Ipv4Addr::from_bits(address), length).ok()?;
-    (net.network().to_bits() == address).then_some(net.into())
 }
 
 fn read_lines(
@@ -155,6 +121,8 @@ fn read_lines(
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
 
     fn lines(text: &[u8]) -> (Vec<String>, Vec<Problem>) {
@@ -203,12 +171,12 @@ mod tests {
             "1000.2.3.4",
             "1.2.3.4/99",
         ] {
-            if let Some(net) = quick_v4(line.as_bytes()) {
+            if let Some(net) = plain_v4(line.as_bytes()) {
                 assert_eq!(units::net(line).ok(), Some(net), "{line}");
             }
         }
         for line in ["192.0.2.7", "192.0.2.0/24", "0.0.0.0/0", "255.255.255.255", "10.0.0.0/8"] {
-            assert_eq!(quick_v4(line.as_bytes()), units::net(line).ok(), "{line}");
+            assert_eq!(plain_v4(line.as_bytes()), units::net(line).ok(), "{line}");
         }
     }
 

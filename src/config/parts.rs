@@ -1,16 +1,24 @@
 //! Long texts of many lines, read on several threads: a million lines are to be known before the
 //! gate judges.
 
+use std::net::Ipv4Addr;
 use std::panic::resume_unwind;
 use std::thread;
+
+use ipnet::{IpNet, Ipv4Net};
 
 /// A text that is longer is read on several threads.
 pub(crate) const LONG: usize = 1 << 20;
 
+/// On so many.
+pub(crate) fn threads() -> usize {
+    thread::available_parallelism().map_or(1, usize::from).min(8)
+}
+
 /// Reads a text in parts of whole lines, on several threads if it is long. Returns for each part, in
 /// their order, how many bytes it has and what `read` made of it.
 pub(crate) fn by_parts<T: Send>(bytes: &[u8], read: impl Fn(&[u8]) -> T + Sync) -> Vec<(usize, T)> {
-    let threads = thread::available_parallelism().map_or(1, usize::from).min(8);
+    let threads = threads();
     if bytes.len() < LONG || threads == 1 {
         return vec![(bytes.len(), read(bytes))];
     }
@@ -32,6 +40,38 @@ pub(crate) fn by_parts<T: Send>(bytes: &[u8], read: impl Fn(&[u8]) -> T + Sync) 
         });
         joined.collect()
     })
+}
+
+/// `192.0.2.7` or `192.0.2.0/24` and nothing else; `None` of anything else, be it right or wrong.
+pub(crate) fn plain_v4(text: &[u8]) -> Option<IpNet> {
+    let mut rest = text;
+    let mut number = |end: Option<u8>, most: u32| {
+        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        if !(1..=3).contains(&digits) || (digits > 1 && rest[0] == b'0') {
+            return None;
+        }
+        let value = rest[..digits].iter().fold(0, |sum, digit| sum * 10 + u32::from(digit - b'0'));
+        let behind = &rest[digits..];
+        rest = match end {
+            Some(end) => behind.strip_prefix(&[end])?,
+            None => behind,
+        };
+        (value <= most).then_some(value)
+    };
+    let [a, b, c] = [(); 3].map(|()| number(Some(b'.'), 255));
+    let address = (a? << 24) | (b? << 16) | (c? << 8) | number(None, 255)?;
+    let length = if rest.is_empty() {
+        32
+    } else {
+        rest = rest.strip_prefix(b"/")?;
+        match rest {
+            [digit @ b'0'..=b'9'] => digit - b'0',
+            [tens @ b'1'..=b'3', ones @ b'0'..=b'9'] => (tens - b'0') * 10 + (ones - b'0'),
+            _ => return None,
+        }
+    };
+    let net = Ipv4Net::new(Ipv4Addr::from_bits(address), length).ok()?;
+    (net.network().to_bits() == address).then_some(net.into())
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ pub(super) fn why(entry: &Entry) -> String {
     let Entry { reason, evidence, by, .. } = entry;
     match by {
         By::Admin => format!("by admin: {reason}").trim_end_matches([':', ' ']).to_owned(),
-        By::Gate if evidence.is_empty() => reason.clone(),
+        By::Gate if evidence.is_empty() => reason.to_string(),
         By::Gate => format!("{reason} ({evidence})"),
     }
 }
@@ -140,7 +140,8 @@ fn many(name: &str) -> String {
 /// A ban for a rate may hit many who share the address with the one who offended.
 fn shared(entry: &Entry) -> Option<String> {
     let (class, _) = entry.evidence.split_once(':')?;
-    if entry.by != By::Gate || entry.reason != "rate" || entry.port.is_some() || class == "source" {
+    if entry.by != By::Gate || &*entry.reason != "rate" || entry.port.is_some() || class == "source"
+    {
         return None;
     }
     Some(format!(
@@ -240,12 +241,12 @@ mod tests {
     fn reasons_in_words() {
         let mut entry = entry("192.0.2.1/32", None, "rate", "login: 6, limit 5");
         assert_eq!(why(&entry), "rate (login: 6, limit 5)");
-        entry.evidence.clear();
+        entry.evidence = "".into();
         assert_eq!(why(&entry), "rate");
         entry.by = By::Admin;
         entry.reason = "abuse".into();
         assert_eq!(why(&entry), "by admin: abuse");
-        entry.reason.clear();
+        entry.reason = "".into();
         assert_eq!(why(&entry), "by admin");
         assert!(is_wide("192.0.2.0/24".parse().unwrap()) && !is_wide(entry.net));
         assert!(!is_wide("2001:db8::/64".parse().unwrap()));

@@ -292,7 +292,7 @@ impl Daemon {
                 source: key.prefix(),
                 standing: entry.as_ref().map_or(Standing::Clean, |entry| entry.standing),
                 standing_left: entry.as_ref().map(|entry| entry.left(now)),
-                reason: entry.map(|entry| entry.reason).unwrap_or_default(),
+                reason: entry.map(|entry| entry.reason.to_string()).unwrap_or_default(),
                 memory: source.map(|source| source_facts(&source, proven)),
             })
         });
@@ -434,12 +434,12 @@ fn ban_row(told: &Told) -> BanRow {
         since: timestamp(entry.since),
         until: timestamp(entry.until),
         offences: entry.offences,
-        reason: entry.reason.clone(),
+        reason: entry.reason.to_string(),
         who: match entry.by {
             By::Gate => "gate".to_owned(),
             By::Admin => "admin".to_owned(),
         },
-        evidence: entry.evidence.clone(),
+        evidence: entry.evidence.to_string(),
         stopped_packets: told.stopped,
     }
 }

@@ -59,7 +59,7 @@ fn busy_source(busy: Busy<SourceKey>, entry: Option<Entry>, now: SystemTime) -> 
         standing: entry.as_ref().map_or(Standing::Clean, |entry| entry.standing),
         standing_port: entry.as_ref().and_then(|entry| entry.port),
         standing_left: entry.as_ref().map(|entry| entry.left(now)),
-        reason: entry.map(|entry| entry.reason).unwrap_or_default(),
+        reason: entry.map(|entry| entry.reason.to_string()).unwrap_or_default(),
     }
 }
 

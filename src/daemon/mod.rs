@@ -13,7 +13,8 @@
 //!  metrics   numbers over HTTP, if the policy wants them; another one for the file
 //! ```
 //!
-//! Start: the state folder and the queues first (no other gate is in the way); then the process
+//! Start: the policy and the ledger are read, at the same time; then the state folder and the queues
+//! are taken (no other gate is in the way; if the ledger is another by now, it is read again); then the process
 //! locks itself up, before there is a second thread; then ledger and kernel table (bans act), and
 //! only then the redirect hands packets to the queues. Where standings are many, the kernel's sets
 //! are filled after that, and the judge stops those who are not in them yet: what a start waits for
@@ -73,7 +74,7 @@ use crate::config::{Config, ConfigErrors, FailMode, Loaded, Mode};
 use crate::confine::Confinement;
 use crate::control;
 use crate::events::{Event, Events, Level, Notice, Rates, Teller};
-use crate::firewall::{self, Firewall, Orders};
+use crate::firewall::{self, Firewall, Orders, ReadAhead};
 use crate::host;
 use crate::memory::Moment;
 use crate::names::Book;
@@ -217,13 +218,14 @@ pub fn run(path: &Path, confirm: Option<Duration>) -> Result<(), Failure> {
     let system = |step| move |error| Failure::System { step, error };
     // Signals first: one that comes during the start is not lost.
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(system("catch signals"))?;
-    let Loaded { mut config, warnings, files } = crate::config::load(path)?;
+    let (loaded, ahead) = read(path);
+    let Loaded { mut config, warnings, files } = loaded?;
     // It shut somebody out, perhaps; until somebody says that it is good, it shuts out nobody.
     let doubtful = trial::is_marked(&config.bans.state_dir, &files);
     if doubtful {
         config.mode = Mode::Observe;
     }
-    let place = Place::take(&config)?;
+    let place = Place::take(&config, ahead)?;
     // While there is one thread: those that it starts are confined with it.
     let confinement = confined::enter(&config, &files)?;
     let (teller, events) = Events::start(&config.events).map_err(system("start a thread"))?;
@@ -280,17 +282,31 @@ pub fn run(path: &Path, confirm: Option<Duration>) -> Result<(), Failure> {
     Err(Failure::Unconfirmed(left))
 }
 
+/// Reads the policy with its lists, and meanwhile the ledger: each takes its time if it is long. The
+/// second thread has ended when this returns.
+fn read(path: &Path) -> (Result<Loaded, ConfigErrors>, Option<ReadAhead>) {
+    let folder = crate::config::state_dir(path);
+    thread::scope(|scope| {
+        let ledger = thread::Builder::new().spawn_scoped(scope, || ReadAhead::of(&folder));
+        let policy = crate::config::load(path);
+        // Whatever went wrong: it is read again.
+        (policy, ledger.ok().and_then(|ledger| ledger.join().ok()).flatten())
+    })
+}
+
 /// What only one gate can have.
 struct Place {
     /// The state folder.
     alone: firewall::Lock,
+    /// What stood in it, as far as that could be seen before it was taken.
+    ahead: Option<ReadAhead>,
     queues: Vec<Queue>,
 }
 
 impl Place {
     /// Before the kernel's table is touched: if another gate has the state or a queue, the table is
     /// its own and stays as it is.
-    fn take(config: &Config) -> Result<Self, Failure> {
+    fn take(config: &Config, ahead: Option<ReadAhead>) -> Result<Self, Failure> {
         let alone =
             firewall::Lock::take(&config.bans.state_dir).map_err(firewall::StartError::from)?;
         let settings = |number| Settings {
@@ -304,7 +320,7 @@ impl Place {
             .map(|number| Queue::open(settings(number)))
             .collect::<Result<_, _>>()
             .map_err(|error| queue_failure(error, config.queue.threads))?;
-        Ok(Self { alone, queues })
+        Ok(Self { alone, ahead, queues })
     }
 }
 
@@ -333,7 +349,7 @@ struct Running {
 
 impl Start<'_> {
     fn everything(&self, place: Place) -> Result<(Arc<Daemon>, Running), Failure> {
-        let Place { alone, queues } = place;
+        let Place { alone, ahead, queues } = place;
         let mut listening = Listening::default();
         let ports = host::listening_ports()
             .map_err(|error| Failure::System { step: "read the listening sockets", error })?;
@@ -358,12 +374,12 @@ impl Start<'_> {
 
         let (teller, lost) = (self.teller.clone(), Arc::clone(&shared));
         let owed = Arc::clone(&shared.owed);
-        let firewall =
-            Firewall::start_alone(alone, &config, host::indispensable(&[]), owed, move |event| {
-                if !teller.tell(event) {
-                    lost.counters.block(0).events_lost.add(1);
-                }
-            })?;
+        let own = host::indispensable(&[]);
+        let firewall = Firewall::start_alone(alone, &config, own, ahead, owed, move |event| {
+            if !teller.tell(event) {
+                lost.counters.block(0).events_lost.add(1);
+            }
+        })?;
         // Only now is it known who has a standing.
         let kept = lifeline.leave_out_standings(&firewall.orders());
         let indispensable = host::indispensable(&lifeline.peers());

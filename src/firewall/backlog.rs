@@ -2,7 +2,7 @@
 //! moment ago comes back sooner than who did last week. Pure.
 
 use std::collections::HashMap;
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::entry::{Entry, Whom};
 use super::ledger::Ledger;
@@ -13,8 +13,8 @@ use super::transaction::Elem;
 /// that nobody is put into a set whose standing has changed or ended by then.
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
-    /// The next one is the last.
-    waiting: Vec<Whom>,
+    /// The next one is the last; each with the place that it had in the ledger.
+    waiting: Vec<(Whom, u32)>,
     /// How many there were.
     all: usize,
     /// So many more find no room in the sets.
@@ -25,15 +25,24 @@ impl Backlog {
     /// Everybody who has a standing, except prefixes that are wider than a source. Each set has room
     /// for `room`: a smaller size than before leaves the oldest out.
     pub(super) fn of(ledger: &Ledger, now: SystemTime, room: usize) -> Self {
-        let mut waiting: Vec<(SystemTime, Whom)> =
-            standings(ledger, now).map(|entry| (entry.since, entry.whom())).collect();
-        waiting.sort_unstable();
-        let mut waiting: Vec<Whom> = waiting.into_iter().map(|(_, whom)| whom).collect();
-        let all = waiting.len();
+        let since = |entry: &Entry| {
+            let since = entry.since.duration_since(UNIX_EPOCH).unwrap_or_default();
+            u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+        };
+        // Numbers, because a million of them are sooner sorted than what they stand for.
+        let standings = ledger.entries().zip(0..).filter(|(entry, _)| is_element(entry, now));
+        let mut order: Vec<(u64, u32)> =
+            standings.map(|(entry, place)| (since(entry), place)).collect();
+        order.sort_unstable();
+        let all = order.len();
+        let mut waiting: Vec<(Whom, u32)> = order
+            .into_iter()
+            .filter_map(|(_, place)| Some((ledger.entry_at(place)?.whom(), place)))
+            .collect();
         if all > room {
             let mut held: HashMap<(&str, Family), usize> = HashMap::new();
             waiting.reverse();
-            waiting.retain(|whom| {
+            waiting.retain(|(whom, _)| {
                 let stem = ledger.entry(*whom).and_then(|entry| stem_of(*whom, entry.standing));
                 let held = held.entry((stem.unwrap_or(""), Family::of(whom.net.addr())));
                 let held = held.or_default();
@@ -67,13 +76,22 @@ impl Backlog {
     /// Takes the next `most` of them.
     pub(super) fn next(&mut self, ledger: &Ledger, now: SystemTime, most: usize) -> Vec<Elem> {
         let some = self.waiting.drain(self.waiting.len().saturating_sub(most)..);
-        some.rev().filter_map(|whom| element(ledger.entry(whom)?, now)).collect()
+        let entry = |(whom, place)| {
+            // Hardly any has another place by now, and looking there is sooner done than searching.
+            let there = ledger.entry_at(place).filter(|entry| entry.whom() == whom);
+            there.or_else(|| ledger.entry(whom))
+        };
+        some.rev().filter_map(|waiting| element(entry(waiting)?, now)).collect()
     }
 }
 
 /// The standings that have an element of their own.
 pub(super) fn standings(ledger: &Ledger, now: SystemTime) -> impl Iterator<Item = &Entry> {
-    ledger.entries().filter(move |entry| !is_wide(entry.net) && entry.is_live(now))
+    ledger.entries().filter(move |entry| is_element(entry, now))
+}
+
+fn is_element(entry: &Entry, now: SystemTime) -> bool {
+    !is_wide(entry.net) && entry.is_live(now)
 }
 
 /// The element of a standing that the kernel surely does not hold; `None` if it has ended.
@@ -115,7 +133,8 @@ mod tests {
         add(&mut ledger, "198.51.100.0/24".parse().unwrap(), Standing::Banned, 9);
         let small = Backlog::of(&ledger, at(10), 3);
         assert_eq!((small.len(), small.fits()), (3, false));
-        assert_eq!(small.waiting, [net(3), net(4), net(5)].map(Whom::from));
+        let whose: Vec<Whom> = small.waiting.iter().map(|(whom, _)| *whom).collect();
+        assert_eq!(whose, [net(3), net(4), net(5)].map(Whom::from));
         let mut backlog = Backlog::of(&ledger, at(10), 5);
         assert!(backlog.fits());
         assert_eq!((backlog.len(), backlog.all()), (5, 5), "wide prefixes go another way");

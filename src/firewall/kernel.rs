@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
+use super::additions::additions;
 use super::child::{OwnTools, ToolError};
 use super::names::{COUNTERS, FAMILIES, PROVEN, STOPPED, STOPPED_AT, TABLE};
 use super::nft::Nft;
@@ -247,7 +248,12 @@ impl Kernel {
             return Ok(());
         }
         let (fresh, others): (Vec<Elem>, Vec<Elem>) = changes.iter().partition(|e| e.fresh);
-        fresh.chunks(BATCH).chain(others.chunks(BATCH)).try_for_each(|some| {
+        fresh
+            .chunks(BATCH)
+            .map(additions)
+            .filter(|text| !text.is_empty())
+            .try_for_each(|text| self.nft.apply_text(&text))?;
+        others.chunks(BATCH).try_for_each(|some| {
             let commands = transaction::elements(some);
             if commands.is_empty() { Ok(()) } else { self.nft.apply(&commands) }
         })

@@ -1,14 +1,18 @@
 //! The truth about standings. Pure: the time is an argument, and what follows from a change is
 //! returned, not done.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+mod entries;
+mod times;
+
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use foldhash::fast::RandomState;
 use ipnet::IpNet;
 
+use self::entries::Entries;
+use self::times::Times;
 use super::budget::Budget;
 use super::clock::Jump;
 use super::entry::{By, Entry, REASONS, Whom, reason_word};
@@ -136,12 +140,13 @@ const LONGEST: Duration = Duration::from_secs(100 * 366 * 24 * 3600);
 #[derive(Clone, Debug)]
 pub struct Ledger {
     rules: Rules,
-    /// Boxed, because a table with room for as many again is cheaper without what they hold.
-    entries: HashMap<Whom, Box<Entry>, RandomState>,
+    entries: Entries,
+    /// How many of them have a standing; the others are the memory of one.
+    live: usize,
     /// Standings by their end.
-    ends: BTreeSet<(SystemTime, Whom)>,
+    ends: Times,
     /// Ended standings by the last offence.
-    remembered: BTreeSet<(SystemTime, Whom)>,
+    offended: Times,
     /// Banned prefixes that are wider than a source; few.
     wide: Vec<IpNet>,
     /// How many have a standing for each reason, suspects first: asked every second, so counted
@@ -161,9 +166,10 @@ impl Ledger {
     pub fn new(rules: Rules) -> Self {
         Self {
             rules,
-            entries: HashMap::default(),
-            ends: BTreeSet::new(),
-            remembered: BTreeSet::new(),
+            entries: Entries::default(),
+            live: 0,
+            ends: Times::default(),
+            offended: Times::default(),
             wide: Vec::new(),
             reasons: Default::default(),
             budget: Budget::default(),
@@ -173,31 +179,38 @@ impl Ledger {
     /// Takes what stands on disk, line by line: the last about the same counts. In one go, because a
     /// million of them are sooner put in order than put in one by one.
     pub fn restore(&mut self, lines: impl IntoIterator<Item = Line>) {
-        let lines = lines.into_iter();
-        self.entries.reserve(lines.size_hint().0);
-        for line in lines {
-            match line {
-                Line::Is(entry) => drop(self.entries.insert(entry.whom(), Box::new(entry))),
-                Line::Forgotten(whom) => drop(self.entries.remove(&whom)),
-                Line::Clock(_) => {}
+        self.entries = Entries::of(lines.into_iter().collect());
+        (self.wide, self.reasons, self.live) = Default::default();
+        // Whoever is read from one file has the very same text: most need no comparison.
+        let mut known: Option<(&Arc<str>, By, usize)> = None;
+        for entry in self.entries.iter().filter(|entry| entry.standing != Standing::Clean) {
+            let number = match known {
+                Some((reason, by, number))
+                    if Arc::ptr_eq(reason, &entry.reason) && by == entry.by =>
+                {
+                    number
+                }
+                _ => entry.reason_number(),
+            };
+            known = Some((&entry.reason, entry.by, number));
+            self.live += 1;
+            self.reasons[row(entry)][number] += 1;
+            if is_wide(entry.net) {
+                self.wide.push(entry.net);
             }
         }
-        // One pass, because each entry is a cache miss.
-        let (mut ends, mut remembered) = (Vec::with_capacity(self.entries.len()), Vec::new());
-        (self.wide, self.reasons) = Default::default();
-        for (whom, entry) in &self.entries {
-            if entry.standing == Standing::Clean {
-                remembered.push((entry.last_offence, *whom));
-                continue;
-            }
-            ends.push((entry.until, *whom));
-            self.reasons[row(entry)][entry.reason_number()] += 1;
-            if is_wide(whom.net) {
-                self.wide.push(whom.net);
-            }
-        }
-        (self.ends, self.remembered) =
-            (ends.into_iter().collect(), remembered.into_iter().collect());
+        self.ends = self.by_end();
+        self.offended = self.by_offence();
+    }
+
+    fn by_end(&self) -> Times {
+        let live = self.entries.iter().filter(|entry| entry.standing != Standing::Clean);
+        Times::of(live.map(|entry| (entry.until, entry.whom())), self.live)
+    }
+
+    fn by_offence(&self) -> Times {
+        let ended = self.entries.iter().filter(|entry| entry.standing == Standing::Clean);
+        Times::of(ended.map(|entry| (entry.last_offence, entry.whom())), self.remembered())
     }
 
     /// A source has offended and earned a standing; with a `port`, a ban at that port only, beside
@@ -208,7 +221,7 @@ impl Ledger {
         port: Option<u16>,
         earned: Standing,
         reason: &str,
-        evidence: String,
+        evidence: Arc<str>,
         now: SystemTime,
     ) -> Result<Change, Spared> {
         let net = source.prefix();
@@ -236,7 +249,7 @@ impl Ledger {
             Standing::Suspect => self.rules.capacity / 2,
             _ => self.rules.capacity,
         };
-        if before == Standing::Clean && self.ends.len() >= room {
+        if before == Standing::Clean && self.live >= room {
             return Err(Spared::Full);
         }
         if earned == Standing::Banned {
@@ -283,7 +296,7 @@ impl Ledger {
     /// A suspect goes on probing: its standing begins anew. Nothing happens to others.
     pub fn prolong(&mut self, net: IpNet, now: SystemTime) -> Option<Change> {
         let whom = Whom::from(net);
-        let entry = self.entries.get(&whom)?;
+        let entry = self.entries.get(whom)?;
         if entry.standing == Standing::Suspect && entry.is_live(now) {
             self.again(whom, now)
         } else {
@@ -298,7 +311,7 @@ impl Ledger {
         whom: impl Into<Whom>,
         standing: Standing,
         lasts: Option<Duration>,
-        reason: String,
+        reason: Arc<str>,
         now: SystemTime,
     ) -> Result<Change, Spared> {
         let Whom { net, port } = whom.into();
@@ -318,7 +331,7 @@ impl Ledger {
             known.as_ref().filter(|e| e.is_live(now)).map_or(Standing::Clean, |e| e.standing);
         if before == Standing::Clean {
             let wide_full = is_wide(net) && self.wide.len() >= WIDE_LIMIT;
-            if wide_full || self.ends.len() >= self.rules.capacity {
+            if wide_full || self.live >= self.rules.capacity {
                 return Err(Spared::Full);
             }
         }
@@ -334,7 +347,7 @@ impl Ledger {
             last_offence: known.map_or(now, |e| e.last_offence),
             reason,
             by: By::Admin,
-            evidence: String::new(),
+            evidence: Arc::default(),
         };
         Ok(self.change(before, entry))
     }
@@ -356,13 +369,8 @@ impl Ledger {
     /// first in the answer.
     pub fn expire(&mut self, now: SystemTime) -> Vec<Change> {
         let mut changes = Vec::new();
-        while let Some((until, whom)) =
-            self.ends.first().copied().filter(|(until, _)| *until <= now)
-        {
-            let Some(mut entry) = self.drop_entry(whom) else {
-                self.ends.remove(&(until, whom));
-                continue;
-            };
+        while let Some((_, whom)) = self.first_end().filter(|(until, _)| *until <= now) {
+            let Some(mut entry) = self.drop_entry(whom) else { break };
             let before = std::mem::replace(&mut entry.standing, Standing::Clean);
             let forgotten = entry.offences == 0;
             if !forgotten {
@@ -370,19 +378,27 @@ impl Ledger {
             }
             changes.push(Change { before, entry, forgotten });
         }
-        let forget = |at: SystemTime, rules: &Rules| {
-            now.duration_since(at).is_ok_and(|age| age >= rules.forget_after)
-        };
-        while let Some((at, whom)) = self.remembered.first().copied() {
-            if self.remembered.len() <= self.rules.capacity && !forget(at, &self.rules) {
+        while let Some((at, whom)) = self.first_offence() {
+            let old = now.duration_since(at).is_ok_and(|age| age >= self.rules.forget_after);
+            if self.remembered() <= self.rules.capacity && !old {
                 break;
             }
-            self.remembered.remove(&(at, whom));
-            if let Some(entry) = self.entries.remove(&whom) {
-                changes.push(Change { before: Standing::Clean, entry: *entry, forgotten: true });
-            }
+            let Some(entry) = self.drop_entry(whom) else { break };
+            changes.push(Change { before: Standing::Clean, entry, forgotten: true });
         }
         changes
+    }
+
+    /// The standing that ends first.
+    fn first_end(&mut self) -> Option<(SystemTime, Whom)> {
+        let live = |entry: &&Entry| entry.standing != Standing::Clean;
+        self.ends.first(|whom| Some(self.entries.get(whom).filter(live)?.until))
+    }
+
+    /// The ended standing whose offence is the longest ago.
+    fn first_offence(&mut self) -> Option<(SystemTime, Whom)> {
+        let ended = |entry: &&Entry| entry.standing == Standing::Clean;
+        self.offended.first(|whom| Some(self.entries.get(whom).filter(ended)?.last_offence))
     }
 
     /// The clock was set. Standings that were given, or prolonged, by the clock that is known move
@@ -416,9 +432,14 @@ impl Ledger {
         Moved { standings, stay: live - standings, entries: whose.len() }
     }
 
+    /// Goes by other rules from now on; whoever has a standing keeps it.
+    pub(super) fn go_by(&mut self, rules: Rules) {
+        self.rules = rules;
+    }
+
     /// Goes by other rules from now on, and ends the standings of those that are now spared.
     pub fn follow(&mut self, rules: Rules) -> Vec<Change> {
-        self.rules = rules;
+        self.go_by(rules);
         let spared = self.spared();
         spared.into_iter().filter_map(|whom| self.remove(whom)).collect()
     }
@@ -428,13 +449,17 @@ impl Ledger {
     fn spared(&self) -> Vec<Whom> {
         let rules = &self.rules;
         let sources = rules.never.iter().all(|net| !is_wide(as_counted(*net)));
+        let whose = self.entries.iter().map(Entry::whom);
         if !sources || !rules.allowed.nets.is_empty() || !self.wide.is_empty() {
-            let whose = self.entries.keys().copied();
             return whose.filter(|whom| rules.spares(whom.net)).collect();
         }
-        let never: HashSet<IpNet> = rules.never.iter().map(|net| as_counted(*net)).collect();
-        let whose = self.entries.keys().copied();
-        whose.filter(|whom| never.contains(&as_counted(whom.net))).collect()
+        let mut never: Vec<SourceKey> =
+            rules.never.iter().map(|net| SourceKey::of(net.addr())).collect();
+        never.sort_unstable();
+        let is_spared = |whom: &Whom| {
+            never.binary_search(&SourceKey::of(whom.net.addr())).is_ok() && !is_wide(whom.net)
+        };
+        whose.filter(is_spared).collect()
     }
 
     /// What is known about an address: its own entry if it has a standing, a banned prefix around
@@ -467,12 +492,17 @@ impl Ledger {
 
     /// Every entry, live ones and remembered ones, in no order.
     pub fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.values().map(Box::as_ref)
+        self.entries.iter()
+    }
+
+    /// The entry that [`Self::entries`] names so many others before; another one after a change.
+    pub(super) fn entry_at(&self, place: u32) -> Option<&Entry> {
+        self.entries.at(place)
     }
 
     /// The entry about exactly this.
     pub fn entry(&self, whom: impl Into<Whom>) -> Option<&Entry> {
-        self.entries.get(&whom.into()).map(Box::as_ref)
+        self.entries.get(whom.into())
     }
 
     /// The banned prefixes that are wider than a source.
@@ -492,7 +522,7 @@ impl Ledger {
 
     /// How many ended standings are remembered.
     pub fn remembered(&self) -> usize {
-        self.remembered.len()
+        self.entries.len() - self.live
     }
 
     /// How many entries there are, live and remembered.
@@ -507,12 +537,12 @@ impl Ledger {
 
     /// How many standings there are.
     pub fn live(&self) -> usize {
-        self.ends.len()
+        self.live
     }
 
-    /// When the next standing ends.
+    /// When the next standing ends, or sooner.
     pub fn next_end(&self) -> Option<SystemTime> {
-        self.ends.first().map(|(until, _)| *until)
+        self.ends.earliest()
     }
 
     fn offences_of(&self, entry: &Entry, now: SystemTime) -> u32 {
@@ -528,24 +558,30 @@ impl Ledger {
 
     fn put(&mut self, entry: Entry) {
         if entry.standing == Standing::Clean {
-            self.remembered.insert((entry.last_offence, entry.whom()));
+            self.offended.push(entry.last_offence, entry.whom());
         } else {
-            self.ends.insert((entry.until, entry.whom()));
+            self.live += 1;
+            self.ends.push(entry.until, entry.whom());
             self.reasons[row(&entry)][entry.reason_number()] += 1;
             if is_wide(entry.net) {
                 self.wide.push(entry.net);
             }
         }
-        self.entries.insert(entry.whom(), Box::new(entry));
+        self.entries.insert(entry);
+        if self.ends.is_bloated(self.live) {
+            self.ends = self.by_end();
+        }
+        if self.offended.is_bloated(self.remembered()) {
+            self.offended = self.by_offence();
+        }
     }
 
     fn drop_entry(&mut self, whom: Whom) -> Option<Entry> {
-        let entry = *self.entries.remove(&whom)?;
+        let entry = self.entries.remove(whom)?;
         if entry.standing != Standing::Clean {
+            self.live -= 1;
             self.reasons[row(&entry)][entry.reason_number()] -= 1;
         }
-        self.ends.remove(&(entry.until, whom));
-        self.remembered.remove(&(entry.last_offence, whom));
         if is_wide(whom.net) {
             self.wide.retain(|other| *other != whom.net);
         }

@@ -1,9 +1,11 @@
 //! Start, open, close, stop.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
+use std::time::SystemTime;
 
 use ipnet::IpNet;
 
@@ -15,6 +17,7 @@ use super::ledger::{Change, Ledger, Rules};
 use super::lock::{Lock, LockError};
 use super::orders::{Gone, Message, Opened, Order, Orders};
 use super::owed::Owed;
+use super::read_ahead::ReadAhead;
 use super::redirect::RedirectError;
 use super::store::{Line, Store, StoreError};
 use super::teller::Teller;
@@ -92,12 +95,12 @@ impl Firewall {
         events: impl Fn(Event) + Send + 'static,
     ) -> Result<Self, StartError> {
         let lock = Lock::take(&config.bans.state_dir)?;
-        Self::start_alone(lock, config, protected, Arc::default(), events)
+        Self::start_alone(lock, config, protected, None, Arc::default(), events)
     }
 
     /// The same, for a caller who has taken the lock of the state folder and then looked whether
-    /// there is anything else in the way. Until the kernel's sets are full, `owed` has what they do
-    /// not.
+    /// there is anything else in the way. If the ledger was read ahead and is still the same, it is
+    /// not read again. Until the kernel's sets are full, `owed` has what they do not.
     ///
     /// # Errors
     /// As for [`Self::start`].
@@ -105,27 +108,22 @@ impl Firewall {
         lock: Lock,
         config: &Arc<Config>,
         protected: Vec<IpNet>,
+        ahead: Option<ReadAhead>,
         owed: Arc<Owed>,
         events: impl Fn(Event) + Send + 'static,
     ) -> Result<Self, StartError> {
         let folder = &config.bans.state_dir;
         let looked = boot::look();
         let now = looked.wall;
-        let (mut store, loaded) = Store::open(folder, now)?;
         let mut teller = Teller::new(events);
-        if let Some(aside) = loaded.set_aside {
-            let text = format!(
-                "the ban list on disk was damaged: {} lines of it could be read. The damaged file \
-                 is kept as {}",
-                loaded.lines.len(),
-                aside.display()
-            );
-            teller.notice(Level::Error, "ledger", text);
-        }
-        let mut ledger = Ledger::new(Rules::new(config, &protected));
-        ledger.restore(loaded.lines);
+        let rules = Rules::new(config, &protected);
+        let ahead = ahead.map(|ahead| ahead.settle(folder, &rules)).transpose()?.flatten();
+        let (mut store, mut ledger) = match ahead {
+            Some(both) => both,
+            None => open(folder, rules, &teller, now)?,
+        };
         // First: what was given by the clock as it was does not end only because it was set.
-        let (clock, jump) = Clock::begin(loaded.clock.as_ref(), &boot::boot(), looked);
+        let (clock, jump) = Clock::begin(store.clock(), &boot::boot(), looked);
         if clock.boot.is_empty() {
             let text = format!(
                 "the system does not tell which boot of the machine this is (neither {} nor {}, \
@@ -236,6 +234,28 @@ impl Drop for Firewall {
             self.end();
         }
     }
+}
+
+/// Reads the ledger, and says so if it is damaged.
+fn open(
+    folder: &Path,
+    rules: Rules,
+    teller: &Teller,
+    now: SystemTime,
+) -> Result<(Store, Ledger), StoreError> {
+    let (store, loaded) = Store::open(folder, now)?;
+    if let Some(aside) = loaded.set_aside {
+        let text = format!(
+            "the ban list on disk was damaged: {} lines of it could be read. The damaged file \
+             is kept as {}",
+            loaded.lines.len(),
+            aside.display()
+        );
+        teller.notice(Level::Error, "ledger", text);
+    }
+    let mut ledger = Ledger::new(rules);
+    ledger.restore(loaded.lines);
+    Ok((store, ledger))
 }
 
 fn start_watcher(

@@ -10,6 +10,7 @@
 //! [`ruleset()`], the ledger, the clock and the transactions are pure; `boot`, `kernel`, `nft`,
 //! `redirect`, `store` and `watch` do the I/O; `worker` is the thread that owns them all.
 
+mod additions;
 mod aside;
 mod backlog;
 mod boot;
@@ -34,6 +35,7 @@ mod owed;
 mod phrases;
 mod programs;
 mod published;
+mod read_ahead;
 mod redirect;
 mod ruleset;
 mod sets;
@@ -63,6 +65,7 @@ pub use orders::{Counters, Filling, Gone, Offence, Opened, Order, Orders, Told};
 pub use owed::Owed;
 pub use programs::{Programs, programs};
 pub use published::{Published, PublishedPorts, published_ports};
+pub use read_ahead::ReadAhead;
 pub use redirect::{RedirectError, iptables_commands};
 pub use ruleset::{Marks, Path, Ruleset, Spread, Stage, ruleset, tracks};
 pub(crate) use store::put_in_place;

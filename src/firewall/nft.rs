@@ -1,4 +1,5 @@
-//! Talks to the kernel through the `nft` program: whole transactions of JSON.
+//! Talks to the kernel through the `nft` program: whole transactions, of JSON where they
+//! are not long.
 
 use serde_json::{Value, json};
 
@@ -19,6 +20,11 @@ impl Nft {
     /// One transaction: all commands or none.
     pub(super) fn apply(&self, commands: &[Value]) -> Result<(), ToolError> {
         self.send(&["-j", "-f", "-"], commands)
+    }
+
+    /// The same in nft's own language, which it reads sooner than JSON.
+    pub(super) fn apply_text(&self, text: &str) -> Result<(), ToolError> {
+        self.tool.run(&["-f", "-"], text.as_bytes()).map(drop)
     }
 
     /// Would the kernel accept this? Changes nothing.

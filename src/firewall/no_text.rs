@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use super::additions::additions;
 use super::entry::Whom;
 use super::ruleset::{Path, Spread, Stage, ruleset};
 use super::transaction::{self, Elem, Present};
@@ -63,6 +64,25 @@ fn a_change_has_no_room_for_text() {
         let known = ["inet", "portcullis", "banned4", "192.0.2.7"].contains(&text.as_str());
         assert!(known, "{key}: {text}");
     }
+    let told = additions(&[change]);
+    let words: Vec<&str> = told.split_whitespace().collect();
+    assert_eq!(
+        words,
+        [
+            "add",
+            "element",
+            "inet",
+            "portcullis",
+            "banned4",
+            "{",
+            "192.0.2.7",
+            ".",
+            "22",
+            "timeout",
+            "9s,",
+            "}"
+        ]
+    );
 }
 
 /// Every key of a policy that takes free text.

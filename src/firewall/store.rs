@@ -16,15 +16,17 @@
 //! file is set aside as `standings.bad-<time>`.
 
 mod line;
+mod reading;
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{self, Write};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 pub use self::line::Line;
-use self::line::{clock_of, decode_all, millis};
+use self::line::{clock_of, millis};
+use self::reading::Lines;
 use super::clock::Clock;
 use super::entry::Entry;
 
@@ -60,20 +62,30 @@ pub struct Store {
     torn: bool,
 }
 
+/// What was read of a file.
+#[derive(Debug)]
+pub(super) struct Read {
+    pub(super) lines: Vec<Line>,
+    pub(super) clock: Option<Clock>,
+    /// So many bytes of it are good,
+    pub(super) good: u64,
+    /// of so many that it had.
+    pub(super) length: u64,
+    pub(super) file: File,
+}
+
 /// What stands in the file of a state folder, for whoever only looks: nothing is repaired.
 ///
 /// # Errors
 /// The file is there, but cannot be read.
 pub fn peek(folder: &Path) -> io::Result<Peek> {
-    let bytes = match std::fs::read(folder.join("standings")) {
-        Ok(bytes) => bytes,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Vec::new(),
-        Err(e) => return Err(e),
+    let Some(Read { lines, good, length, file, .. }) = Store::read(folder)? else {
+        return Ok(Peek { lines: Vec::new(), whole: true });
     };
-    let (lines, good) = decode_all(&bytes);
     // A daemon may be writing the last line at this moment.
-    let whole = good == bytes.len() || !bytes[good..].contains(&b'\n');
-    Ok(Peek { lines, whole })
+    let mut rest = vec![0; usize::try_from(length - good).unwrap_or(usize::MAX)];
+    file.read_exact_at(&mut rest, good)?;
+    Ok(Peek { lines, whole: !rest.contains(&b'\n') })
 }
 
 /// A ledger that was only looked at.
@@ -88,35 +100,25 @@ pub struct Peek {
 impl Store {
     /// Opens the file and reads it. `now` names the copy of an unreadable file.
     pub fn open(folder: &Path, now: SystemTime) -> Result<(Self, Loaded), StoreError> {
-        let path = folder.join("standings");
+        let path = Self::file(folder);
         let fail = |doing| {
             let path = path.clone();
             move |source| StoreError { doing, path, source }
         };
-        let mut bytes = Vec::new();
-        match File::open(&path) {
-            Ok(mut file) => drop(file.read_to_end(&mut bytes).map_err(fail("read"))?),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-            Err(e) => return Err(fail("read")(e)),
-        }
-        let (lines, good) = decode_all(&bytes);
+        let (lines, clock, good, length) = match Self::read(folder).map_err(fail("read"))? {
+            Some(Read { lines, clock, good, length, .. }) => (lines, clock, good, length),
+            None => Default::default(),
+        };
         let mut set_aside = None;
-        if good < bytes.len() {
+        if good < length {
+            let bytes = std::fs::read(&path).map_err(fail("read"))?;
+            let good = usize::try_from(good).unwrap_or(usize::MAX).min(bytes.len());
             let aside = folder.join(format!("standings.bad-{}", millis(now) / 1000));
             write_whole(&aside, &bytes).map_err(fail("set aside"))?;
             put_in_place(folder, "standings", &bytes[..good]).map_err(fail("repair"))?;
             set_aside = Some(aside);
         }
-        let file = appending(&path).map_err(fail("open"))?;
-        let clock = clock_of(&lines);
-        let store = Self {
-            folder: folder.to_owned(),
-            file,
-            clock: clock.clone(),
-            lines: lines.len(),
-            unsynced: false,
-            torn: false,
-        };
+        let store = Self::append_to(folder, lines.len(), clock.clone())?;
         Ok((store, Loaded { lines, clock, set_aside }))
     }
 
@@ -129,6 +131,36 @@ impl Store {
     /// or by the clock's own line, before anything else is appended.
     pub fn go_by(&mut self, clock: Clock) {
         self.clock = Some(clock);
+    }
+
+    /// The file of a state folder.
+    pub(super) fn file(folder: &Path) -> PathBuf {
+        folder.join("standings")
+    }
+
+    /// Reads the file up to what is damaged, if there is one.
+    pub(super) fn read(folder: &Path) -> io::Result<Option<Read>> {
+        let file = match File::open(Self::file(folder)) {
+            Ok(file) => file,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(e),
+        };
+        let length = file.metadata()?.len();
+        let Lines { lines, clock, good } =
+            reading::read(|bytes, from| file.read_at(bytes, from), length)?;
+        Ok(Some(Read { lines, clock, good, length, file }))
+    }
+
+    /// Opens a file that is good and has been read: it had so many lines, and named this clock.
+    pub(super) fn append_to(
+        folder: &Path,
+        lines: usize,
+        clock: Option<Clock>,
+    ) -> Result<Self, StoreError> {
+        let path = Self::file(folder);
+        let file = appending(&path).map_err(|source| StoreError { doing: "open", path, source })?;
+        let folder = folder.to_owned();
+        Ok(Self { folder, file, clock, lines, unsynced: false, torn: false })
     }
 
     /// Appends lines with one write.
@@ -177,8 +209,8 @@ impl Store {
         self.torn || self.lines > 2 * entries + 10_000
     }
 
-    /// Writes the file anew, with one line per entry and one for the clock, so that at any moment either the old or the
-    /// new one is there.
+    /// Writes the file anew, with one line per entry and one for the clock, so that at any moment
+    /// either the old or the new one is there.
     pub fn compact<'a>(
         &mut self,
         entries: impl Iterator<Item = &'a Entry>,

@@ -201,5 +201,5 @@ fn became_of(moved: Moved) -> String {
 
 /// A check's name or an admin's words; an admin may have said nothing.
 fn why(entry: &Entry) -> String {
-    if entry.reason.is_empty() { "admin".to_owned() } else { entry.reason.clone() }
+    if entry.reason.is_empty() { "admin".to_owned() } else { entry.reason.to_string() }
 }

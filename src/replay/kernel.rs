@@ -160,7 +160,7 @@ impl Kernel {
             self.proven.remove(&source);
         }
         let port = (decision.scope == Scope::Port).then_some(port);
-        let evidence = decision.evidence.what.to_owned();
+        let evidence = decision.evidence.what.into();
         let check = decision.check.name();
         self.ledger.offence(source, port, decision.earned, check, evidence, clock(now)).ok()
     }

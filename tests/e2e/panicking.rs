@@ -68,7 +68,7 @@ fn ban_many(count: usize) {
             last_offence: now,
             reason: "scan".into(),
             by: By::Gate,
-            evidence: String::new(),
+            evidence: "".into(),
         })
     };
     fs::create_dir_all("/run/gate/state").unwrap();

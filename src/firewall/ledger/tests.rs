@@ -291,7 +291,7 @@ fn jump(began: u64, expected: u64, says: u64) -> Jump {
 fn by_hand(ledger: &mut Ledger, who: &str, now: u64) {
     let net: IpNet = who.parse().unwrap();
     let lasts = Some(Duration::from_secs(600));
-    ledger.add(net, Standing::Banned, lasts, String::new(), at(now)).unwrap();
+    ledger.add(net, Standing::Banned, lasts, "".into(), at(now)).unwrap();
 }
 
 fn entry_of(ledger: &Ledger, who: &str) -> Option<Entry> {
@@ -360,7 +360,7 @@ fn a_clock_that_was_wrong_at_the_start_leaves_what_is_on_disk() {
     let mut ledger = Ledger::new(rules());
     let net: IpNet = "203.0.113.1/32".parse().unwrap();
     let lasts = Some(Duration::from_secs(90_000));
-    ledger.add(net, Standing::Banned, lasts, String::new(), at(0)).unwrap();
+    ledger.add(net, Standing::Banned, lasts, "".into(), at(0)).unwrap();
     let boot = SystemTime::UNIX_EPOCH + Duration::from_secs(30);
     let expected = boot + Duration::from_secs(9);
     let moved = ledger.clock_was_set(&Jump { began: boot, expected, ..jump(0, 0, 80_000) });

@@ -1,14 +1,17 @@
 //! The lines of the ledger's file. Pure.
 
+use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use foldhash::fast::RandomState;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::super::clock::{Clock, Look};
 use super::super::entry::{By, Entry, Whom};
 use super::super::names::is_wide;
-use crate::config::parts::by_parts;
+use crate::config::parts::plain_v4;
 use crate::policy::Standing;
 
 /// One line: an entry, that one is forgotten, or the clock.
@@ -82,9 +85,9 @@ impl Record {
                 until: millis(e.until),
                 offences: e.offences,
                 last: millis(e.last_offence),
-                reason: e.reason.clone(),
+                reason: e.reason.to_string(),
                 by: e.by,
-                evidence: e.evidence.clone(),
+                evidence: e.evidence.to_string(),
             }),
         }
     }
@@ -112,6 +115,15 @@ impl ClockRecord {
 }
 
 impl Line {
+    /// Whom it is about.
+    pub fn whom(&self) -> Option<Whom> {
+        match self {
+            Line::Is(entry) => Some(entry.whom()),
+            Line::Forgotten(whom) => Some(*whom),
+            Line::Clock(_) => None,
+        }
+    }
+
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         // Strings and numbers only: this cannot fail.
         let json = match self {
@@ -128,13 +140,14 @@ impl Line {
         );
     }
 
-    pub(super) fn decode(line: &[u8]) -> Option<Self> {
+    /// Reads what [`Self::encode`] wrote, without its end.
+    pub(super) fn decode(line: &[u8], texts: &mut Texts) -> Option<Self> {
         let (sum, json) = line.split_at_checked(9)?;
         let sum = std::str::from_utf8(sum).ok()?.strip_suffix(' ')?;
         if u32::from_str_radix(sum, 16).ok()? != crc32fast::hash(json) {
             return None;
         }
-        quick(json).or_else(|| Self::decode_json(json))
+        quick(json, texts).or_else(|| Self::decode_json(json))
     }
 
     pub(super) fn decode_json(json: &[u8]) -> Option<Self> {
@@ -163,19 +176,40 @@ impl Line {
             until: time(rest.until),
             offences: rest.offences,
             last_offence: time(rest.last),
-            reason: rest.reason,
+            reason: rest.reason.into(),
             by: rest.by,
-            evidence: rest.evidence,
+            evidence: rest.evidence.into(),
         }))
+    }
+}
+
+/// The texts of a file: the same few stand in most lines, and each of those is kept once.
+#[derive(Debug, Default)]
+pub(super) struct Texts(HashSet<Arc<str>, RandomState>);
+
+impl Texts {
+    /// So many are known again.
+    const MOST: usize = 10_000;
+
+    fn keep(&mut self, text: &str) -> Arc<str> {
+        if let Some(known) = self.0.get(text) {
+            return Arc::clone(known);
+        }
+        let new: Arc<str> = text.into();
+        if self.0.len() < Self::MOST {
+            self.0.insert(Arc::clone(&new));
+        }
+        new
     }
 }
 
 /// Reads a live line that looks exactly as this program writes most of them, several times as
 /// quickly as JSON is read: a million lines are to be known before the gate judges. `None` of
 /// anything else, which may be right all the same.
-pub(super) fn quick(json: &[u8]) -> Option<Line> {
-    let mut rest = Unread(std::str::from_utf8(json).ok()?);
-    let net = rest.quoted("{\"net\":")?.parse().ok()?;
+pub(super) fn quick(json: &[u8], texts: &mut Texts) -> Option<Line> {
+    let mut rest = Unread(json);
+    let net = rest.quoted("{\"net\":")?;
+    let net = plain_v4(net.as_bytes()).or_else(|| net.parse().ok())?;
     let port = match rest.skip(",\"port\":") {
         Some(()) => Some(u16::try_from(rest.number("")?).ok()?),
         None => None,
@@ -193,16 +227,16 @@ pub(super) fn quick(json: &[u8]) -> Option<Line> {
     let until = time(rest.number(",\"until\":")?);
     let offences = u32::try_from(rest.number(",\"offences\":")?).ok()?;
     let last_offence = time(rest.number(",\"last\":")?);
-    let reason = rest.quoted(",\"reason\":")?.to_owned();
+    let reason = texts.keep(rest.quoted(",\"reason\":")?);
     let by = match rest.quoted(",\"by\":")? {
         "gate" => By::Gate,
         "admin" => By::Admin,
         _ => return None,
     };
     let evidence = match rest.skip("}}") {
-        Some(()) => String::new(),
+        Some(()) => texts.keep(""),
         None => {
-            let evidence = rest.quoted(",\"evidence\":")?.to_owned();
+            let evidence = texts.keep(rest.quoted(",\"evidence\":")?);
             rest.skip("}}")?;
             evidence
         }
@@ -213,57 +247,37 @@ pub(super) fn quick(json: &[u8]) -> Option<Line> {
 }
 
 /// What is left of a line.
-struct Unread<'a>(&'a str);
+struct Unread<'a>(&'a [u8]);
 
 impl<'a> Unread<'a> {
     fn skip(&mut self, text: &str) -> Option<()> {
-        self.0 = self.0.strip_prefix(text)?;
+        self.0 = self.0.strip_prefix(text.as_bytes())?;
         Some(())
     }
 
     /// A string without anything that JSON escapes.
     fn quoted(&mut self, before: &str) -> Option<&'a str> {
         self.skip(before)?;
-        let (text, rest) = self.0.strip_prefix('"')?.split_once('"')?;
-        self.0 = rest;
-        text.bytes().all(|byte| byte != b'\\' && byte >= b' ').then_some(text)
+        self.skip("\"")?;
+        let special = |byte: &u8| matches!(*byte, b'"' | b'\\' | 0..b' ');
+        let (text, rest) = self.0.split_at(self.0.iter().position(special)?);
+        self.0 = rest.strip_prefix(b"\"")?;
+        std::str::from_utf8(text).ok()
     }
 
     /// A number as JSON writes it: no zeros before it, no more than it can hold.
     fn number(&mut self, before: &str) -> Option<u64> {
         self.skip(before)?;
-        let end = self.0.bytes().position(|byte| !byte.is_ascii_digit())?;
+        let end = self.0.iter().position(|byte| !byte.is_ascii_digit())?;
         let (digits, rest) = self.0.split_at(end);
         self.0 = rest;
-        (digits == "0" || !digits.starts_with('0')).then(|| digits.parse().ok())?
-    }
-}
-
-/// Reads lines up to the first that is not whole, on several threads if they are many. Returns how
-/// many bytes were good.
-pub(super) fn decode_all(bytes: &[u8]) -> (Vec<Line>, usize) {
-    let decoded = by_parts(bytes, decode_part);
-    let mut lines = Vec::with_capacity(decoded.iter().map(|(_, (lines, _))| lines.len()).sum());
-    let mut good = 0;
-    for (length, (some, read)) in decoded {
-        lines.extend(some);
-        good += read;
-        if read < length {
-            break;
+        if digits.is_empty() || (digits != b"0" && digits[0] == b'0') {
+            return None;
         }
+        digits
+            .iter()
+            .try_fold(0_u64, |sum, digit| sum.checked_mul(10)?.checked_add(u64::from(digit - b'0')))
     }
-    (lines, good)
-}
-
-fn decode_part(bytes: &[u8]) -> (Vec<Line>, usize) {
-    let mut lines = Vec::new();
-    let mut good = 0;
-    for bytes in bytes.split_inclusive(|byte| *byte == b'\n') {
-        let Some(line) = bytes.strip_suffix(b"\n").and_then(Line::decode) else { break };
-        lines.push(line);
-        good += bytes.len();
-    }
-    (lines, good)
 }
 
 /// The last clock that these lines name.

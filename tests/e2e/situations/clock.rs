@@ -43,7 +43,7 @@ in_lab! {
             last_offence: ahead,
             reason: "rate".into(),
             by: By::Gate,
-            evidence: String::new(),
+            evidence: "".into(),
         };
         let (mut store, _) = Store::open(Path::new("/run/portcullis/state"), SystemTime::now()).expect("a store");
         store.append(&[Line::Is(entry)]).expect("it is written");

@@ -74,7 +74,7 @@ fn live(ledger: &mut Ledger, store: &mut Store, clock: Option<&Clock>) {
     }
     for (n, standing) in [Standing::Suspect, Standing::Banned].into_iter().enumerate() {
         let source = SourceKey::of([203, 0, 113, n as u8].into());
-        if let Ok(change) = ledger.offence(source, None, standing, "scan", String::new(), now) {
+        if let Ok(change) = ledger.offence(source, None, standing, "scan", "".into(), now) {
             lines.push(Line::Is(change.entry));
         }
     }
