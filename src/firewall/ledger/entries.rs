@@ -169,7 +169,7 @@ mod tests {
             1 => format!("2001:db8:0:{}::/64", n % 8),
             _ => format!("198.51.{}.0/24", n % 8),
         };
-        Whom { net: net.parse().unwrap(), port: (n % 3 == 0 && n > 100).then_some(22) }
+        Whom { net: net.parse().unwrap(), port: (n.is_multiple_of(3) && n > 100).then_some(22) }
     }
 
     fn entry(n: u8, offences: u32) -> Entry {
