@@ -2,6 +2,7 @@
 //! for which Rust, and nothing twice without a reason.
 //!
 //! A list of known weaknesses is not looked at: that takes a network (cargo deny check advisories).
+//! What cargo-deny goes by, `deny.toml`, must say the same as this.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
@@ -174,6 +175,26 @@ fn nothing_is_there_twice_without_a_reason() {
         versions.iter().filter(|(_, v)| v.len() > 1).map(|(name, _)| *name).collect();
     let known: Vec<&str> = TWICE.iter().map(|(name, _)| *name).collect();
     assert_eq!(twice, known, "{versions:?}");
+}
+
+#[test]
+fn cargo_deny_is_told_the_same() {
+    let deny: toml::Table = include_str!("../deny.toml").parse().expect("TOML");
+    let list = |section: &str, key: &str| deny[section][key].as_array().expect("a list").clone();
+    let texts = |list: Vec<toml::Value>| -> Vec<String> {
+        list.iter().map(|value| value.as_str().expect("a text").to_owned()).collect()
+    };
+    assert_eq!(texts(list("licenses", "allow")), LICENCES);
+    let skipped = list("bans", "skip").into_iter().map(|skip| skip["crate"].clone()).collect();
+    assert_eq!(texts(skipped), TWICE.map(|(name, _)| name));
+    for (section, key) in [
+        ("bans", "multiple-versions"),
+        ("bans", "wildcards"),
+        ("sources", "unknown-registry"),
+        ("sources", "unknown-git"),
+    ] {
+        assert_eq!(deny[section][key].as_str(), Some("deny"), "{section}.{key}");
+    }
 }
 
 /// `rust-version` in Cargo.toml is what we promise; a crate that needs a newer Rust breaks it. That

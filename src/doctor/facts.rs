@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::journald::RateLimit;
 use crate::control::protocol::StatusReport;
 use crate::firewall::LiveSet;
-use crate::host::Holder;
+use crate::host::{Holder, Loadable};
 
 /// Something that was looked at, or why it could not be.
 pub type Seen<T> = Result<T, String>;
@@ -28,6 +28,8 @@ pub struct Facts {
     pub behind: Vec<(IpNet, String)>,
     /// Has it packet queues?
     pub queues: bool,
+    /// Could it load the module that makes them?
+    pub queue_module: Loadable,
     /// Does it take nft's `queue` statement?
     pub queue_statement: Seen<bool>,
     /// Who listens to which queue.

@@ -3,6 +3,7 @@
 //! are thin, the parsers pure.
 
 mod diag;
+mod modules;
 pub(crate) mod netlink;
 mod programs;
 mod queues;
@@ -17,6 +18,7 @@ use std::{fs, io};
 use ipnet::IpNet;
 
 pub use self::diag::{TcpSocket, Timer, TimerKind};
+pub use self::modules::{Loadable, loadable};
 pub use self::programs::{Program, programs};
 pub use self::queues::{Holder, free_queues, has_queues, queue_holders};
 pub use self::ssh::{Sshd, own_session, sshd};

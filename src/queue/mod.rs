@@ -46,7 +46,8 @@ pub enum QueueError {
     #[error(
         "this kernel has no packet queues (the module nfnetlink_queue is not loaded: {0}).\n\
          Load it: sudo modprobe nfnetlink_queue\n\
-         and at every boot: echo nfnetlink_queue | sudo tee /etc/modules-load.d/portcullis.conf"
+         and at every boot: echo nfnetlink_queue | sudo tee /etc/modules-load.d/portcullis.conf\n\
+         If modprobe cannot load it: portcullis doctor"
     )]
     Missing(io::Error),
     /// Anything else.

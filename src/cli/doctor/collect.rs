@@ -85,6 +85,7 @@ pub(super) fn collect(config: Option<&Path>, socket: Option<&Path>) -> Result<(F
             .any(|name| read(&format!("/proc/sys/{name}")).trim() == "1"),
         behind: host::inner_networks(),
         queues: host::has_queues(),
+        queue_module: host::loadable("nfnetlink_queue"),
         queue_statement,
         holders: host::queue_holders()
             .map_err(|_| "the kernel shows its queues to root only".to_owned()),

@@ -36,7 +36,11 @@ fn kernel(facts: &Facts) -> String {
     text += if facts.queues { ", has packet queues" } else { ", NO packet queues" };
     match facts.queue_statement {
         Ok(true) => text += ", takes nft's queue statement",
-        Ok(false) => text += ", does not take nft's queue statement (iptables does that)",
+        Ok(false) if facts.queues => {
+            text += ", does not take nft's queue statement (iptables does that)";
+        }
+        // Without queues nothing does it, and a finding says what to do.
+        Ok(false) => {}
         Err(_) => {}
     }
     text

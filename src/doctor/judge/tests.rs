@@ -13,7 +13,7 @@ use crate::doctor::facts::{
 };
 use crate::doctor::{FindingKind as Kind, RateLimit};
 use crate::firewall::{LiveSet, Whom};
-use crate::host::{Holder, Program};
+use crate::host::{Holder, Loadable, Program};
 
 const OURS: &str = "-A PREROUTING -p tcp -m mark --mark 0x40000000/0x40000000 -m comment --comment portcullis -j NFQUEUE --queue-num 7 --queue-bypass";
 
@@ -76,6 +76,7 @@ fn healthy() -> Facts {
         forwards: false,
         behind: vec![],
         queues: true,
+        queue_module: Loadable::Perhaps,
         queue_statement: Ok(false),
         holders: Ok(vec![Holder {
             number: 7,
@@ -177,6 +178,18 @@ const TABLE: &[(Break, Kind, bool, &[&str])] = &[
         &["ip6tables", "install iptables"],
     ),
     (|f, _| f.queues = false, Kind::QueueModule, true, &["modprobe nfnetlink_queue"]),
+    (
+        |f, _| (f.queues, f.queue_module) = (false, Loadable::Replaced),
+        Kind::QueueModule,
+        true,
+        &["modules of the running kernel, 6.1.0, are gone", "sudo reboot"],
+    ),
+    (
+        |f, _| (f.queues, f.queue_module) = (false, Loadable::No),
+        Kind::QueueModule,
+        true,
+        &["came without", "CONFIG_NETFILTER_NETLINK_QUEUE"],
+    ),
     (|_, c| c.guard.redirect = Redirect::Nft, Kind::QueueStatement, true, &["modprobe nft_queue"]),
     (|f, _| f.daemon = Daemon::Silent("no answer".into()), Kind::Silent, true, &["restart"]),
     (

@@ -3,6 +3,7 @@
 use crate::config::{Config, Redirect};
 use crate::doctor::facts::{Facts, Seen, Tools};
 use crate::doctor::finding::{Finding, FindingKind};
+use crate::host::Loadable;
 
 pub(super) fn look(facts: &Facts, config: &Config, note: &mut impl FnMut(Finding)) {
     let mut missing = |tool: &str, seen: &Seen<String>, package: &str| {
@@ -30,12 +31,7 @@ pub(super) fn look(facts: &Facts, config: &Config, note: &mut impl FnMut(Finding
         }
     }
     if !facts.queues {
-        note(Finding::off(
-            FindingKind::QueueModule,
-            "the kernel has no packet queues (the module nfnetlink_queue is not loaded)",
-            "sudo modprobe nfnetlink_queue; to have it at every boot: echo nfnetlink_queue | \
-             sudo tee /etc/modules-load.d/portcullis.conf",
-        ));
+        note(no_queues(facts));
     }
     if config.guard.redirect == Redirect::Nft && facts.queue_statement == Ok(false) {
         note(Finding::off(
@@ -44,6 +40,36 @@ pub(super) fn look(facts: &Facts, config: &Config, note: &mut impl FnMut(Finding
             "sudo modprobe nft_queue; if the kernel has no such module: [guard] redirect = \"auto\"",
         ));
     }
+}
+
+/// The module that makes packet queues is not loaded, and what to do depends on where it is.
+fn no_queues(facts: &Facts) -> Finding {
+    let (state, remedy) = match facts.queue_module {
+        Loadable::Perhaps => (
+            "is not loaded".to_owned(),
+            "sudo modprobe nfnetlink_queue; to have it at every boot: echo nfnetlink_queue | \
+             sudo tee /etc/modules-load.d/portcullis.conf",
+        ),
+        Loadable::Replaced => (
+            format!(
+                "is not loaded, and the modules of the running kernel, {}, are gone from \
+                 /lib/modules, as after an update",
+                facts.kernel
+            ),
+            "sudo reboot",
+        ),
+        Loadable::No => (
+            "is not loaded, and the kernel came without it".to_owned(),
+            "install a kernel that has it, as every large distribution's has (some keep a part of \
+             the modules in another package), or build yours with \
+             CONFIG_NETFILTER_NETLINK_QUEUE=m and CONFIG_NFT_QUEUE=m",
+        ),
+    };
+    Finding::off(
+        FindingKind::QueueModule,
+        format!("the kernel has no packet queues (the module nfnetlink_queue {state})"),
+        remedy,
+    )
 }
 
 /// Does, or will, iptables hand packets over?

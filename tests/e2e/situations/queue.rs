@@ -84,8 +84,10 @@ in_lab! {
     fn a_missing_module_is_named_with_the_command_that_loads_it() {
         let world = World::new();
         write_policy();
+        // What lies on disk is not for this kernel, either.
         let hide = "cat /proc/net/if_inet6 >/run/inet6 && mount -t tmpfs none /proc/$$/net && \
-                    cp /run/inet6 /proc/$$/net/if_inet6";
+                    cp /run/inet6 /proc/$$/net/if_inet6 && \
+                    if [ -d /lib/modules ]; then mount -t tmpfs none /lib/modules; fi";
         let screen = types_hiding(&world.server, hide, &format!("doctor --config {POLICY}"));
         screen.ends_with(1).says(&["NO packet queues"]);
         let told = screen.finding("the kernel has no packet queues");
@@ -95,6 +97,15 @@ in_lab! {
         screen
             .shown(&["the kernel has no packet queues (the module nfnetlink_queue is not loaded)"])
             .row("3 module missing", "the kernel has no");
+        if std::path::Path::new("/lib/modules").is_dir() {
+            let updated = format!(
+                "{hide} && mkdir /lib/modules/1.2.3 && echo >/lib/modules/1.2.3/modules.dep"
+            );
+            let screen = types_hiding(&world.server, &updated, &format!("doctor --config {POLICY}"));
+            let told = screen.ends_with(1).finding("the kernel has no packet queues");
+            assert!(told.contains("are gone from /lib/modules"), "{told}");
+            assert!(told.contains("do: sudo reboot"), "{told}");
+        }
     }
 
     /// Unloads the module, and forbids the kernel to load it: in the virtual machine only.
