@@ -18,7 +18,6 @@
 //! It fails if one of the two rogues gets in once the gate judges, if an element is missing in the
 //! end, if a SYN was lost, or if the ordinary client was refused.
 
-use std::error::Error;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
@@ -27,16 +26,18 @@ use std::process::{ExitCode, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use portcullis::lab::{self, Host};
+use portcullis::lab::Host;
 use socket2::{Domain, Socket, Type};
 
 #[allow(dead_code, reason = "other benches use all of it")]
 mod connects;
+mod enter;
 #[allow(dead_code, unused_imports, unused_macros, reason = "the end-to-end tests use all of it")]
 #[path = "../e2e/stage/mod.rs"]
 mod stage;
 
 use connects::{Sample, connect, micros};
+use enter::{Outcome, in_the_lab, numbers};
 use stage::{Gate, Recorded, World, standings, write_ledger};
 
 /// Banned on record.
@@ -50,25 +51,13 @@ const LIMIT: Duration = Duration::from_secs(120);
 /// So many elements are loaded, or looked for, by one nft.
 const CHUNK: usize = 50_000;
 
-type Outcome<T> = Result<T, Box<dyn Error>>;
-
 fn main() -> ExitCode {
-    match bench() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    in_the_lab(bench)
 }
 
 fn bench() -> Outcome<()> {
-    let mut numbers = std::env::args().skip(1).filter(|arg| arg != "--bench");
-    let mut number = || numbers.next().map_or(Ok(1_000_000), |text| text.replace('_', "").parse());
-    let (count, prefixes): (u32, u32) = (number()?, number()?);
-    if !lab::is_inside() {
-        return Err(lab::enter().into());
-    }
+    let [count, prefixes] = numbers([1_000_000; 2])?;
+    let (count, prefixes) = (u32::try_from(count)?, u32::try_from(prefixes)?);
     let mut world = World::new();
     let rival = world.lab.host("rival", &["10.255.0.1/24".parse()?])?;
     let all = standings(BANNED.parse()?, count);
@@ -154,7 +143,7 @@ fn start(world: &World, policy: &str, all: &[Recorded]) -> Outcome<()> {
             u64,
             (u64, u64),
             Gate,
-        ) = done.map_err(|error: Box<dyn Error>| error)?;
+        ) = done.map_err(|error: Box<dyn std::error::Error>| error)?;
         let ms = |time: Duration| format!("{:.0} ms", time.as_secs_f64() * 1e3);
         let row = |name: &str, value: String| println!("  {name:<44}{value:>12}");
         row("judging: on the deny list, refused from", ms(denied.0.duration_since(begun)));
