@@ -43,7 +43,8 @@ pub(super) fn look() -> Look {
     }
 }
 
-fn since_boot() -> Duration {
+/// The time since boot, sleep included.
+pub(super) fn since_boot() -> Duration {
     let time = clock_gettime(ClockId::Boottime);
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
 }

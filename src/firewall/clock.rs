@@ -81,6 +81,14 @@ impl Clock {
         Some(Jump { by, ahead, began, expected, says: now.wall })
     }
 
+    /// What it says so long after boot, unless it was set since the last look. Whatever happens between
+    /// two looks goes by this: if it was set, all of that moves with the next one.
+    pub fn reads(&self, since_boot: Duration) -> SystemTime {
+        let passed = since_boot.saturating_sub(self.seen.since_boot);
+        // No clock goes as far as this could fail.
+        self.seen.wall.checked_add(passed).unwrap_or(self.seen.wall)
+    }
+
     /// Is it no longer the one that was `kept`? Corrections that are too small for a jump add up, and
     /// are no jump for the next run either.
     pub fn differs(&self, kept: Option<&Self>) -> bool {
@@ -167,6 +175,17 @@ mod tests {
         let back = clock.look(look(140, 40)).unwrap();
         assert_eq!((back.began, back.expected), (at(7200) - JUMP, at(7240)));
         assert!(!back.ahead);
+    }
+
+    #[test]
+    fn between_two_looks_it_cannot_be_set() {
+        let mut clock = earlier();
+        let given = clock.reads(Duration::from_secs(205));
+        assert_eq!(given, at(105));
+        // It was set back before that: the next look finds what was given among what moves.
+        let jump = clock.look(look(210, -90_000)).unwrap();
+        assert!((jump.began..=jump.expected).contains(&given));
+        assert_eq!(clock.reads(Duration::ZERO), at(-90_000), "nor does it go back");
     }
 
     #[test]

@@ -150,9 +150,9 @@ impl Worker {
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return self.save(),
             };
-            // First: what ends only because the clock was set has not ended. So what ends goes by
-            // this very look at the clock, however long it takes until then: it may be set meanwhile.
-            let now = self.watch_clock();
+            // First: what ends only because the clock was set has not ended. Until the next look
+            // everything goes by the clock as it was at this one: it may be set meanwhile.
+            self.watch_clock();
             self.look_aside();
             let mut batch = Batch::default();
             let more = messages.try_iter().take(TOGETHER);
@@ -164,7 +164,7 @@ impl Worker {
                 }
                 self.take(message, &mut batch);
             }
-            for change in self.ledger.expire(now) {
+            for change in self.ledger.expire(self.time()) {
                 self.note(change, &mut batch, true);
             }
             self.finish(batch);
@@ -187,7 +187,7 @@ impl Worker {
         }
         let mut patience = TICK;
         if let Some(end) = self.ledger.next_end() {
-            patience = patience.min(end.duration_since(SystemTime::now()).unwrap_or_default());
+            patience = patience.min(end.duration_since(self.time()).unwrap_or_default());
         }
         if self.state.repair.is_some() {
             patience = patience.min(REPAIR_PAUSE);
@@ -217,7 +217,7 @@ impl Worker {
     }
 
     fn obey(&mut self, order: Order, batch: &mut Batch) {
-        let now = SystemTime::now();
+        let now = self.time();
         match order {
             Order::Offence(offence) => self.offence(&offence, now, batch),
             Order::Add { whom, standing, lasts, reason, reply } => {
@@ -358,7 +358,7 @@ impl Worker {
     /// Writes it down, tells the kernel, answers.
     fn finish(&mut self, batch: Batch) {
         self.write(&batch.lines);
-        let now = SystemTime::now();
+        let now = self.time();
         // Whoever only observes keeps the kernel's sets empty.
         let enforced = self.config.mode == Mode::Enforce;
         let elements: Vec<Elem> = batch
@@ -455,7 +455,7 @@ impl Worker {
     /// it will hold when its sets are full, which takes a while if they are many.
     fn rebuild(&mut self) -> Result<usize, RedirectError> {
         self.renew().map_err(RedirectError::Table)?;
-        self.kernel.refuse(&self.wide(SystemTime::now())).map_err(RedirectError::Table)?;
+        self.kernel.refuse(&self.wide(self.time())).map_err(RedirectError::Table)?;
         self.kernel.repair_iptables()?;
         Ok(self.state.backlog.all())
     }
@@ -464,7 +464,7 @@ impl Worker {
     /// full, the judge knows what is missing.
     fn renew(&mut self) -> Result<(), ToolError> {
         self.state.renew = None;
-        let now = SystemTime::now();
+        let now = self.time();
         match (std::mem::take(&mut self.state.owes_all), self.config.mode) {
             (true, _) => {}
             (false, Mode::Observe) => self.owed.set(std::iter::empty(), 0),
@@ -490,7 +490,8 @@ impl Worker {
         if self.state.backlog.is_empty() || self.state.failing.is_some() {
             return;
         }
-        let some = self.state.backlog.next(&self.ledger, SystemTime::now(), SLICE);
+        let now = self.time();
+        let some = self.state.backlog.next(&self.ledger, now, SLICE);
         match self.kernel.change(&some) {
             Ok(()) => self.told(&some),
             // Somebody has removed the table. Who it was, is told in a moment.
@@ -536,7 +537,7 @@ impl Worker {
     /// Some elements that the kernel must hold, one of each kind: if these are there, nobody has
     /// emptied the sets.
     fn sample(&self) -> Vec<Elem> {
-        let now = SystemTime::now();
+        let now = self.time();
         let mut sample: Vec<Elem> = Vec::new();
         let kind = |elem: &Elem| (elem.stem, elem.whom.net.addr().is_ipv4());
         for entry in backlog::standings(&self.ledger, now).take(SAMPLED) {
@@ -560,7 +561,7 @@ impl Worker {
     pub(super) fn begin(&mut self) -> Result<(), RedirectError> {
         self.watch_clock();
         self.look_aside();
-        let now = SystemTime::now();
+        let now = self.time();
         if self.config.mode == Mode::Enforce && self.ledger.live() > SLICE {
             let (owed, ledger, kernel) = (&self.owed, &self.ledger, &mut self.kernel);
             std::thread::scope(|scope| {

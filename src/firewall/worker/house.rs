@@ -62,8 +62,7 @@ impl Worker {
         if asking.is_empty() {
             return;
         }
-        // By the same look at the clock as what ends.
-        let now = self.clock.seen.wall;
+        let now = self.time();
         let live = self.ledger.entries().filter(|entry| entry.is_live(now));
         let mut all: Vec<Told> = live
             .map(|entry| Told {
@@ -202,8 +201,8 @@ impl Worker {
 
     /// When the clock was set, standings move along, and the kernel, which counts down by itself, is
     /// brought in step with those that do not. It is looked at in any case: what moved may be
-    /// memories only. Returns what the clock says.
-    pub(super) fn watch_clock(&mut self) -> SystemTime {
+    /// memories only.
+    pub(super) fn watch_clock(&mut self) {
         let now = boot::look();
         if let Some(jump) = self.clock.look(now) {
             let moved = self.ledger.clock_was_set(&jump);
@@ -218,6 +217,12 @@ impl Worker {
             }
             self.state.repair.get_or_insert_with(|| Some(OUT_OF_STEP.into()));
         }
-        now.wall
+    }
+
+    /// The time, by the clock as it was at the last look. Standings are given and ended by this
+    /// alone: somebody may set the clock at any moment, and what is given by one and ended by another
+    /// would not last.
+    pub(super) fn time(&self) -> SystemTime {
+        self.clock.reads(boot::since_boot())
     }
 }
