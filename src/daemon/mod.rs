@@ -14,9 +14,9 @@
 //! ```
 //!
 //! Start: the policy and the ledger are read, at the same time; then the state folder and the queues
-//! are taken (no other gate is in the way; if the ledger is another by now, it is read again); then the process
-//! locks itself up, before there is a second thread; then ledger and kernel table (bans act), and
-//! only then the redirect hands packets to the queues. Where standings are many, the kernel's sets
+//! are taken (no other gate is in the way; if the ledger is another by now, it is read again); then
+//! the process locks itself up, before there is a second thread; then ledger and kernel table (bans
+//! act), and only then the redirect hands packets to the queues. Where standings are many, the kernel's sets
 //! are filled after that, and the judge stops those who are not in them yet: what a start waits for
 //! is that everybody is known, not that the kernel knows. Stop is the reverse: the redirect is
 //! removed, the queues are emptied, and what stays are the table and its

@@ -206,7 +206,7 @@ pub(super) enum Message {
     Order(Order),
     Seen(Sighting),
     /// Elements of the kernel's sets with their counters.
-    Counted(SystemTime, Vec<Listed>),
+    Counted(Vec<Listed>),
 }
 
 /// The way to the firewall's thread. Cheap to clone.

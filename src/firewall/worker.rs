@@ -204,7 +204,7 @@ impl Worker {
     fn take(&mut self, message: Message, batch: &mut Batch) {
         match message {
             Message::Order(order) => self.obey(order, batch),
-            Message::Counted(now, elements) => self.counted(now, &elements, batch),
+            Message::Counted(elements) => self.counted(&elements, batch),
             Message::Seen(Sighting::Unsure) => {
                 // Our own large batches can be too much for the socket, so this says little.
                 self.state.repair.get_or_insert_default();

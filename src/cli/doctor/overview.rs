@@ -40,8 +40,7 @@ fn kernel(facts: &Facts) -> String {
             text += ", does not take nft's queue statement (iptables does that)";
         }
         // Without queues nothing does it, and a finding says what to do.
-        Ok(false) => {}
-        Err(_) => {}
+        Ok(false) | Err(_) => {}
     }
     text
 }

@@ -60,9 +60,8 @@ fn no_queues(facts: &Facts) -> Finding {
         ),
         Loadable::No => (
             "is not loaded, and the kernel came without it".to_owned(),
-            "install a kernel that has it (some distributions keep a part of \
-             the modules in another package), or build yours with \
-             CONFIG_NETFILTER_NETLINK_QUEUE=m and CONFIG_NFT_QUEUE=m",
+            "install a kernel that has it (some distributions keep a part of the modules in another \
+             package), or build yours with CONFIG_NETFILTER_NETLINK_QUEUE=m and CONFIG_NFT_QUEUE=m",
         ),
     };
     Finding::off(

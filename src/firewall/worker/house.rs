@@ -30,7 +30,7 @@ impl Worker {
         let read = move || {
             let elements = kernel::stopped(&nft);
             // If nobody is there any more, nobody wants to know.
-            let _ = back.send(Message::Counted(SystemTime::now(), elements));
+            let _ = back.send(Message::Counted(elements));
         };
         let reader = std::thread::Builder::new().name("portcullis-count".into());
         self.state.counting = reader.spawn(read).is_ok();
@@ -39,7 +39,8 @@ impl Worker {
         }
     }
 
-    pub(super) fn counted(&mut self, now: SystemTime, elements: &[Listed], batch: &mut Batch) {
+    pub(super) fn counted(&mut self, elements: &[Listed], batch: &mut Batch) {
+        let now = self.time();
         self.state.counting = false;
         self.state.counted = Some(Instant::now());
         let after = u64::from(self.config.policy.offences.after.max(1));
