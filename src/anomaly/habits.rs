@@ -63,6 +63,69 @@ pub struct Habits {
     from: u16,
 }
 
+/// Habits after one look, in 16 bytes: what the time of that look, kept elsewhere, does not tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FirstLook {
+    worst: u64,
+    score: u16,
+    from: u16,
+    flags: u8,
+    /// Which bit of the ports, below how often it was seen, failed and tried to log in: once or not.
+    port: u8,
+    /// Which bit of the hosts.
+    host: u8,
+}
+
+impl FirstLook {
+    const SEEN: u8 = 32;
+    const FAILED: u8 = 64;
+    const LOGIN: u8 = 128;
+
+    /// Of what is told by one look; of more, something else. Ask what the result's [`habits`]
+    /// are to know which.
+    ///
+    /// [`habits`]: FirstLook::habits
+    #[inline]
+    pub fn of(habits: &Habits) -> Self {
+        let bit = |is_set: bool, bit: u8| if is_set { bit } else { 0 };
+        Self {
+            worst: habits.worst,
+            score: habits.score,
+            from: habits.from,
+            flags: habits.flags,
+            port: (habits.ports.trailing_zeros() & 31) as u8
+                | bit(habits.seen > 0, Self::SEEN)
+                | bit(habits.failed > 0, Self::FAILED)
+                | bit(habits.logins_same > 0, Self::LOGIN),
+            host: (habits.hosts.trailing_zeros() & 15) as u8,
+        }
+    }
+
+    /// The habits after a look at this moment, in milliseconds.
+    #[inline]
+    pub fn habits(self, at: u64) -> Habits {
+        let Self { worst, score, from, flags, port, host } = self;
+        let never = Habits { worst, score, from, flags, ..Habits::default() };
+        if port & Self::SEEN == 0 {
+            return never;
+        }
+        Habits {
+            ports: 1 << (port & 31),
+            began: (at / 1000) as u32,
+            last: at as u32,
+            hosts: 1 << (host & 15),
+            rate: ONE,
+            seen: 1,
+            failed: u8::from(port & Self::FAILED != 0),
+            logins_same: u8::from(port & Self::LOGIN != 0),
+            ..never
+        }
+    }
+}
+
+/// What one attempt adds to the rate.
+const ONE: u16 = 256;
+
 const PROVEN: u8 = 1;
 const BLAMED: u8 = 2;
 const ODD: u8 = 4;
@@ -102,7 +165,7 @@ impl Habits {
             0 => 0.0,
             _ => f32::from(self.rate) * (-(now.wrapping_sub(self.last) as f32) / FADE).exp(),
         };
-        self.rate = (faded + 256.0) as u16;
+        self.rate = (faded + f32::from(ONE)) as u16;
         let same = self.seen > 0 && self.from == attempt.from;
         (self.last, self.from) = (now, attempt.from);
         self.seen += 1;
@@ -208,6 +271,40 @@ mod tests {
     #[test]
     fn it_costs_what_it_says() {
         assert_eq!(size_of::<Habits>(), 32);
+    }
+
+    #[test]
+    fn the_first_look_tells_all_of_one_and_not_of_two() {
+        assert_eq!(size_of::<FirstLook>(), 16);
+        let at = 77_123_456_789_123;
+        let told = |habits: &Habits| FirstLook::of(habits).habits(at) == *habits;
+        for (proven, failed, login) in [
+            (false, false, false),
+            (true, false, false),
+            (false, true, false),
+            (false, false, true),
+            (true, true, true),
+        ] {
+            for n in 0..64 {
+                let mut habits = Habits::default();
+                assert!(told(&habits));
+                let host = u64::from(n) << 58;
+                let one = Attempt { proven, failed, login, host, ..attempt(at, n * 1021) };
+                habits.note(one);
+                assert!(told(&habits), "{habits:?}");
+                habits.scored(Digest::from_bits(u64::MAX / 7), 20.5);
+                habits.call_odd(9);
+                habits.blame();
+                assert!(told(&habits), "{habits:?}");
+                assert_ne!(FirstLook::of(&habits).habits(at + 1), habits);
+                habits.note(one);
+                assert!(!told(&habits), "{habits:?}");
+            }
+        }
+        // Blamed before it was ever looked at.
+        let mut habits = Habits::default();
+        habits.blame();
+        assert!(told(&habits));
     }
 
     #[test]

@@ -41,7 +41,7 @@ mod words;
 pub use calibration::{CALIBRATORS, sources_needed};
 pub use detector::{Detector, Report, Tended, Unusual};
 pub use digest::{Digest, FEATURES};
-pub use habits::{Attempt, Habits, LOOKS};
+pub use habits::{Attempt, FirstLook, Habits, LOOKS};
 pub use histogram::Histogram;
 pub use learner::{Alarm, Budget};
 pub use projections::{BINS, PROJECTIONS};

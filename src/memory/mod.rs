@@ -6,6 +6,7 @@
 mod attempts;
 mod flood;
 mod gcra;
+mod glimpse;
 mod key;
 mod networks;
 mod purse;

@@ -39,7 +39,7 @@ pub struct Purse([Slot; 4]);
 /// down: any moment has room, also one of a capture, which counts from 1970. All zero is an empty
 /// place.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Slot(u64);
+pub(super) struct Slot(u64);
 
 const TIME: u32 = 60;
 const UNIT: u32 = u64::BITS - TIME;
@@ -59,6 +59,18 @@ impl Slot {
 }
 
 impl Purse {
+    /// The buckets after one attempt: two at most.
+    #[inline]
+    pub(super) fn first_two(&self) -> [Slot; 2] {
+        [self.0[0], self.0[1]]
+    }
+
+    /// The purse that has these two.
+    #[inline]
+    pub(super) fn with([first, second]: [Slot; 2]) -> Self {
+        Self([first, second, Slot::default(), Slot::default()])
+    }
+
     /// Would an event at `now` conform? Changes nothing.
     ///
     /// # Errors

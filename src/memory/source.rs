@@ -9,7 +9,7 @@ use crate::anomaly::Habits;
 pub const CLASSES: usize = 7;
 
 /// One sender, as far as it is known.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Source {
     /// How often it tried, altogether and per service class.
     pub buckets: Purse,
@@ -26,7 +26,7 @@ pub struct Source {
     /// A suspect until then, while the kernel's set has not caught up.
     pub suspect_until: Tick,
     /// Its buckets were emptied once, because somebody else had filled them.
-    relieved: bool,
+    pub(super) relieved: bool,
 }
 
 impl Source {
@@ -71,6 +71,30 @@ pub struct Offences {
 }
 
 impl Offences {
+    /// What one attempt was charged with: its denials, its points, and four bits.
+    #[inline]
+    pub(super) fn first(&self) -> (u8, u8, u16) {
+        let bits = [self.since != Tick::default(), self.own > 0, self.contested, self.wide];
+        let bits = bits.iter().rev().fold(0, |all, bit| all << 1 | u16::from(*bit));
+        (self.denied as u8, self.score, bits)
+    }
+
+    /// The offences of which [`Offences::first`] is this, with an attempt at `now`.
+    #[inline]
+    pub(super) fn at((denied, score, bits): (u8, u8, u16), now: Moment) -> Self {
+        let [open, own, contested, wide] = [0, 1, 2, 3].map(|bit| bits >> bit & 1 == 1);
+        let denied = denied.into();
+        Self {
+            since: if open { Tick::at(now) } else { Tick::default() },
+            denied,
+            own: if own { denied } else { 0 },
+            score,
+            contested,
+            contests: contested.into(),
+            wide,
+        }
+    }
+
     /// Starts afresh if the window is over.
     #[inline]
     pub fn open(&mut self, within: Duration, now: Moment) {

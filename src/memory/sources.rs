@@ -5,6 +5,7 @@ use std::hint::black_box;
 
 use foldhash::quality::SeedableRandomState as RandomState;
 
+use super::glimpse::Glimpse;
 use super::{Moment, Source, SourceKey, among};
 
 /// Two places for an index entry, one cache line each.
@@ -16,10 +17,11 @@ const LOAD: usize = 85;
 
 /// Sources by key, at most as many as it has room for.
 ///
-/// Rows lie side by side in the order in which they came; a row that is given up is used again. An
-/// index leads to them: each key has two sets of eight entries, by a keyed hash, and is in one of
+/// Of who came once, no more than a [`Glimpse`] is kept; who comes again is given a [`Row`]. Both lie
+/// side by side in the order in which they came, and one that is given up is used again. An index
+/// leads to them: each key has two sets of eight entries, by a keyed hash, and is in one of
 /// them, the emptier one when it came (Azar, Broder, Karlin, Upfal 1999: so they fill evenly). A
-/// known source costs one or two cache lines of the index and its own row; nothing of its
+/// known source costs one or two cache lines of the index and its own one or two; nothing of its
 /// neighbours is touched, however many there are, where a linked list would move them about.
 ///
 /// Who makes room is the one of the sixteen in both sets who was not seen for longest, to about a
@@ -28,9 +30,9 @@ const LOAD: usize = 85;
 #[derive(Debug)]
 pub(super) struct Sources {
     sets: Box<[Set]>,
-    rows: Vec<Row>,
-    /// Rows that were given up.
-    free: Vec<u32>,
+    glimpses: Pool<Glimpse>,
+    rows: Pool<Row>,
+    guest: Option<Guest>,
     capacity: usize,
     hasher: RandomState,
 }
@@ -43,14 +45,65 @@ struct Row {
     source: Source,
 }
 
+/// The source that was recalled last, if it has no row: only once the judgement is over, it shows
+/// what there is to be kept of it.
+#[derive(Debug)]
+struct Guest {
+    /// Its glimpse.
+    number: usize,
+    /// When it came, at first.
+    now: Moment,
+    source: Source,
+}
+
+/// What lies side by side.
+#[derive(Debug)]
+struct Pool<T> {
+    all: Vec<T>,
+    /// Those that were given up.
+    free: Vec<u32>,
+}
+
+impl<T> Pool<T> {
+    /// Room that is not used yet costs no memory.
+    fn new(capacity: usize) -> Self {
+        Self { all: Vec::with_capacity(capacity), free: Vec::new() }
+    }
+
+    fn len(&self) -> usize {
+        self.all.len() - self.free.len()
+    }
+
+    fn put(&mut self, one: T) -> usize {
+        if let Some(number) = self.free.pop() {
+            self.all[number as usize] = one;
+            number as usize
+        } else {
+            self.all.push(one);
+            self.all.len() - 1
+        }
+    }
+
+    fn give_up(&mut self, number: usize) {
+        self.free.push(number as u32);
+    }
+}
+
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(align(64))]
 struct Set([Entry; WAYS]);
 
-/// From the upper end: the number of the row, plus one (26 bits), bits of the hash (16), when it was
-/// last seen (22). All zero is an empty place.
+/// From the upper end: where it is, never zero (26 bits), bits of the hash (16), when it was last seen
+/// (22). All zero is an empty place.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Entry(u64);
+
+/// Where a source is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Home {
+    Glimpse(usize),
+    Row(usize),
+}
 
 /// A time in units of 2²⁸ ns, 268 ms, that wraps around after 13 days. Who comes back after that
 /// long may be taken for younger than he is, and is kept longer.
@@ -77,17 +130,30 @@ impl Age {
 impl Entry {
     const TAG: u32 = 16;
 
-    fn new(row: usize, tag: u16, seen: Age) -> Self {
-        let row = (row as u64 + 1) << (Self::TAG + Age::BITS);
-        Self(row | u64::from(tag) << Age::BITS | u64::from(seen.0))
+    const HOME: u32 = Self::TAG + Age::BITS;
+
+    fn new(home: Home, tag: u16, seen: Age) -> Self {
+        let mut entry = Self(u64::from(tag) << Age::BITS | u64::from(seen.0));
+        entry.set_home(home);
+        entry
     }
 
     fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    fn row(self) -> usize {
-        (self.0 >> (Self::TAG + Age::BITS)) as usize - 1
+    #[inline]
+    fn home(self) -> Home {
+        let home = (self.0 >> Self::HOME) as usize;
+        if home.is_multiple_of(2) { Home::Glimpse(home / 2 - 1) } else { Home::Row(home / 2 - 1) }
+    }
+
+    fn set_home(&mut self, home: Home) {
+        let home = match home {
+            Home::Glimpse(number) => (number + 1) << 1,
+            Home::Row(number) => (number + 1) << 1 | 1,
+        };
+        self.0 = self.0 & ((1 << Self::HOME) - 1) | (home as u64) << Self::HOME;
     }
 
     fn has(self, tag: u16) -> bool {
@@ -115,17 +181,17 @@ type Spot = (usize, usize);
 
 impl Sources {
     /// The most sources that an index entry can tell apart.
-    const MOST: usize = (1 << 26) - 2;
+    const MOST: usize = (1 << 25) - 2;
 
-    /// Room for `capacity` sources, 1 to 67 million.
+    /// Room for `capacity` sources, 1 to 33 million.
     pub(super) fn new(capacity: usize, hasher: RandomState) -> Self {
         let capacity = capacity.clamp(1, Self::MOST);
         let sets = (capacity * 100).div_ceil(LOAD * WAYS).max(2);
         Self {
             sets: vec![Set::default(); sets].into_boxed_slice(),
-            // Room that is not used yet costs no memory.
-            rows: Vec::with_capacity(capacity),
-            free: Vec::new(),
+            glimpses: Pool::new(capacity),
+            rows: Pool::new(capacity),
+            guest: None,
             capacity,
             hasher,
         }
@@ -133,7 +199,13 @@ impl Sources {
 
     /// How many sources it has.
     pub(super) fn len(&self) -> usize {
-        self.rows.len() - self.free.len()
+        self.glimpses.len() + self.rows.len()
+    }
+
+    /// Of how many more is known than a glimpse tells.
+    #[cfg(test)]
+    pub(super) fn rows(&self) -> usize {
+        self.rows.len()
     }
 
     /// How many it has room for.
@@ -143,9 +215,23 @@ impl Sources {
     }
 
     /// A source, if it is known.
-    pub(super) fn peek(&self, key: SourceKey) -> Option<&Source> {
+    pub(super) fn peek(&self, key: SourceKey) -> Option<Source> {
         let (set, way) = self.find(key, self.places(key))?;
-        Some(&self.rows[self.sets[set].0[way].row()].source)
+        Some(self.source(self.sets[set].0[way].home()).0)
+    }
+
+    /// What is known of a source, and when it came, if that was once.
+    fn source(&self, home: Home) -> (Source, Option<Moment>) {
+        match (home, &self.guest) {
+            (Home::Row(number), _) => (self.rows.all[number].source, None),
+            (Home::Glimpse(number), Some(guest)) if guest.number == number => {
+                (guest.source, Some(guest.now))
+            }
+            (Home::Glimpse(number), _) => {
+                let glimpse = &self.glimpses.all[number];
+                (glimpse.source(), Some(glimpse.now()))
+            }
+        }
     }
 
     /// A source, seen now. If it is not known, it is what `make` makes, and another one may be
@@ -157,26 +243,57 @@ impl Sources {
         now: Moment,
         make: impl FnOnce() -> Source,
     ) -> &mut Source {
+        self.settle();
         let (places, seen) = (self.places(key), Age::of(now));
-        let row = match self.find(key, places) {
-            Some((set, way)) => {
-                let entry = &mut self.sets[set].0[way];
-                if entry.seen() != seen {
-                    entry.set_seen(seen);
-                }
-                entry.row()
-            }
-            None => self.put(Row { key, source: make() }, places, seen),
+        let Some((set, way)) = self.find(key, places) else {
+            let number = self.put(key, places, now);
+            return &mut self.guest.insert(Guest { number, now, source: make() }).source;
         };
-        &mut self.rows[row].source
+        let entry = &mut self.sets[set].0[way];
+        if entry.seen() != seen {
+            entry.set_seen(seen);
+        }
+        match entry.home() {
+            Home::Row(number) => &mut self.rows.all[number].source,
+            Home::Glimpse(number) => {
+                let glimpse = &self.glimpses.all[number];
+                let (now, source) = (glimpse.now(), glimpse.source());
+                &mut self.guest.insert(Guest { number, now, source }).source
+            }
+        }
+    }
+
+    /// Keeps what is to be kept of the guest: a glimpse, if that tells all, or else a row.
+    #[inline]
+    fn settle(&mut self) {
+        let Some(Guest { number, now, source }) = self.guest.take() else { return };
+        let key = self.glimpses.all[number].key;
+        if let Some(glimpse) = Glimpse::of(key, &source, now) {
+            self.glimpses.all[number] = glimpse;
+        } else if let Some((set, way)) = self.find(key, self.places(key)) {
+            self.glimpses.give_up(number);
+            let row = self.rows.put(Row { key, source });
+            self.sets[set].0[way].set_home(Home::Row(row));
+        }
     }
 
     /// Forgets a source, and returns what was known of it.
     pub(super) fn take(&mut self, key: SourceKey) -> Option<Source> {
         let (set, way) = self.find(key, self.places(key))?;
-        let row = std::mem::take(&mut self.sets[set].0[way]).row();
-        self.free.push(row as u32);
-        Some(std::mem::take(&mut self.rows[row].source))
+        let home = std::mem::take(&mut self.sets[set].0[way]).home();
+        let (source, _) = self.source(home);
+        self.give_up(home);
+        Some(source)
+    }
+
+    fn give_up(&mut self, home: Home) {
+        match home {
+            Home::Row(number) => self.rows.give_up(number),
+            Home::Glimpse(number) => {
+                self.guest.take_if(|guest| guest.number == number);
+                self.glimpses.give_up(number);
+            }
+        }
     }
 
     /// Makes room for more, or for fewer: then who was not seen for longest is forgotten.
@@ -188,14 +305,28 @@ impl Sources {
         let mut known: Vec<Entry> = self.entries().collect();
         known.sort_by_key(|entry| Age::of(now).since(entry.seen()));
         for entry in known.into_iter().take(fresh.capacity) {
-            let Row { key, source } = &self.rows[entry.row()];
-            fresh.put(Row { key: *key, source: *source }, fresh.places(*key), entry.seen());
+            let key = self.key(entry);
+            let (source, came) = self.source(entry.home());
+            // Put as if seen now, by its age then.
+            fresh.recall(key, came.unwrap_or(now), || source);
+            if let Some((set, way)) = fresh.find(key, fresh.places(key)) {
+                fresh.sets[set].0[way].set_seen(entry.seen());
+            }
         }
+        fresh.settle();
         *self = fresh;
     }
 
     fn entries(&self) -> impl Iterator<Item = Entry> {
         self.sets.iter().flat_map(|set| set.0).filter(|entry| !entry.is_empty())
+    }
+
+    #[inline]
+    fn key(&self, entry: Entry) -> SourceKey {
+        match entry.home() {
+            Home::Glimpse(number) => self.glimpses.all[number].key,
+            Home::Row(number) => self.rows.all[number].key,
+        }
     }
 
     #[inline]
@@ -224,7 +355,7 @@ impl Sources {
             let mut alike = self.sets[set].0.iter().enumerate().fold(0u8, has);
             while alike != 0 {
                 let way = alike.trailing_zeros() as usize;
-                if self.rows[self.sets[set].0[way].row()].key == key {
+                if self.key(self.sets[set].0[way]) == key {
                     return Some((set, way));
                 }
                 alike &= alike - 1;
@@ -233,29 +364,25 @@ impl Sources {
         None
     }
 
-    /// Puts a row into the table, and says which number it has there.
-    fn put(&mut self, row: Row, Places { sets, tag }: Places, seen: Age) -> usize {
-        let room = self.rows.len() < self.capacity || !self.free.is_empty();
+    /// Puts a source into the table of which nothing is known yet, and says which glimpse is its own.
+    fn put(&mut self, key: SourceKey, Places { sets, tag }: Places, now: Moment) -> usize {
+        let seen = Age::of(now);
         let empty = |set: usize| self.sets[set].0.iter().filter(|entry| entry.is_empty()).count();
         let [first, second] = sets.map(empty);
         let emptier = if second > first { sets[1] } else { sets[0] };
-        let (spot, number) = if room && first + second > 0 {
-            (None, self.free.pop().map_or(self.rows.len(), |row| row as usize))
-        } else {
+        let mut spot = None;
+        if self.len() >= self.capacity || first + second == 0 {
             let (set, way) = self.oldest(sets, seen);
-            let number = std::mem::take(&mut self.sets[set].0[way]).row();
-            (sets.contains(&set).then_some((set, way)), number)
-        };
-        if number < self.rows.len() {
-            self.rows[number] = row;
-        } else {
-            self.rows.push(row);
+            let given_up = std::mem::take(&mut self.sets[set].0[way]);
+            self.give_up(given_up.home());
+            spot = sets.contains(&set).then_some((set, way));
         }
+        let number = self.glimpses.put(Glimpse::blank(key, now));
         let (set, way) = spot.unwrap_or_else(|| {
             let empty = self.sets[emptier].0.iter().position(|entry| entry.is_empty());
             (emptier, empty.unwrap_or_default())
         });
-        self.sets[set].0[way] = Entry::new(number, tag, seen);
+        self.sets[set].0[way] = Entry::new(Home::Glimpse(number), tag, seen);
         number
     }
 
@@ -304,7 +431,7 @@ mod tests {
 
     #[test]
     fn a_row_costs_what_it_says() {
-        assert_eq!((size_of::<Set>(), size_of::<Row>()), (64, 128));
+        assert_eq!((size_of::<Set>(), size_of::<Glimpse>(), size_of::<Row>()), (64, 64, 128));
     }
 
     #[test]

@@ -167,7 +167,7 @@ impl Memory {
     /// remembered, so that nobody can tell.
     fn character(&self, held: &Held) -> Option<bool> {
         let (shard, _) = self.shard(NetworkKey::from_bits(held.network));
-        let habits = &shard.proven.peek(SourceKey::from_bits(held.source))?.habits;
+        let habits = shard.proven.peek(SourceKey::from_bits(held.source))?.habits;
         (!habits.blamed()).then_some(habits.ever_odd())
     }
 
@@ -189,6 +189,16 @@ impl Memory {
     pub fn networks(&self) -> usize {
         let of = |shard: &Mutex<Shard>| {
             shard.lock().unwrap_or_else(PoisonError::into_inner).networks.len()
+        };
+        self.shards.iter().map(of).sum()
+    }
+
+    /// Of how many sources more is remembered than one attempt leaves.
+    #[cfg(test)]
+    pub(crate) fn rows(&self) -> usize {
+        let of = |shard: &Mutex<Shard>| {
+            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            shard.newcomers.rows() + shard.proven.rows()
         };
         self.shards.iter().map(of).sum()
     }
@@ -268,7 +278,7 @@ impl Shard {
     /// A copy of what is remembered of a source, changing nothing, not even the order of
     /// forgetting.
     pub fn peek(&self, key: SourceKey) -> Option<Source> {
-        self.proven.peek(key).or_else(|| self.newcomers.peek(key)).copied()
+        self.proven.peek(key).or_else(|| self.newcomers.peek(key))
     }
 
     /// What a network's proven sources share, or its others, to try things out on. `hash` is the

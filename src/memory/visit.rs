@@ -23,16 +23,33 @@ impl Visit {
     /// name a forger visits another service is not kept out for ever.
     pub const PERSISTS: u8 = 4;
 
+    /// The visit that began at the only attempt there was, if any, as a target and two bits.
+    #[inline]
+    pub(super) fn first(&self) -> (Target, u16) {
+        (self.target, u16::from(self.ends > 0) | u16::from(self.waited) << 1)
+    }
+
+    /// The visit of which [`Visit::first`] is this, with an attempt at `now`.
+    #[inline]
+    pub(super) fn at((target, bits): (Target, u16), now: Moment) -> Self {
+        let ends = if bits & 1 == 1 { second(now).saturating_add(Self::LASTS) } else { 0 };
+        Self { target, waited: bits & 2 == 2, ends }
+    }
+
     /// May it visit `target` now? If so, that is where it is.
     #[inline]
     pub fn goes(&mut self, target: Target, now: Moment) -> bool {
-        let second = u32::try_from(now.0 / 1_000_000_000).unwrap_or(u32::MAX);
+        let second = second(now);
         let free = second >= self.ends;
         if free {
             *self = Self { target, ends: second.saturating_add(Self::LASTS), ..*self };
         }
         free || self.target == target
     }
+}
+
+fn second(moment: Moment) -> u32 {
+    u32::try_from(moment.0 / 1_000_000_000).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

@@ -76,6 +76,32 @@ impl Target {
 }
 
 impl Walk {
+    /// The walk after one step at most, as a target and four bits; of more, something else, which
+    /// [`Walk::after`] does not make the same walk of.
+    #[inline]
+    pub(super) fn first_step(&self) -> (Target, u16) {
+        let known = self.known > 0;
+        let bits = [known, self.waits, self.value > Steps::default(), self.own > Steps::default()];
+        let target = if known { self.targets[0] } else { self.pending };
+        (Target(target), bits.iter().rev().fold(0, |all, bit| all << 1 | u16::from(*bit)))
+    }
+
+    /// The walk of which [`Walk::first_step`] is this.
+    #[inline]
+    pub(super) fn after((Target(target), bits): (Target, u16)) -> Self {
+        let [known, waits, value, own] = [0, 1, 2, 3].map(|bit| bits >> bit & 1);
+        let mut targets = [0; Self::TARGETS];
+        targets[0] = known * target;
+        Self {
+            targets,
+            known: known as u8,
+            waits: waits == 1,
+            pending: waits * target,
+            value: Steps(value * Steps::FAILURE.0),
+            own: Steps(own * Steps::FAILURE.0),
+        }
+    }
+
     /// How many targets are known at once.
     pub const TARGETS: usize = 8;
 
@@ -173,6 +199,32 @@ mod tests {
         walk.wait(target(5));
         walk.wait(target(6));
         assert_eq!((walk.arrived(), walk.arrived()), (Some(target(5)), None));
+    }
+
+    #[test]
+    fn one_step_is_told_by_a_target_and_four_bits() {
+        let steps: [fn(&mut Walk); 4] = [
+            |_| (),
+            |walk| walk.wait(target(5)),
+            |walk| _ = walk.meet(target(5)),
+            |walk| {
+                walk.meet(target(5));
+                walk.fail(true);
+            },
+        ];
+        for (n, step) in steps.iter().enumerate() {
+            let mut walk = Walk::default();
+            step(&mut walk);
+            assert_eq!(Walk::after(walk.first_step()), walk, "{n}");
+            assert_eq!(walk.first_step().1 >> 4, 0);
+        }
+        let mut walk = Walk::default();
+        walk.wait(target(5));
+        walk.meet(target(6));
+        assert_ne!(Walk::after(walk.first_step()), walk, "two targets");
+        walk.fail(false);
+        walk.fail(false);
+        assert_ne!(Walk::after(walk.first_step()).value(), walk.value());
     }
 
     #[test]

@@ -297,3 +297,43 @@ pub fn explain(
     };
     (ruling, rows, known)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use crate::memory::{Bounds, Memory, Moment};
+    use crate::packet::{Flags, Options, Syn};
+    use crate::policy::{Policy, judge};
+
+    /// Forged sources and those that pass by once are most of all there are, so what is said of
+    /// their memory (README) holds only if one attempt, however it ends, takes no row.
+    #[test]
+    fn who_came_once_takes_no_row() {
+        let mut policy = Policy::default();
+        policy.ports.served = [22, 443].into_iter().collect();
+        let to =
+            |port| Syn::linux(([203, 0, 113, 7], 40_000).into(), ([198, 51, 100, 2], port).into());
+        let tool = Syn { options: Options::default(), length: 40, ip_id: 54_321, ..to(443) };
+        let from = |n: u32| Ipv4Addr::from_bits(0x0b00_0000 + n).into();
+        for (what, syn) in [
+            ("web", to(443)),
+            ("login", to(22)),
+            ("closed", to(8081)),
+            ("suspicious", to(4444)),
+            ("proven", Syn { proven: true, ..to(443) }),
+            ("proven, closed", Syn { proven: true, ..to(8081) }),
+            ("suspect", Syn { suspect: true, ..to(443) }),
+            ("a tool", tool),
+            ("illegal", Syn { flags: Flags(Flags::SYN | Flags::FIN), ..to(443) }),
+        ] {
+            let memory = Memory::repeatable(Bounds { sources: 65_536, networks: 4096 });
+            for n in 0..1000u32 {
+                let now = Moment(1_000_000_000 + u64::from(n) * 12_345_678);
+                let syn = Syn { src: from(n << 8), seq: n, sport: n as u16, ..syn };
+                judge(&policy, &memory, &syn, now);
+            }
+            assert_eq!((memory.len().0 + memory.len().1, memory.rows()), (1000, 0), "{what}");
+        }
+    }
+}
