@@ -13,9 +13,9 @@
 //! The C rival wants `cc` and libnetfilter-queue-dev, the one in Python `pip install
 //! NetfilterQueue`; one that cannot be had is named and left out.
 
-use std::io::{BufRead, BufReader, Lines};
+use std::io::{BufReader, Lines};
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitCode, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -24,9 +24,11 @@ use portcullis::lab::{self, Lab};
 
 mod enter;
 mod generator;
+mod rivals;
 
 use enter::{Outcome, in_the_lab, numbers, words};
 use generator::Generator;
+use rivals::Rival;
 
 const SOURCES: u32 = 100_000;
 const PACKETS: u32 = 600_000;
@@ -130,41 +132,15 @@ fn median(mut numbers: Vec<f64>) -> f64 {
     numbers.get(numbers.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// A program that accepts everything, and says how many it has answered when it sees a SYN to port
-/// 81.
-struct Rival {
-    name: &'static str,
-    program: PathBuf,
-    args: Vec<String>,
-}
-
 /// Those that can be had on this machine.
 fn rivals(folder: &Path) -> Outcome<Vec<Rival>> {
-    let source = |name| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bench/gate").join(name);
-    let queue = QUEUE.to_string();
-    let mut rivals = vec![Rival {
+    let crate_loop = Rival {
         name: "no-op, nfq crate",
         program: std::env::current_exe()?,
         args: vec!["accept-everything".into()],
-    }];
-    let binary = folder.join("noop");
-    let mut compile = Command::new("cc");
-    compile.args(["-O2", "-o"]).arg(&binary).arg(source("noop.c"));
-    match run(compile.args(["-lnetfilter_queue", "-lnfnetlink"])) {
-        Ok(()) => {
-            rivals.push(Rival { name: "no-op, C", program: binary, args: vec![queue.clone()] })
-        }
-        Err(error) => eprintln!("no rival in C (libnetfilter-queue-dev): {error}"),
-    }
-    match run(Command::new("python3").args(["-c", "import netfilterqueue"])) {
-        Ok(()) => rivals.push(Rival {
-            name: "no-op, Python",
-            program: "python3".into(),
-            args: vec![source("noop.py").display().to_string(), queue],
-        }),
-        Err(_) => eprintln!("no rival in Python (pip install NetfilterQueue)"),
-    }
-    Ok(rivals)
+    };
+    let others = [Rival::in_c(folder, QUEUE), Rival::in_python(QUEUE)];
+    Ok(std::iter::once(crate_loop).chain(others.into_iter().flatten()).collect())
 }
 
 /// The rival: what the nfq crate's documentation shows. A SYN to port 81 makes it say how many it
@@ -192,11 +168,8 @@ fn with_noop(bench: &Bench<'_>, rival: &Rival) -> Outcome<Score> {
     let mut daemon = bench.daemon()?;
     daemon.0.kill()?;
     daemon.0.wait()?;
-    let child = Command::new(&rival.program).args(&rival.args).stdout(Stdio::piped()).spawn()?;
-    let mut child = Guarded(child);
-    let mut lines = BufReader::new(child.0.stdout.take().ok_or("no output")?).lines();
-    lines.next().ok_or_else(|| format!("{} did not start", rival.name))??;
-    bench.measure(child.0.id(), || bench.asked(&mut lines))
+    let (child, mut lines) = rival.start(&mut Command::new(&rival.program))?;
+    bench.measure(child.id(), || bench.asked(&mut lines))
 }
 
 fn with_portcullis(bench: &Bench<'_>) -> Outcome<Score> {

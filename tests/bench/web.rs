@@ -10,12 +10,14 @@
 //!
 //! 1. `curl` fetches, one after the other, through the gate.
 //! 2. `wrk`, each request a connection of its own, SECONDS for each arm of a round, by turns; beside
-//!    it a host with nft meters as they are written by hand, generous ones too.
+//!    it a host with nft meters as they are written by hand, generous ones too, and one where a loop
+//!    in C accepts everything, for what any program costs that SYNs are handed to.
 //! 3. Plain connects, one at a time, in blocks by turns.
 //!
 //! It fails if a single fetch, request or connect fails.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
@@ -24,6 +26,7 @@ use portcullis::lab::{Host, Lab, Process};
 mod arms;
 mod connects;
 mod enter;
+mod rivals;
 #[allow(dead_code, unused_imports, unused_macros, reason = "the end-to-end tests use all of it")]
 #[path = "../e2e/stage/mod.rs"]
 mod stage;
@@ -31,6 +34,7 @@ mod stage;
 use arms::{RAISED, SHIPPED, meters};
 use connects::{Sample, connect, median, micros};
 use enter::{Outcome, in_the_lab, numbers};
+use rivals::Rival;
 use stage::{Gate, PORTCULLIS, is_there, nft, nft_load, text};
 
 const NGINX: &str = r#"
@@ -94,15 +98,22 @@ enum Arm {
     Table,
     /// Rules for nft, written by hand, that meter each source.
     Meters,
+    /// A loop that accepts everything.
+    Loop,
     /// The gate.
     With,
 }
+
+const ARMS: usize = 5;
+const QUEUE: u16 = 7;
 
 /// The server, its neighbour, and what they talk about.
 struct Street {
     server: Host,
     client: Host,
     to: SocketAddr,
+    /// The loop in C, if it can be had.
+    rival: Option<Rival>,
     _nginx: Process,
     _lab: Lab,
 }
@@ -127,7 +138,8 @@ impl Street {
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        Ok(Self { server, client, to, _nginx: nginx, _lab: lab })
+        let rival = Rival::in_c(Path::new("/run"), QUEUE);
+        Ok(Self { server, client, to, rival, _nginx: nginx, _lab: lab })
     }
 
     /// Does `work` on the client's host, which makes so many connections as it says; with the
@@ -142,6 +154,20 @@ impl Street {
             let done = self.client.run(work)??.0;
             nft(&self.server, &["flush", "ruleset"]);
             return Ok(done);
+        }
+        if arm == Arm::Loop {
+            let rival = self.rival.as_ref().ok_or("no loop in C")?;
+            let iptables = |what| {
+                let mut iptables = self.server.command("iptables");
+                iptables.args(["-w", "-t", "mangle", what, "PREROUTING", "-p", "tcp", "--syn"]);
+                iptables.args(["-j", "NFQUEUE", "--queue-num", &QUEUE.to_string()]).output()
+            };
+            let (_running, _) = rival.start(&mut self.server.command(&rival.program))?;
+            iptables("-A")?;
+            let done = self.client.run(work);
+            iptables("-D")?;
+            nft(&self.server, &["flush", "ruleset"]);
+            return Ok(done??.0);
         }
         std::fs::create_dir_all("/run/gate/conf.d")?;
         std::fs::write("/run/gate/conf.d/raised.toml", RAISED)?;
@@ -185,52 +211,60 @@ impl Street {
     fn load(&self, seconds: u64, rounds: u64) -> Outcome<()> {
         println!("wrk: new connections per second, {seconds} s each");
         println!(
-            "{:<8}{:>10}{:>10}{:>10}{:>11}{:>11}{:>14}{:>8}",
+            "{:<6}{:>9}{:>9}{:>9}{:>9}{:>11}{:>10}{:>8}{:>8}",
             "round",
             "without",
             "meters",
+            "loop",
             "with",
             "x without",
             "x meters",
-            "requests with",
+            "x loop",
             "failed"
         );
         let url = format!("http://{}/", self.to.ip());
-        let (mut ratios, mut failures) = ([Vec::new(), Vec::new()], 0);
+        let beside = [Arm::Without, Arm::Meters, Arm::Loop];
+        let (mut ratios, mut failures) = ([const { Vec::new() }; 3], 0);
         for round in 1..=rounds {
             // Who begins changes from round to round.
-            let mut arms = [Arm::Without, Arm::Meters, Arm::With];
-            arms.rotate_left(round as usize % 3);
-            let mut seen = [Load::default(); 4];
+            let mut arms = [Arm::Without, Arm::Meters, Arm::Loop, Arm::With];
+            arms.rotate_left(round as usize % 4);
+            let mut seen = [Load::default(); ARMS];
             for arm in arms {
+                if arm == Arm::Loop && self.rival.is_none() {
+                    continue;
+                }
                 seen[arm as usize] = self.on(arm, || {
                     let load = wrk(&url, seconds)?;
                     Ok((load, load.requests))
                 })?;
             }
-            let [without, meters, with] =
-                [Arm::Without, Arm::Meters, Arm::With].map(|arm| seen[arm as usize]);
-            let beside = [without, meters].map(|other| with.per_second / other.per_second);
-            beside.iter().zip(&mut ratios).for_each(|(ratio, all)| all.push(*ratio));
+            let with = seen[Arm::With as usize];
+            let others = beside.map(|arm| seen[arm as usize].per_second);
+            let times = others.map(|other| with.per_second / other);
+            times.iter().zip(&mut ratios).for_each(|(ratio, all)| all.push(*ratio));
             failures += with.failed;
             println!(
-                "{round:<8}{:>10.0}{:>10.0}{:>10.0}{:>11.3}{:>11.3}{:>14}{:>8}",
-                without.per_second,
-                meters.per_second,
+                "{round:<6}{:>9.0}{:>9.0}{:>9.0}{:>9.0}{:>11.3}{:>10.3}{:>8.3}{:>8}",
+                others[0],
+                others[1],
+                others[2],
                 with.per_second,
-                beside[0],
-                beside[1],
-                with.requests,
+                times[0],
+                times[1],
+                times[2],
                 with.failed
             );
         }
-        let [without, meters] = ratios.map(median);
-        println!("median: {without:.3} x without, {meters:.3} x meters\n");
+        let [without, meters, accepting] = ratios.map(median);
+        println!(
+            "median: {without:.3} x without, {meters:.3} x meters, {accepting:.3} x the loop in C\n"
+        );
         if failures > 0 { Err(format!("{failures} requests failed").into()) } else { Ok(()) }
     }
 
     fn connects(&self) -> Outcome<()> {
-        let mut samples: [Vec<Sample>; 4] = Default::default();
+        let mut samples: [Vec<Sample>; ARMS] = Default::default();
         for block in 0..BLOCKS {
             let mut arms = [Arm::Without, Arm::Table, Arm::With];
             arms.rotate_left(block % 3);
@@ -251,7 +285,7 @@ impl Street {
             "us", "without", "table", "with", "added", "ratio"
         );
         for (name, share) in [("median", 0.5), ("p99", 0.99), ("p99.9", 0.999)] {
-            let [without, table, _, with] = pooled.each_ref().map(|s| micros(s.quantile(share)));
+            let [without, table, .., with] = pooled.each_ref().map(|s| micros(s.quantile(share)));
             println!(
                 "{name:<8}{without:>12.0}{table:>12.0}{with:>12.0}{:>12.0}{:>8.2}",
                 with - without,
@@ -259,7 +293,7 @@ impl Street {
             );
         }
         for (name, share) in [("median", 0.5), ("p99", 0.99)] {
-            let [without, _, _, with] = &samples;
+            let [without, .., with] = &samples;
             let ratio = |(with, without): (&Sample, &Sample)| {
                 micros(with.quantile(share)) / micros(without.quantile(share))
             };
