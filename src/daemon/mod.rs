@@ -38,6 +38,7 @@ mod measures;
 mod model;
 mod names;
 mod never;
+mod place;
 mod reload;
 mod sessions;
 mod shared;
@@ -66,11 +67,12 @@ use self::lifeline::Lifeline;
 use self::listening::Listening;
 use self::manager::notify;
 use self::measures::Measures;
+use self::place::Place;
 use self::reload::{Reloaded, Reloader};
 use self::shared::{Rules, Shared};
 use self::trial::Trials;
 use crate::capture::{Capture, Tally, Taps};
-use crate::config::{Config, ConfigErrors, FailMode, Loaded, Mode};
+use crate::config::{Config, ConfigErrors, Loaded, Mode};
 use crate::confine::Confinement;
 use crate::control;
 use crate::events::{Event, Events, Level, Notice, Rates, Teller};
@@ -78,10 +80,7 @@ use crate::firewall::{self, Firewall, Orders, ReadAhead};
 use crate::host;
 use crate::memory::Moment;
 use crate::names::Book;
-use crate::queue::{Queue, QueueError, Settings};
-
-/// How long a queue thread waits for a packet before it looks whether the daemon stops.
-const PATIENCE: Duration = Duration::from_millis(250);
+use crate::queue::QueueError;
 
 /// Why the daemon could not start, or had to end.
 #[derive(Debug, Error)]
@@ -294,36 +293,6 @@ fn read(path: &Path) -> (Result<Loaded, ConfigErrors>, Option<ReadAhead>) {
     })
 }
 
-/// What only one gate can have.
-struct Place {
-    /// The state folder.
-    alone: firewall::Lock,
-    /// What stood in it, as far as that could be seen before it was taken.
-    ahead: Option<ReadAhead>,
-    queues: Vec<Queue>,
-}
-
-impl Place {
-    /// Before the kernel's table is touched: if another gate has the state or a queue, the table is
-    /// its own and stays as it is.
-    fn take(config: &Config, ahead: Option<ReadAhead>) -> Result<Self, Failure> {
-        let alone =
-            firewall::Lock::take(&config.bans.state_dir).map_err(firewall::StartError::from)?;
-        let settings = |number| Settings {
-            number,
-            length: config.queue.length,
-            fail_open: config.when_full() == FailMode::Accept,
-            patience: PATIENCE,
-        };
-        let numbers = (0..config.queue.threads).map(|n| config.queue.number + n);
-        let queues = numbers
-            .map(|number| Queue::open(settings(number)))
-            .collect::<Result<_, _>>()
-            .map_err(|error| queue_failure(error, config.queue.threads))?;
-        Ok(Self { alone, ahead, queues })
-    }
-}
-
 /// What a start needs at every step.
 struct Start<'a> {
     path: &'a Path,
@@ -491,24 +460,6 @@ impl Start<'_> {
                 }
             })
             .map_err(|error| Failure::System { step: "start a thread", error })
-    }
-}
-
-/// A queue that belongs to another program is told with that program's name.
-fn queue_failure(error: QueueError, threads: u16) -> Failure {
-    let QueueError::Taken { number } = error else { return Failure::Queue(error) };
-    let holders = host::queue_holders();
-    let holder = holders.iter().flatten().find(|holder| holder.number == number);
-    let free = host::free_queues(holders.as_deref().unwrap_or_default(), threads);
-    match holder {
-        Some(holder) => Failure::QueueTaken { number, who: holder.who(), free, how: "" },
-        // The service's user sees neither the kernel's table nor other users' programs.
-        None => Failure::QueueTaken {
-            number,
-            who: "another program".to_owned(),
-            free,
-            how: ".\nWho it is: sudo portcullis doctor",
-        },
     }
 }
 
