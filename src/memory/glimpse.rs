@@ -45,8 +45,14 @@ impl Glimpse {
     /// A source that came at `now`, and not before; `None` if there is more to tell.
     #[inline]
     pub(super) fn of(key: SourceKey, source: &Source, now: Moment) -> Option<Self> {
+        let is_all = source.buckets.are_two()
+            && source.offences.are_first(now)
+            && source.walk.is_first_step()
+            && source.visit.is_first(now)
+            && FirstLook::tells(&source.habits, milliseconds(now));
         let glimpse = Self::sketch(key, source, now);
-        (glimpse.source() == *source).then_some(glimpse)
+        debug_assert!(!is_all || glimpse.source() == *source, "{source:?}");
+        is_all.then_some(glimpse)
     }
 
     #[inline]
@@ -90,9 +96,13 @@ impl Glimpse {
             walk: Walk::after((self.target, below(self.bits, VISIT))),
             stack: self.stack,
             visit: Visit::at((self.visited, visit), now),
-            habits: self.habits.habits(now.0 / 1_000_000),
+            habits: self.habits.habits(milliseconds(now)),
             suspect_until: self.suspect_until,
             relieved: self.bits >> RELIEVED == 1,
         }
     }
+}
+
+fn milliseconds(now: Moment) -> u64 {
+    now.0 / 1_000_000
 }

@@ -59,6 +59,12 @@ impl Slot {
 }
 
 impl Purse {
+    /// Are there no more than two, in the first places?
+    #[inline]
+    pub(super) fn are_two(&self) -> bool {
+        self.0[2] == Slot::default() && self.0[3] == Slot::default()
+    }
+
     /// The buckets after one attempt: two at most.
     #[inline]
     pub(super) fn first_two(&self) -> [Slot; 2] {

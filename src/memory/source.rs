@@ -71,6 +71,15 @@ pub struct Offences {
 }
 
 impl Offences {
+    /// Is that all that an attempt at `now` was charged with, so that [`Offences::first`] tells it?
+    #[inline]
+    pub(super) fn are_first(&self, now: Moment) -> bool {
+        (self.since == Tick::default() || self.since == Tick::at(now))
+            && self.denied <= u16::from(u8::MAX)
+            && (self.own == 0 || self.own == self.denied)
+            && self.contests == u8::from(self.contested)
+    }
+
     /// What one attempt was charged with: its denials, its points, and four bits.
     #[inline]
     pub(super) fn first(&self) -> (u8, u8, u16) {

@@ -45,13 +45,13 @@ struct Row {
     source: Source,
 }
 
-/// The source that was recalled last, if it has no row: only once the judgement is over, it shows
-/// what there is to be kept of it.
+/// The source that was recalled last, if it came for the first time: only once the judgement is over,
+/// it shows what there is to be kept of it.
 #[derive(Debug)]
 struct Guest {
     /// Its glimpse.
     number: usize,
-    /// When it came, at first.
+    /// When it came.
     now: Moment,
     source: Source,
 }
@@ -256,9 +256,11 @@ impl Sources {
         match entry.home() {
             Home::Row(number) => &mut self.rows.all[number].source,
             Home::Glimpse(number) => {
-                let glimpse = &self.glimpses.all[number];
-                let (now, source) = (glimpse.now(), glimpse.source());
-                &mut self.guest.insert(Guest { number, now, source }).source
+                let source = self.glimpses.all[number].source();
+                self.glimpses.give_up(number);
+                let row = self.rows.put(Row { key, source });
+                entry.set_home(Home::Row(row));
+                &mut self.rows.all[row].source
             }
         }
     }

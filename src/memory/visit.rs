@@ -23,6 +23,12 @@ impl Visit {
     /// name a forger visits another service is not kept out for ever.
     pub const PERSISTS: u8 = 4;
 
+    /// Is there none but one of an attempt at `now`, so that [`Visit::first`] tells it?
+    #[inline]
+    pub(super) fn is_first(&self, now: Moment) -> bool {
+        self.ends == 0 || self.ends == second(now).saturating_add(Self::LASTS)
+    }
+
     /// The visit that began at the only attempt there was, if any, as a target and two bits.
     #[inline]
     pub(super) fn first(&self) -> (Target, u16) {
