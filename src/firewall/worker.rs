@@ -79,7 +79,7 @@ pub(super) struct State {
     tally: Tally,
     counting: bool,
     counted: Option<Instant>,
-    asking: Vec<Sender<Vec<Told>>>,
+    asking: Vec<Sender<Arc<[Told]>>>,
     ticked: Option<Instant>,
     failing: Option<Failing>,
     /// Those who are still to be put into the kernel's sets.
