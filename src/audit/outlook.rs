@@ -54,22 +54,23 @@ pub fn cut_off(
     listening: &PortSet,
     banned: impl Fn(IpAddr) -> Option<String>,
 ) -> Vec<Cut> {
-    // Whoever only observes cuts off nobody.
-    if config.mode == Mode::Observe {
+    let mut seen = BTreeSet::new();
+    let sessions = sessions.into_iter().filter_map(|(own, peer)| {
+        let (own, from) = (own.ip().to_canonical(), (peer.ip().to_canonical(), own.port()));
+        let (address, port) = from;
+        let served = ssh.contains(&port) || listening.contains(port);
+        (served && !address.is_loopback() && seen.insert(from)).then_some((own, address, port))
+    });
+    let sessions: Vec<(IpAddr, IpAddr, u16)> = sessions.collect();
+    // Whoever only observes cuts off nobody. And what a judge needs is made only for a case.
+    if config.mode == Mode::Observe || sessions.is_empty() {
         return Vec::new();
     }
     let policy = Policy { lifelines: Default::default(), ..config.policy.clone() };
     // Nothing is remembered of anybody: what counts is what the policy says, not who came how often.
     let memory = Memory::new(Bounds { sources: 64, networks: 64 });
-    let mut seen = BTreeSet::new();
     let mut cuts = Vec::new();
-    for (own, peer) in sessions {
-        let (own, from) = (own.ip().to_canonical(), (peer.ip().to_canonical(), own.port()));
-        let (address, port) = from;
-        let served = ssh.contains(&port) || listening.contains(port);
-        if !served || address.is_loopback() || !seen.insert(from) {
-            continue;
-        }
+    for (own, address, port) in sessions {
         let syn = Syn {
             proven: true,
             ..Syn::linux(SocketAddr::new(address, 0), SocketAddr::new(own, port))

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use ipnet::IpNet;
 
-use super::parts::{by_parts, plain_v4};
+use super::parts::{by_parts, plain_net};
 use super::problem::Problem;
 use super::source::{ATTEMPTS, same};
 use super::units;
@@ -58,7 +58,7 @@ fn quick_part(bytes: &[u8], list: u16) -> Option<Vec<(IpNet, u16)>> {
     // Most lines are at least as long as "192.0.2.0/24": room for all, without growing in steps.
     let mut nets = Vec::with_capacity(bytes.len() / 13 + 1);
     for line in bytes.split(|byte| *byte == b'\n') {
-        if let Some(net) = plain_v4(line) {
+        if let Some(net) = plain_net(line) {
             nets.push((net, list));
             continue;
         }
@@ -171,12 +171,12 @@ mod tests {
             "1000.2.3.4",
             "1.2.3.4/99",
         ] {
-            if let Some(net) = plain_v4(line.as_bytes()) {
+            if let Some(net) = plain_net(line.as_bytes()) {
                 assert_eq!(units::net(line).ok(), Some(net), "{line}");
             }
         }
         for line in ["192.0.2.7", "192.0.2.0/24", "0.0.0.0/0", "255.255.255.255", "10.0.0.0/8"] {
-            assert_eq!(plain_v4(line.as_bytes()), units::net(line).ok(), "{line}");
+            assert_eq!(plain_net(line.as_bytes()), units::net(line).ok(), "{line}");
         }
     }
 

@@ -22,5 +22,5 @@ pub use protocol::{
     Response, SourceFacts, SparedRow, StandingCounts, StatusReport, TrialFacts, TrialState,
     Trouble,
 };
-pub use server::{Handler, Reply, Rest, Server, StartError, prepare};
+pub use server::{Handler, Piecewise, Reply, Rest, Server, StartError, prepare};
 pub(crate) use timed::Timed;

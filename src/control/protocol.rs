@@ -3,6 +3,7 @@
 //! The names of fields are what `--json` prints: they may be added to, but do not change. Spans
 //! are seconds, times are RFC 3339.
 
+use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -136,6 +137,26 @@ pub enum Response {
     Error(Refusal),
 }
 
+impl Response {
+    /// Writes the line of [`Response::Bans`], row by row: there may be a million of them.
+    ///
+    /// # Errors
+    /// As `out` has them.
+    pub fn write_bans(
+        out: &mut dyn Write,
+        rows: impl IntoIterator<Item = BanRow>,
+    ) -> io::Result<()> {
+        out.write_all(b"{\"bans\":[")?;
+        for (n, row) in rows.into_iter().enumerate() {
+            if n > 0 {
+                out.write_all(b",")?;
+            }
+            serde_json::to_writer(&mut *out, &row)?;
+        }
+        out.write_all(b"]}\n")
+    }
+}
+
 /// An order was carried out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Done {
@@ -241,6 +262,29 @@ pub struct PeerRow {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn bans_written_row_by_row_are_the_same_answer() {
+        let row = |n: u8| BanRow {
+            source: format!("192.0.2.{n}/32").parse().unwrap(),
+            port: (n > 1).then_some(22),
+            standing: Standing::Banned,
+            since: Timestamp::UNIX_EPOCH,
+            until: Timestamp::UNIX_EPOCH,
+            offences: 1,
+            reason: "say \"no\"".into(),
+            who: "admin".into(),
+            evidence: String::new(),
+            stopped_packets: 7,
+        };
+        for count in 0..3 {
+            let rows: Vec<BanRow> = (0..count).map(row).collect();
+            let mut line = Vec::new();
+            Response::write_bans(&mut line, rows.clone()).unwrap();
+            let whole = serde_json::to_string(&Response::Bans(rows)).unwrap();
+            assert_eq!(String::from_utf8(line).unwrap(), whole + "\n");
+        }
+    }
 
     #[test]
     fn requests_as_they_travel() {

@@ -1,7 +1,7 @@
 //! The daemon's end of the socket.
 
 use std::fs;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -23,11 +23,16 @@ mod tests;
 const CONVERSATIONS: usize = 16;
 /// Bytes of a request.
 const LONGEST_REQUEST: u64 = 64 * 1024;
+/// A long answer is sent in pieces of so many bytes.
+const PIECE: usize = 32 * 1024;
 /// The time a client has for its request, and for taking in the answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Answers requests. It runs in a thread of the conversation, so that a slow one delays nobody.
 pub type Handler = Arc<dyn Fn(Request) -> Reply + Send + Sync>;
+
+/// Writes the line of an answer, with its end.
+pub type Piecewise = Box<dyn FnOnce(&mut dyn Write) -> io::Result<()>>;
 
 /// Writes what comes behind the line of an answer.
 pub type Rest = Box<dyn FnOnce(&mut dyn Write) -> io::Result<()>>;
@@ -36,6 +41,10 @@ pub type Rest = Box<dyn FnOnce(&mut dyn Write) -> io::Result<()>>;
 pub enum Reply {
     /// One answer.
     Line(Response),
+    /// One answer that may be long: it is written as it is made, and never held whole, however many
+    /// ask for it at once and however slowly they read. A client that does not take in some of it
+    /// within some seconds is given up.
+    Long(Piecewise),
     /// An answer, and behind its line whatever is written here. The conversation ends with it. A
     /// client that does not read for some seconds is given up.
     Stream(Response, Rest),
@@ -261,6 +270,18 @@ impl Desk {
             let (response, rest) = match reply {
                 Reply::Line(response) => (response, None),
                 Reply::Stream(response, rest) => (response, Some(rest)),
+                Reply::Long(write) => {
+                    let pieces = Pieces { stream: stream.get_mut(), patience: self.patience };
+                    let mut pieces = BufWriter::with_capacity(PIECE, pieces);
+                    write(&mut pieces)?;
+                    pieces.flush()?;
+                    drop(pieces);
+                    if !whole {
+                        return Ok(());
+                    }
+                    stream.get_mut().extend(self.patience);
+                    continue;
+                }
             };
             let line = line_of(&response)?;
             stream.get_mut().extend(self.patience);
@@ -286,6 +307,24 @@ impl Write for Patient {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.stream.extend(self.patience);
         self.stream.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
+
+/// A stream that has so much time for each piece that it is given.
+struct Pieces<'a> {
+    stream: &'a mut Timed,
+    patience: Duration,
+}
+
+impl Write for Pieces<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.extend(self.patience);
+        self.stream.write_all(bytes)?;
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {

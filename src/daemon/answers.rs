@@ -1,7 +1,9 @@
 //! What the daemon answers to the command line.
 
 use std::collections::BTreeSet;
+use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::{Duration, SystemTime};
 
@@ -29,7 +31,10 @@ impl Daemon {
         let answer = match request {
             Request::Capture(wish) => return self.capture(&wish),
             Request::Status => self.status().map(|report| Response::Status(Box::new(report))),
-            Request::Bans => self.bans().map(Response::Bans),
+            Request::Bans => match self.list() {
+                Ok(told) => return Reply::Long(Box::new(move |out| write_bans(&told, out))),
+                Err(refusal) => Err(refusal),
+            },
             Request::BansAdd { net, port, standing, lasts, reason } => {
                 self.add(Whom { net, port }, standing, lasts, reason).map(Response::Done)
             }
@@ -185,16 +190,9 @@ impl Daemon {
         facts.collect()
     }
 
-    pub(super) fn list(&self) -> Result<Vec<Told>, Refusal> {
+    pub(super) fn list(&self) -> Result<Arc<[Told]>, Refusal> {
         let order = |reply| Order::List { reply };
         self.orders.ask_within(LIST_PATIENCE, order).map_err(gone)?.ok_or_else(busy)
-    }
-
-    fn bans(&self) -> Result<Vec<BanRow>, Refusal> {
-        let told = self.list()?;
-        let mut rows: Vec<BanRow> = told.iter().map(ban_row).collect();
-        rows.sort_by_key(|row| std::cmp::Reverse(row.since));
-        Ok(rows)
     }
 
     fn add(
@@ -423,6 +421,13 @@ fn covers(outer: IpNet, inner: IpNet) -> bool {
 /// ` at port 22`, or nothing.
 fn at_port(port: Option<u16>) -> String {
     port.map_or_else(String::new, |port| format!(" at port {port}"))
+}
+
+/// The latest first.
+fn write_bans(told: &[Told], out: &mut dyn Write) -> io::Result<()> {
+    let mut latest: Vec<&Told> = told.iter().collect();
+    latest.sort_by_key(|told| std::cmp::Reverse(told.entry.since));
+    Response::write_bans(out, latest.into_iter().map(ban_row))
 }
 
 fn ban_row(told: &Told) -> BanRow {

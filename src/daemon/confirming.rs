@@ -205,10 +205,13 @@ impl Daemon {
     /// Lifts the standings that the gate gave in that time to those who had none before. Whoever is
     /// known for longer has earned his by other policies, too. Returns how many those were.
     fn pardon(&self, began: SystemTime, ended: SystemTime) -> usize {
-        let listed = self.list().unwrap_or_default();
-        let given = listed.iter().map(|told| &told.entry).filter(|entry| {
-            entry.by == By::Gate && entry.offences <= 1 && (began..=ended).contains(&entry.since)
-        });
+        let listed = self.list().ok();
+        let given =
+            listed.iter().flat_map(|all| all.iter()).map(|told| &told.entry).filter(|entry| {
+                entry.by == By::Gate
+                    && entry.offences <= 1
+                    && (began..=ended).contains(&entry.since)
+            });
         // All are sent before the first answer is waited for: the kernel is told of them together.
         let sent: Vec<_> = given
             .filter_map(|entry| {

@@ -1,7 +1,7 @@
 //! Who is spared because of an SSH session: looked up, and told to the judge and the ledger.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -64,9 +64,8 @@ impl Lifeline {
         Rule { login: self.sshd.login_grace, grace: config.lifeline.grace }
     }
 
-    fn look(&mut self, config: &Config, now: Moment) {
-        let open = host::ssh_sessions(&self.sshd.ports);
-        self.sessions.note(&open, self.rule(config), now);
+    fn look(&mut self, open: &[(SocketAddr, SocketAddr)], config: &Config, now: Moment) {
+        self.sessions.note(open, self.rule(config), now);
     }
 }
 
@@ -101,7 +100,8 @@ impl Daemon {
     /// Sees which sessions have come and gone.
     pub(super) fn look_at_sessions(&self, state: &mut State) {
         let config = Arc::clone(&state.config);
-        state.lifeline.look(&config, self.shared.now());
+        let open = host::ssh_sessions(state.lifeline.ports());
+        state.lifeline.look(&open, &config, self.shared.now());
         let lifelines = state.lifeline.lifelines();
         if lifelines != state.config.policy.lifelines {
             let mut config = Config::clone(&state.config);
@@ -125,13 +125,22 @@ impl Daemon {
     }
 
     /// A policy is about to replace another: those who are logged in are to get in again.
-    /// `typed_in` is the session of whoever wants that, if it is one.
-    pub(super) fn spare(&self, state: &mut State, new: &Config, typed_in: Option<Session>) {
+    /// `open` are all connections, and `typed_in` is the session of whoever wants that, if it is one.
+    pub(super) fn spare(
+        &self,
+        state: &mut State,
+        new: &Config,
+        open: &[(SocketAddr, SocketAddr)],
+        typed_in: Option<Session>,
+    ) {
         let now = self.shared.now();
         state.lifeline.sshd = ports(new);
         // Whatever port that is at, the admin knows that it is SSH's.
         state.lifeline.sshd.ports.extend(typed_in.map(|(own, _)| own.port()));
-        state.lifeline.look(new, now);
+        let ports = state.lifeline.ports();
+        let at_ssh = open.iter().filter(|(own, _)| ports.contains(&own.port()));
+        let at_ssh: Vec<_> = at_ssh.copied().collect();
+        state.lifeline.look(&at_ssh, new, now);
         let rule = state.lifeline.rule(new);
         let grown = state.lifeline.sessions.grown(rule);
         let clean = without_standing(&self.orders, state.lifeline.ports(), &grown);

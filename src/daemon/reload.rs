@@ -1,6 +1,7 @@
 //! A new policy in place of the old one, all of it or nothing of it.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -21,7 +22,7 @@ use crate::confine::Confinement;
 use crate::control::{Done, Refusal, Trouble};
 use crate::events::{Count, Level, Span};
 use crate::firewall::Order;
-use crate::host::{self, TcpState};
+use crate::host;
 
 /// How often it was tried.
 #[derive(Debug, Default)]
@@ -93,7 +94,9 @@ impl Daemon {
         });
         let config = only_at_start(config, &state.config, &mut warnings);
         let config = within_reach(config, &state.config, &self.confinement, &mut warnings);
-        self.spare(&mut state, &config, typed_in);
+        // Once: each question makes the kernel walk all its connections.
+        let open = host::connections().unwrap_or_default();
+        self.spare(&mut state, &config, &open, typed_in);
         let (before, loaded) = (Arc::clone(&state.config), state.loaded);
         let began = SystemTime::now();
         match (self.put_in_force(&mut state, config), before_it) {
@@ -106,7 +109,7 @@ impl Daemon {
             }
         }
         (state.loaded, state.files) = (SystemTime::now(), files);
-        warnings.extend(cut_off(&state));
+        warnings.extend(cut_off(&state, open));
         let mut text = match state.files.len() {
             1 => "the policy was read again (1 file)".to_owned(),
             n => format!("the policy was read again ({n} files)"),
@@ -279,12 +282,10 @@ fn in_short(lines: &[String]) -> String {
 const TOLD: usize = 5;
 
 /// Open sessions whose peers the policy refuses from now on.
-fn cut_off(state: &State) -> Vec<String> {
-    let Ok(open) = host::tcp_sockets(TcpState::Established.into()) else { return Vec::new() };
-    let ends = open.iter().map(|socket| (socket.local, socket.peer));
+fn cut_off(state: &State, open: Vec<(SocketAddr, SocketAddr)>) -> Vec<String> {
     let ssh = state.lifeline.ports();
     let served = state.listening.listening();
-    let cuts = audit::cut_off(&state.config, ends, ssh, served, |_| None);
+    let cuts = audit::cut_off(&state.config, open, ssh, served, |_| None);
     let mut told: Vec<String> = cuts
         .iter()
         .take(TOLD)

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -97,6 +98,14 @@ impl OwnTools {
     }
 }
 
+/// A tool's file, with every link to it followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stamp {
+    device: u64,
+    inode: u64,
+    changed: (i64, i64),
+}
+
 /// One of the tools that Portcullis calls.
 #[derive(Clone, Debug)]
 pub(super) struct Tool {
@@ -127,6 +136,17 @@ impl Tool {
     /// Where it is.
     pub(super) fn into_path(self) -> PathBuf {
         self.program
+    }
+
+    /// What file it is at present: another one if the tool was upgraded, or if another was put in
+    /// its place. `None` if it is gone.
+    pub(super) fn stamp(&self) -> Option<Stamp> {
+        let file = std::fs::metadata(&self.program).ok()?;
+        Some(Stamp {
+            device: file.dev(),
+            inode: file.ino(),
+            changed: (file.ctime(), file.ctime_nsec()),
+        })
     }
 
     /// Sets an environment variable for it.

@@ -6,13 +6,15 @@ use ipnet::IpNet;
 
 use super::additions::additions;
 use super::child::{OwnTools, ToolError};
+use super::generation::Generations;
 use super::names::{COUNTERS, FAMILIES, PROVEN, STOPPED, STOPPED_AT, TABLE};
 use super::nft::Nft;
-use super::redirect::{self, Iptables, RedirectError};
+use super::placed::{ByIptables, Knowledge};
+use super::redirect::{self, Iptables, RedirectError, Rule};
 use super::ruleset::{Path, Ruleset, Stage, ruleset};
-use super::sets;
+use super::sets::{self, KernelSet};
 use super::transaction::{self, BATCH, Elem, Listed, Present};
-use crate::config::{Config, FailMode};
+use crate::config::{Config, FailMode, Redirect};
 use crate::policy::{Allowlist, PortSet};
 
 /// The table, the redirect and the tools that change them.
@@ -22,9 +24,14 @@ pub(super) struct Kernel {
     own: OwnTools,
     config: Arc<Config>,
     stage: Stage,
-    /// Looked for when iptables is first needed, so that nft alone suffices where it does.
-    iptables: Option<Iptables>,
-    legacy: bool,
+    generations: Generations,
+    /// What need not be told to the kernel again, nor asked.
+    known: Knowledge,
+    /// For which settings the present path was chosen.
+    chosen_for: Option<(Redirect, u16)>,
+    /// Looked for when iptables is first needed, so that nft alone suffices where it does; and which
+    /// variant it is, in its own words.
+    iptables: Option<(Iptables, String)>,
     /// The gate stands aside: nothing is put into the kernel, whatever is asked for.
     aside: bool,
 }
@@ -37,8 +44,10 @@ impl Kernel {
             own,
             config,
             stage: Stage::Closed,
+            generations: Generations::open(),
+            known: Knowledge::default(),
+            chosen_for: None,
             iptables: None,
-            legacy: false,
             aside: false,
         })
     }
@@ -59,6 +68,7 @@ impl Kernel {
     /// there is remembered and followed, so that it can be put back.
     pub(super) fn step_aside(&mut self) -> Result<(), RedirectError> {
         self.aside = true;
+        self.known.forget();
         self.nft.apply(&transaction::remove()).map_err(RedirectError::Table)?;
         self.drop_iptables_rules();
         Ok(())
@@ -71,7 +81,17 @@ impl Kernel {
 
     /// Must iptables' rules be looked at now and then, because nobody tells of their changes?
     pub(super) fn must_poll_iptables(&self) -> bool {
-        self.legacy && self.path() == Some(Path::Iptables)
+        self.is_legacy() && self.path() == Some(Path::Iptables)
+    }
+
+    /// Is the iptables that was found the legacy variant, of whose rules nftables knows nothing?
+    fn is_legacy(&self) -> bool {
+        self.iptables.as_ref().is_some_and(|(_, variant)| variant.contains("legacy"))
+    }
+
+    /// Somebody else has changed something, or may have: from now on nothing is known.
+    pub(super) fn forget(&mut self) {
+        self.known.forget();
     }
 
     /// Another policy; returns the one before. Ports that listen now are known to the daemon only;
@@ -104,31 +124,45 @@ impl Kernel {
         }
         let present = Present::read(&self.nft.table().map_err(RedirectError::Table)?);
         if present.has_gate() && self.config.guard.when_down == FailMode::Drop {
-            self.stage = Stage::Open(redirect::choose(&self.config, &self.nft)?);
+            self.stage = Stage::Open(self.choose()?);
         }
         self.install_stage(renewed).map_err(RedirectError::Table).map(drop)
     }
 
     /// Installs the table for the present stage and config, in one transaction. Returns whether the
     /// sets of standings have been lost over it, and are empty.
-    pub(super) fn install(&self) -> Result<bool, RedirectError> {
+    pub(super) fn install(&mut self) -> Result<bool, RedirectError> {
         self.install_stage(None).map_err(RedirectError::Table)
     }
 
     /// The same, and whatever the sets of standings hold, they hold these from now on.
-    pub(super) fn renew(&self, first: &[Elem]) -> Result<(), ToolError> {
+    pub(super) fn renew(&mut self, first: &[Elem]) -> Result<(), ToolError> {
         self.install_stage(Some(first)).map(drop)
     }
 
-    fn install_stage(&self, renewed: Option<&[Elem]>) -> Result<bool, ToolError> {
+    fn install_stage(&mut self, renewed: Option<&[Elem]>) -> Result<bool, ToolError> {
         if self.aside {
             return Ok(false);
         }
         let program = ruleset(&self.config, self.stage);
-        let present = Present::read(&self.nft.table()?);
+        // Before anything is looked at: what others change from now on is noticed.
+        let before = self.generations.now();
+        let known = self.known.of(before);
+        if renewed.is_none() && known == Some(&program) {
+            return Ok(false);
+        }
+        let (mut present, guessed) = match known {
+            Some(known) => (Present::of(known), true),
+            None => (Present::read(&self.nft.table()?), false),
+        };
         let proven = self.proven(&program, &present);
+        let mut done = self.nft.apply(&transaction::install(&program, &present, renewed));
+        if guessed && matches!(done, Err(ToolError::Refused { .. })) {
+            present = Present::read(&self.nft.table()?);
+            done = self.nft.apply(&transaction::install(&program, &present, renewed));
+        }
         let mut lost = renewed.is_none() && present.loses_standings(&program);
-        match self.nft.apply(&transaction::install(&program, &present, renewed)) {
+        match done {
             // What is there does not fit, whatever it is.
             Err(ToolError::Refused { .. }) => {
                 lost = renewed.is_none();
@@ -136,9 +170,23 @@ impl Kernel {
             }
             other => other,
         }?;
+        self.known.installed(program, before, self.generations.now());
         // If it fails, they prove themselves again with their next connections.
         let _ = self.change(&proven);
         Ok(lost)
+    }
+
+    /// Transactions of ours that change nothing but elements of sets.
+    fn put(
+        &mut self,
+        count: usize,
+        work: impl FnOnce(&Nft) -> Result<(), ToolError>,
+    ) -> Result<(), ToolError> {
+        let before = self.generations.now();
+        let done = work(&self.nft);
+        let most = u32::try_from(count).unwrap_or(u32::MAX);
+        self.known.follow(most, before, self.generations.now());
+        done
     }
 
     /// The proven sources, where their set is about to be replaced by one that is declared
@@ -174,8 +222,11 @@ impl Kernel {
 
     /// Hands SYNs to the queue from now on, by the way that the config asks for. Returns besides
     /// whether the sets of standings have been lost over it.
+    ///
+    /// What stands already, by all that the kernel counts, is left as it is, and no program is run
+    /// for it.
     pub(super) fn open(&mut self) -> Result<(Path, String, bool), RedirectError> {
-        let path = redirect::choose(&self.config, &self.nft)?;
+        let path = self.choose()?;
         let before = std::mem::replace(&mut self.stage, Stage::Open(path));
         let done = self.install().and_then(|lost| Ok((path, self.put_redirect(path)?, lost)));
         if done.is_err() {
@@ -185,40 +236,84 @@ impl Kernel {
         done
     }
 
-    fn put_redirect(&mut self, path: Path) -> Result<String, RedirectError> {
-        if path != Path::Iptables {
-            self.drop_iptables_rules();
-            return Ok(match path {
-                Path::Manual => {
-                    "by rules that the admin places (portcullis rules prints them)".into()
-                }
-                _ => "by nft's queue statement".into(),
-            });
+    /// The way that is in use, if nothing has changed since it was chosen; otherwise the kernel is
+    /// asked which it takes.
+    fn choose(&mut self) -> Result<Path, RedirectError> {
+        let asked_for = (self.config.guard.redirect, self.config.queue.threads);
+        if let Some(path) = self.path()
+            && self.chosen_for == Some(asked_for)
+            && self.known.of(self.generations.now()).is_some()
+        {
+            return Ok(path);
         }
-        let iptables = self.iptables()?;
-        if !self.aside {
-            iptables.install(&self.config).map_err(RedirectError::of_iptables)?;
-        }
-        Ok(format!("by {}", iptables.variant()))
+        let path = redirect::choose(&self.config, &self.nft)?;
+        self.chosen_for = Some(asked_for);
+        Ok(path)
     }
 
+    fn put_redirect(&mut self, path: Path) -> Result<String, RedirectError> {
+        let by_nft = match path {
+            Path::Iptables => {
+                self.place_iptables_rules()?;
+                let variant = self.iptables.as_ref().map(|(_, variant)| variant.as_str());
+                return Ok(format!("by {}", variant.unwrap_or_default()));
+            }
+            Path::Manual => "by rules that the admin places (portcullis rules prints them)",
+            Path::Nft(_) => "by nft's queue statement",
+        };
+        self.drop_iptables_rules();
+        Ok(by_nft.into())
+    }
+
+    /// The tools, and which variant they are. They may have been upgraded, or changed for the others,
+    /// since they were found.
     fn iptables(&mut self) -> Result<Iptables, RedirectError> {
-        if let Some(iptables) = &self.iptables {
+        if let Some((iptables, _)) = &self.iptables
+            && iptables.are_as_found()
+        {
             return Ok(iptables.clone());
         }
         let iptables = Iptables::find(&self.own, &self.config.bans.state_dir)
             .map_err(RedirectError::of_iptables)?;
-        self.legacy = iptables.variant().contains("legacy");
-        self.iptables = Some(iptables.clone());
+        self.iptables = Some((iptables.clone(), iptables.variant()));
         Ok(iptables)
+    }
+
+    /// Both have the rule that the config asks for, and no older one. Returns whether anything had
+    /// to be done for it.
+    fn place_iptables_rules(&mut self) -> Result<bool, RedirectError> {
+        if self.aside {
+            return self.iptables().map(|_| false);
+        }
+        let rule = Rule::of(&self.config);
+        let before = self.generations.now();
+        if self.known.by_iptables(before) == ByIptables::Rule(rule) {
+            return Ok(false);
+        }
+        let done = self.iptables()?.install(rule).map_err(RedirectError::of_iptables)?;
+        self.noted(ByIptables::Rule(rule), done, before);
+        Ok(done > 0)
     }
 
     /// Takes rules out that a run with another redirect left. Where iptables is missing or broken
     /// there are none.
     fn drop_iptables_rules(&mut self) {
-        if let Ok(iptables) = self.iptables() {
-            let _ = iptables.remove();
+        let before = self.generations.now();
+        if self.known.by_iptables(before) == ByIptables::Nothing {
+            return;
         }
+        let done = match self.iptables() {
+            Ok(iptables) => iptables.remove().unwrap_or_default(),
+            Err(_) => 0,
+        };
+        self.noted(ByIptables::Nothing, done, before);
+    }
+
+    /// iptables was looked at, and told so many changes.
+    fn noted(&mut self, found: ByIptables, changes: u32, before: Option<u32>) {
+        self.known.follow(changes, before, self.generations.now());
+        // The number that nftables counts says nothing of the legacy variant.
+        self.known.found(if self.is_legacy() { ByIptables::Unknown } else { found });
     }
 
     /// Puts iptables' rules back if they are gone. Returns whether they were.
@@ -226,7 +321,7 @@ impl Kernel {
         if self.path() != Some(Path::Iptables) || self.aside {
             return Ok(false);
         }
-        self.iptables()?.install(&self.config).map_err(RedirectError::of_iptables)
+        self.place_iptables_rules()
     }
 
     /// Hands no more SYNs to the queue. Bans go on acting.
@@ -234,8 +329,9 @@ impl Kernel {
         let path = std::mem::replace(&mut self.stage, Stage::Closed);
         match path {
             Stage::Open(Path::Iptables) => {
-                let iptables = self.iptables()?;
-                iptables.remove().map_err(RedirectError::of_iptables)?;
+                let before = self.generations.now();
+                let removed = self.iptables()?.remove().map_err(RedirectError::of_iptables)?;
+                self.noted(ByIptables::Nothing, removed, before);
             }
             Stage::Open(_) | Stage::Closed => {}
         }
@@ -243,44 +339,51 @@ impl Kernel {
     }
 
     /// Changes single elements, fresh ones first, because that is quick.
-    pub(super) fn change(&self, changes: &[Elem]) -> Result<(), ToolError> {
-        if self.aside {
+    pub(super) fn change(&mut self, changes: &[Elem]) -> Result<(), ToolError> {
+        if self.aside || changes.is_empty() {
             return Ok(());
         }
         let (fresh, others): (Vec<Elem>, Vec<Elem>) = changes.iter().partition(|e| e.fresh);
-        fresh
-            .chunks(BATCH)
-            .map(additions)
-            .filter(|text| !text.is_empty())
-            .try_for_each(|text| self.nft.apply_text(&text))?;
-        others.chunks(BATCH).try_for_each(|some| {
-            let commands = transaction::elements(some);
-            if commands.is_empty() { Ok(()) } else { self.nft.apply(&commands) }
+        let count = fresh.len().div_ceil(BATCH) + others.len().div_ceil(BATCH);
+        self.put(count, |nft| {
+            fresh
+                .chunks(BATCH)
+                .map(additions)
+                .filter(|text| !text.is_empty())
+                .try_for_each(|text| nft.apply_text(&text))?;
+            others.chunks(BATCH).try_for_each(|some| {
+                let commands = transaction::elements(some);
+                if commands.is_empty() { Ok(()) } else { nft.apply(&commands) }
+            })
         })
     }
 
     /// Fills the sets of wide prefixes.
-    pub(super) fn refuse(&self, live: &[(IpNet, u32)]) -> Result<(), ToolError> {
+    pub(super) fn refuse(&mut self, live: &[(IpNet, u32)]) -> Result<(), ToolError> {
         if self.aside {
             return Ok(());
         }
-        self.nft.apply(&transaction::refused(live))
+        self.put(1, |nft| nft.apply(&transaction::refused(live)))
     }
 
     /// Fills the set of served ports.
-    pub(super) fn serve(&self) -> Result<(), ToolError> {
-        if self.aside {
-            return Ok(());
-        }
-        self.nft.apply(&transaction::served(&sets::ports(&sets::served(&self.config))))
+    pub(super) fn serve(&mut self) -> Result<(), ToolError> {
+        self.fill(&[sets::served_set(&self.config)])
     }
 
     /// Fills the sets of trusted prefixes.
-    pub(super) fn trust(&self) -> Result<(), ToolError> {
+    pub(super) fn trust(&mut self) -> Result<(), ToolError> {
+        self.fill(&sets::trusted(&self.config))
+    }
+
+    /// Fills sets whose elements the config decides.
+    fn fill(&mut self, sets: &[KernelSet]) -> Result<(), ToolError> {
         if self.aside {
             return Ok(());
         }
-        self.nft.apply(&transaction::fixed(&sets::trusted(&self.config)))
+        self.put(1, |nft| nft.apply(&transaction::fixed(sets)))?;
+        self.known.filled(sets);
+        Ok(())
     }
 
     /// Are the table's rules and sets there, and these elements in their sets?

@@ -4,7 +4,8 @@
 mod entries;
 mod times;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::collections::btree_map::{BTreeMap, Entry as Place};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -62,6 +63,12 @@ impl Rules {
             allowed: Arc::clone(&config.policy.allowlist),
             capacity: config.guard.set_size as usize,
         }
+    }
+
+    /// Do these spare just whom the others spare?
+    fn spare_whom(&self, others: &Self) -> bool {
+        let same = || self.allowed.prefixes == others.allowed.prefixes;
+        self.never == others.never && (Arc::ptr_eq(&self.allowed, &others.allowed) || same())
     }
 
     /// May this prefix, whole, get a standing?
@@ -152,6 +159,10 @@ pub struct Ledger {
     /// How many have a standing for each reason, suspects first: asked every second, so counted
     /// along.
     reasons: [[u64; REASONS]; 2],
+    /// How many entries there are at each port.
+    at_ports: BTreeMap<u16, usize>,
+    /// Nobody has an entry whom the rules spare.
+    followed: bool,
     budget: Budget,
 }
 
@@ -172,6 +183,8 @@ impl Ledger {
             offended: Times::default(),
             wide: Vec::new(),
             reasons: Default::default(),
+            at_ports: BTreeMap::new(),
+            followed: true,
             budget: Budget::default(),
         }
     }
@@ -181,9 +194,16 @@ impl Ledger {
     pub fn restore(&mut self, lines: impl IntoIterator<Item = Line>) {
         self.entries = Entries::of(lines.into_iter().collect());
         (self.wide, self.reasons, self.live) = Default::default();
+        (self.at_ports, self.followed) = Default::default();
         // Whoever is read from one file has the very same text: most need no comparison.
         let mut known: Option<(&Arc<str>, By, usize)> = None;
-        for entry in self.entries.iter().filter(|entry| entry.standing != Standing::Clean) {
+        for entry in self.entries.iter() {
+            if let Some(port) = entry.port {
+                *self.at_ports.entry(port).or_default() += 1;
+            }
+            if entry.standing == Standing::Clean {
+                continue;
+            }
             let number = match known {
                 Some((reason, by, number))
                     if Arc::ptr_eq(reason, &entry.reason) && by == entry.by =>
@@ -434,32 +454,38 @@ impl Ledger {
 
     /// Goes by other rules from now on; whoever has a standing keeps it.
     pub(super) fn go_by(&mut self, rules: Rules) {
+        self.followed &= rules.spare_whom(&self.rules);
         self.rules = rules;
     }
 
     /// Goes by other rules from now on, and ends the standings of those that are now spared.
     pub fn follow(&mut self, rules: Rules) -> Vec<Change> {
         self.go_by(rules);
+        if std::mem::replace(&mut self.followed, true) {
+            return Vec::new();
+        }
         let spared = self.spared();
         spared.into_iter().filter_map(|whom| self.remove(whom)).collect()
     }
 
-    /// The entries of those who are spared by now. Where no whole
-    /// networks are spared, or banned, one look at each suffices.
+    /// The entries of those who are spared by now. Where no whole networks are spared, or banned,
+    /// the few who are spared are looked for among the many entries, and not the other way round.
     fn spared(&self) -> Vec<Whom> {
         let rules = &self.rules;
         let sources = rules.never.iter().all(|net| !is_wide(as_counted(*net)));
-        let whose = self.entries.iter().map(Entry::whom);
-        if !sources || !rules.allowed.nets.is_empty() || !self.wide.is_empty() {
+        let looks = rules.never.len() * (self.at_ports.len() + 1);
+        let few = sources && rules.allowed.nets.is_empty() && looks < self.entries.len();
+        if !few || !self.wide.is_empty() {
+            let whose = self.entries.iter().map(Entry::whom);
             return whose.filter(|whom| rules.spares(whom.net)).collect();
         }
-        let mut never: Vec<SourceKey> =
+        let never: BTreeSet<SourceKey> =
             rules.never.iter().map(|net| SourceKey::of(net.addr())).collect();
-        never.sort_unstable();
-        let is_spared = |whom: &Whom| {
-            never.binary_search(&SourceKey::of(whom.net.addr())).is_ok() && !is_wide(whom.net)
-        };
-        whose.filter(is_spared).collect()
+        let places = || [None].into_iter().chain(self.at_ports.keys().copied().map(Some));
+        let whose = never
+            .into_iter()
+            .flat_map(|source| places().map(move |port| Whom { net: source.prefix(), port }));
+        whose.filter(|whom| self.entries.get(*whom).is_some()).collect()
     }
 
     /// What is known about an address: its own entry if it has a standing, a banned prefix around
@@ -557,6 +583,9 @@ impl Ledger {
     }
 
     fn put(&mut self, entry: Entry) {
+        if let Some(port) = entry.port {
+            *self.at_ports.entry(port).or_default() += 1;
+        }
         if entry.standing == Standing::Clean {
             self.offended.push(entry.last_offence, entry.whom());
         } else {
@@ -578,6 +607,14 @@ impl Ledger {
 
     fn drop_entry(&mut self, whom: Whom) -> Option<Entry> {
         let entry = self.entries.remove(whom)?;
+        if let Some(at) = entry.port
+            && let Place::Occupied(mut count) = self.at_ports.entry(at)
+        {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
         if entry.standing != Standing::Clean {
             self.live -= 1;
             self.reasons[row(&entry)][entry.reason_number()] -= 1;

@@ -7,8 +7,8 @@
 //!            └── watch ◀──────────── somebody else's changes
 //! ```
 //!
-//! [`ruleset()`], the ledger, the clock and the transactions are pure; `boot`, `kernel`, `nft`,
-//! `redirect`, `store` and `watch` do the I/O; `worker` is the thread that owns them all.
+//! [`ruleset()`], the ledger, the clock and the transactions are pure; `boot`, `generation`,
+//! `kernel`, `nft`, `redirect`, `store` and `watch` do the I/O; `worker` is the thread that owns them all.
 
 mod additions;
 mod aside;
@@ -18,6 +18,7 @@ mod budget;
 mod child;
 mod clock;
 mod entry;
+mod generation;
 mod inspect;
 mod kernel;
 mod kernel_rate;
@@ -33,6 +34,7 @@ mod no_text;
 mod orders;
 mod owed;
 mod phrases;
+mod placed;
 mod programs;
 mod published;
 mod read_ahead;

@@ -46,8 +46,8 @@ pub enum Order {
     },
     /// All standings.
     List {
-        /// Sorted by their end.
-        reply: Sender<Vec<Told>>,
+        /// Sorted by their end. One list for all who ask at the same time.
+        reply: Sender<Arc<[Told]>>,
     },
     /// What is known of one address that wants to one port.
     Get {

@@ -51,10 +51,26 @@ fn key(whom: Whom) -> (SourceKey, u16) {
     (SourceKey::of(whom.net.addr()), whom.port.unwrap_or(0))
 }
 
-#[derive(Clone, Debug, Default)]
+/// In so many parts that each of a million's stays in the processor's cache while it is filled:
+/// filled as one, a table of them would have the memory keep it waiting at each.
+const PARTS: usize = 64;
+
+#[derive(Clone, Debug)]
 struct Table {
-    debts: HashTable<Debt>,
+    parts: [HashTable<Debt>; PARTS],
     hasher: RandomState,
+}
+
+impl Default for Table {
+    fn default() -> Self {
+        let parts = std::array::from_fn(|_| HashTable::new());
+        Self { parts, hasher: RandomState::default() }
+    }
+}
+
+/// Which part: by bits that the part itself does not go by.
+fn part(hash: u64) -> usize {
+    (hash >> 40) as usize % PARTS
 }
 
 impl Table {
@@ -62,30 +78,51 @@ impl Table {
         hasher.hash_one((source.bits(), port))
     }
 
-    fn with_room(most: usize) -> Self {
-        Self { debts: HashTable::with_capacity(most), hasher: RandomState::default() }
+    /// All of these, about `most`.
+    fn of(all: impl Iterator<Item = (Whom, Standing, SystemTime)>, most: usize) -> Self {
+        let mut table = Self::default();
+        // A part gets more than its share by chance.
+        let share = most / PARTS + most / PARTS / 16;
+        let mut piles: [Vec<Debt>; PARTS] = std::array::from_fn(|_| Vec::with_capacity(share));
+        for debt in all.map(Debt::of) {
+            piles[part(Self::hash(&table.hasher, (debt.source, debt.port)))].push(debt);
+        }
+        for (part, pile) in table.parts.iter_mut().zip(piles) {
+            part.reserve(pile.len(), |debt| Self::hash(&table.hasher, (debt.source, debt.port)));
+            pile.into_iter().for_each(|debt| Self::put(part, &table.hasher, debt));
+        }
+        table
+    }
+
+    fn put(part: &mut HashTable<Debt>, hasher: &RandomState, debt: Debt) {
+        let hash = |debt: &Debt| Self::hash(hasher, (debt.source, debt.port));
+        match part.entry(hash(&debt), |other| other.is((debt.source, debt.port)), hash) {
+            Place::Occupied(mut known) => *known.get_mut() = debt,
+            Place::Vacant(free) => drop(free.insert(debt)),
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.parts.iter().map(HashTable::len).sum()
     }
 
     fn get(&self, source: SourceKey, port: u16) -> Option<&Debt> {
         let key = (source, port);
-        self.debts.find(Self::hash(&self.hasher, key), |debt| debt.is(key))
+        let hash = Self::hash(&self.hasher, key);
+        self.parts[part(hash)].find(hash, |debt| debt.is(key))
     }
 
     fn extend(&mut self, all: impl Iterator<Item = (Whom, Standing, SystemTime)>) {
-        let Self { debts, hasher } = self;
         for debt in all.map(Debt::of) {
-            let hash = |debt: &Debt| Self::hash(hasher, (debt.source, debt.port));
-            match debts.entry(hash(&debt), |other| other.is((debt.source, debt.port)), hash) {
-                Place::Occupied(mut known) => *known.get_mut() = debt,
-                Place::Vacant(free) => drop(free.insert(debt)),
-            }
+            let hash = Self::hash(&self.hasher, (debt.source, debt.port));
+            Self::put(&mut self.parts[part(hash)], &self.hasher, debt);
         }
     }
 
     fn remove(&mut self, whom: Whom) {
         let key = key(whom);
-        if let Ok(debt) = self.debts.find_entry(Self::hash(&self.hasher, key), |debt| debt.is(key))
-        {
+        let hash = Self::hash(&self.hasher, key);
+        if let Ok(debt) = self.parts[part(hash)].find_entry(hash, |debt| debt.is(key)) {
             debt.remove();
         }
     }
@@ -128,8 +165,7 @@ impl Owed {
 
     /// Exactly these are owed from now on, at most `most` of them.
     pub(super) fn set(&self, all: impl Iterator<Item = (Whom, Standing, SystemTime)>, most: usize) {
-        let mut owed = Table::with_room(most);
-        owed.extend(all);
+        let owed = Table::of(all, most);
         self.write(|standings| *standings = owed);
     }
 
@@ -145,7 +181,7 @@ impl Owed {
         }
         self.write(|standings| {
             told.for_each(|whom| standings.remove(whom));
-            if standings.debts.is_empty() {
+            if standings.len() == 0 {
                 // A million of them leave some room behind.
                 *standings = Table::default();
             }
@@ -155,7 +191,7 @@ impl Owed {
     fn write(&self, change: impl FnOnce(&mut Table)) {
         let mut standings = self.standings.write().unwrap_or_else(PoisonError::into_inner);
         change(&mut standings);
-        self.count.store(standings.debts.len(), Relaxed);
+        self.count.store(standings.len(), Relaxed);
     }
 }
 

@@ -7,7 +7,7 @@
 
 use std::path::{Path as FilePath, PathBuf};
 
-use super::child::{OwnTools, Tool, ToolError};
+use super::child::{OwnTools, Stamp, Tool, ToolError};
 use super::names::{FAMILIES, Family};
 use super::nft::Nft;
 use super::phrases as say;
@@ -63,7 +63,7 @@ const COMMENT: &str = "portcullis";
 /// a rule of others whose comment looks like a piece of ours must not become arguments, of which
 /// one may name a program to be run (`--modprobe`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Rule {
+pub(super) struct Rule {
     /// The mark bit of packets to be judged.
     judge: u32,
     first: u16,
@@ -73,7 +73,8 @@ struct Rule {
 }
 
 impl Rule {
-    fn of(config: &Config) -> Self {
+    /// The one that `config` asks for.
+    pub(super) fn of(config: &Config) -> Self {
         let (first, count) = (config.queue.number, config.queue.threads);
         let last = first.saturating_add(count.saturating_sub(1));
         Self {
@@ -190,6 +191,8 @@ pub(super) struct Iptables {
     /// The name of the first: `iptables`, `iptables-nft`, `iptables-legacy`.
     name: &'static str,
     tools: Vec<(Family, Tool)>,
+    /// What files they were when they were found.
+    stamps: Vec<Option<Stamp>>,
 }
 
 impl Iptables {
@@ -233,7 +236,13 @@ impl Iptables {
             }
             tools.push((family, tool));
         }
-        Ok(Self { name: names[0], tools })
+        let stamps = stamps(&tools);
+        Ok(Self { name: names[0], tools, stamps })
+    }
+
+    /// Are they the same programs still?
+    pub(super) fn are_as_found(&self) -> bool {
+        stamps(&self.tools) == self.stamps
     }
 
     /// What the tools are called, by the first of them.
@@ -260,21 +269,20 @@ impl Iptables {
     }
 
     /// Puts the rules in, and takes older ones of ours out. Does nothing if all is as it should be.
-    /// Returns whether anything had to be done.
-    pub(super) fn install(&self, config: &Config) -> Result<bool, ToolError> {
-        let wanted = Rule::of(config);
-        let mut done = false;
+    /// Returns how many changes were to be made.
+    pub(super) fn install(&self, wanted: Rule) -> Result<u32, ToolError> {
+        let mut done = 0;
         for (_, tool) in &self.tools {
             let ours = self.ours(tool)?;
             let keep = ours.iter().position(|rule| *rule == wanted);
             if keep.is_none() {
                 self.change(tool, "-A", wanted)?;
-                done = true;
+                done += 1;
             }
             for (i, rule) in ours.iter().enumerate() {
                 if Some(i) != keep {
                     self.change(tool, "-D", *rule)?;
-                    done = true;
+                    done += 1;
                 }
             }
         }
@@ -282,7 +290,7 @@ impl Iptables {
     }
 
     /// Takes all our rules out. Returns how many there were.
-    pub(super) fn remove(&self) -> Result<usize, ToolError> {
+    pub(super) fn remove(&self) -> Result<u32, ToolError> {
         let mut removed = 0;
         for (_, tool) in &self.tools {
             for rule in self.ours(tool)? {
@@ -299,6 +307,10 @@ impl Iptables {
             [how, "PREROUTING"].into_iter().chain(words.iter().map(String::as_str)).collect();
         self.run(tool, &arguments).map(drop)
     }
+}
+
+fn stamps(tools: &[(Family, Tool)]) -> Vec<Option<Stamp>> {
+    tools.iter().map(|(_, tool)| tool.stamp()).collect()
 }
 
 #[cfg(test)]

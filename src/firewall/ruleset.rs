@@ -83,6 +83,17 @@ pub struct Ruleset {
     pub(super) chains: Vec<Chain>,
 }
 
+impl Ruleset {
+    /// The sets of these names have these elements.
+    pub(super) fn fill(&mut self, sets: &[KernelSet]) {
+        for set in &mut self.sets {
+            if let Some(other) = sets.iter().find(|other| other.name == set.name) {
+                set.elements.clone_from(&other.elements);
+            }
+        }
+    }
+}
+
 const EARLY: Option<(&str, i32, &str)> = Some(("prerouting", -300, "raw"));
 const GATE: Option<(&str, i32, &str)> = Some(("prerouting", -151, "mangle - 1"));
 const SETTLE: Option<(&str, i32, &str)> = Some(("prerouting", -149, "mangle + 1"));

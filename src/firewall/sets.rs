@@ -201,20 +201,27 @@ pub(super) fn sets(config: &Config) -> Vec<KernelSet> {
     }
     let proven = secs(config.guard.proven_for);
     sets.extend(FAMILIES.map(|f| KernelSet::filled_by_rules(f, "proven", size, proven)));
-    let fixed =
-        |name: &str, elements| KernelSet::fixed(name.into(), SetType::InetService, elements);
-    sets.push(fixed("served", ports(&served(config))));
+    sets.push(served_set(config));
     if !config.guard.protect.is_empty() {
         let mut any = PortSet::default();
         any.insert_range(0..=u16::MAX);
         let behind = config.policy.ports.open_behind.as_ref().unwrap_or(&any);
-        sets.push(fixed("served_behind", ports(behind)));
+        sets.push(of_ports("served_behind", behind));
     }
     let protect = disjoint(config.guard.protect.clone());
     let protect = FAMILIES.map(|family| prefixes(family, "protect", &protect));
     sets.extend(protect.into_iter().filter(|set| set.elements != Some(Vec::new())));
     sets.extend(trusted(config));
     sets
+}
+
+/// The set of served ports.
+pub(super) fn served_set(config: &Config) -> KernelSet {
+    of_ports("served", &served(config))
+}
+
+fn of_ports(name: &str, set: &PortSet) -> KernelSet {
+    KernelSet::fixed(name.into(), SetType::InetService, ports(set))
 }
 
 /// The sets of trusted prefixes: of the families that have any, or may have some.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::entry::Whom;
 use super::names::{FAMILIES, Family, STEMS, TABLE, is_wide};
-use super::ruleset::Ruleset;
+use super::ruleset::{Chain, Ruleset};
 use super::sets::{self, KernelSet};
 
 /// The most set elements in one transaction: more of them do not fit the socket buffer of an
@@ -40,6 +40,22 @@ impl Present {
             }
         }
         present
+    }
+
+    /// The kernel is known to hold this program.
+    pub(super) fn of(ruleset: &Ruleset) -> Self {
+        let chain = |chain: &Chain| {
+            let hook = chain
+                .hook
+                .map_or(json!({}), |(hook, priority, _)| json!({ "hook": hook, "prio": priority }));
+            (chain.name.to_owned(), hook)
+        };
+        Self {
+            sets: ruleset.sets.iter().map(|set| (set.name.clone(), set.declaration())).collect(),
+            chains: ruleset.chains.iter().map(chain).collect(),
+            counters: ruleset.counters.iter().map(|&name| name.to_owned()).collect(),
+            rules: ruleset.chains.iter().map(|chain| chain.rules.len()).sum(),
+        }
     }
 
     /// Has the kernel every set, chain and rule of this program? Rules are counted, not read.
@@ -317,15 +333,6 @@ pub(super) fn fixed(sets: &[KernelSet]) -> Vec<Value> {
     commands
 }
 
-/// The commands that fill a set of ports anew.
-pub(super) fn served(ports: &[Value]) -> Vec<Value> {
-    let mut commands = vec![json!({ "flush": named("set", "served") })];
-    if !ports.is_empty() {
-        commands.push(json!({ "add": element("served", ports) }));
-    }
-    commands
-}
-
 /// An element of a listed set: whom it is about, the seconds it has left, and packets it has met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Listed {
@@ -376,6 +383,26 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::firewall::{Stage, ruleset};
+
+    #[test]
+    fn what_is_known_to_be_there_is_adopted() {
+        let config = Config::default();
+        let closed = ruleset(&config, Stage::Closed);
+        let open = ruleset(&config, Stage::Open(crate::firewall::Path::Iptables));
+        for (there, wanted) in [(&closed, &open), (&open, &closed), (&open, &open)] {
+            let present = Present::of(there);
+            assert!(present.covers(there) && present.has_gate() == (there == &open));
+            assert!(!present.loses_standings(wanted));
+            let done = install(wanted, &present, None);
+            let has = |command: &str, kind: &str| {
+                done.iter().any(|done| done[command].get(kind).is_some())
+            };
+            // No set of sources and no chain that stays is made anew.
+            assert!(!has("delete", "set") || there == &open, "{done:?}");
+            assert_eq!(has("delete", "chain"), there == &open && wanted == &closed);
+            assert!(!has("add", "counter"));
+        }
+    }
 
     #[test]
     fn sets_are_known_again_however_nft_writes_them() {

@@ -79,7 +79,7 @@ pub(super) struct State {
     tally: Tally,
     counting: bool,
     counted: Option<Instant>,
-    asking: Vec<Sender<Vec<Told>>>,
+    asking: Vec<Sender<Arc<[Told]>>>,
     ticked: Option<Instant>,
     failing: Option<Failing>,
     /// Those who are still to be put into the kernel's sets.
@@ -202,6 +202,9 @@ impl Worker {
     }
 
     fn take(&mut self, message: Message, batch: &mut Batch) {
+        if matches!(message, Message::Seen(_)) {
+            self.kernel.forget();
+        }
         match message {
             Message::Order(order) => self.obey(order, batch),
             Message::Counted(elements) => self.counted(&elements, batch),
@@ -431,6 +434,8 @@ impl Worker {
 
     fn failed(&mut self, why: &str) {
         self.state.refused += 1;
+        // Whoever asks next is told whether nft works, even if nothing is to be done for him.
+        self.kernel.forget();
         if self.state.failing.is_none() {
             self.teller.kernel_fails(why);
             self.state.failing = Some(Failing::since(Instant::now()));

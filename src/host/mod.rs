@@ -56,10 +56,21 @@ pub fn ssh_sessions(ports: &BTreeSet<u16>) -> Vec<(SocketAddr, SocketAddr)> {
     let open = asked.into_iter().flat_map(|port| {
         diag::sockets(TcpState::Established.into(), port, false).unwrap_or_default()
     });
+    open.filter(|socket| ports.contains(&socket.local.port())).map(ends).collect()
+}
+
+/// The connections that are open now: this host's own end of each, and the peer's.
+///
+/// # Errors
+/// If the kernel does not tell.
+pub fn connections() -> io::Result<Vec<(SocketAddr, SocketAddr)>> {
+    let open = diag::sockets(TcpState::Established.into(), None, false)?;
+    Ok(open.into_iter().map(ends).collect())
+}
+
+fn ends(socket: TcpSocket) -> (SocketAddr, SocketAddr) {
     let plain = |at: SocketAddr| SocketAddr::new(at.ip().to_canonical(), at.port());
-    open.filter(|socket| ports.contains(&socket.local.port()))
-        .map(|socket| (plain(socket.local), plain(socket.peer)))
-        .collect()
+    (plain(socket.local), plain(socket.peer))
 }
 
 /// Everyone who must never be locked out, whatever arrives in their name: this host's own

@@ -37,6 +37,7 @@ mod pausing;
 mod queues;
 mod readme;
 mod refusing;
+mod reloading;
 mod situations;
 mod standing;
 mod tapping;

@@ -55,6 +55,32 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[test]
+fn a_long_answer_is_a_line_as_any_other() {
+    let place = place();
+    let long = "x".repeat(10 * PIECE);
+    let handler: Handler = {
+        let long = long.clone();
+        Arc::new(move |request| match request {
+            Request::Bans => {
+                let long = long.clone();
+                Reply::Long(Box::new(move |out| {
+                    for piece in long.as_bytes().chunks(1000) {
+                        out.write_all(piece)?;
+                    }
+                    out.write_all(b"\n")
+                }))
+            }
+            other => handler()(other),
+        })
+    };
+    let server = Server::start_with(&place.path, None, handler, Duration::from_secs(5)).unwrap();
+    let answers = send(&place, b"{\"ask\":\"bans\"}\n{\"ask\":\"reload\"}\n{\"ask\":\"bans\"}");
+    assert!(answers.len() == 3 && answers[0] == long && answers[2] == long);
+    assert!(answers[1].contains("reloaded"), "{}", answers[1]);
+    server.stop();
+}
+
+#[test]
 fn asked_and_answered() {
     let place = place();
     let server = start(&place);

@@ -282,6 +282,57 @@ proptest! {
     }
 }
 
+proptest! {
+    /// By other rules, all those go who are spared by them, however they are looked for.
+    #[test]
+    fn who_is_spared_by_other_rules_goes(
+        whose in proptest::collection::vec((0u8..40, 0u16..4, proptest::bool::weighted(0.05)), 0..60),
+        never in proptest::collection::vec((0u8..40, proptest::bool::weighted(0.1)), 0..3),
+    ) {
+        let net = |n: u8, wide: bool| -> IpNet {
+            let text = match (n % 4, wide) {
+                (_, true) => "203.0.113.0/24".to_owned(),
+                (0, false) => format!("2001:db8:0:{n}::/64"),
+                (_, false) => format!("203.0.113.{n}/32"),
+            };
+            text.parse().unwrap()
+        };
+        let lines = whose.iter().map(|(n, port, wide)| {
+            let net = net(*n, *wide);
+            let port = (*port > 0 && !is_wide(net)).then_some(*port);
+            Line::Is(Entry {
+                net,
+                port,
+                // The memory of a prefix that was banned spares nobody and hurts nobody.
+                standing: if n % 5 == 0 && !wide { Standing::Clean } else { Standing::Banned },
+                since: at(0),
+                until: at(600),
+                offences: 1,
+                last_offence: at(0),
+                reason: "scan".into(),
+                by: By::Gate,
+                evidence: "".into(),
+            })
+        });
+        let never = never.iter().map(|(n, wide)| if *wide { net(1, true) } else { net(*n, false) });
+        let spares = |never| Rules { never, allowed: Arc::default(), ..rules() };
+        let (none, some) = (spares(Vec::new()), spares(never.collect()));
+        let mut ledger = Ledger::new(none.clone());
+        ledger.restore(lines);
+        prop_assert!(ledger.follow(none.clone()).is_empty());
+        let whose = |ledger: &Ledger| ledger.entries().map(Entry::whom).collect::<BTreeSet<Whom>>();
+        let (mut kept, mut gone) = (whose(&ledger), BTreeSet::new());
+        kept.retain(|whom| !(some.spares(whom.net) && gone.insert(*whom)));
+        let ended: BTreeSet<Whom> =
+            ledger.follow(some.clone()).iter().map(|change| change.entry.whom()).collect();
+        prop_assert_eq!((ended, whose(&ledger)), (gone, kept));
+        prop_assert!(ledger.follow(some).is_empty());
+        prop_assert!(ledger.follow(none).is_empty());
+        let at_ports = ledger.entries().filter(|entry| entry.port.is_some()).count();
+        prop_assert_eq!(ledger.at_ports.values().sum::<usize>(), at_ports);
+    }
+}
+
 /// The clock, known since `began`, should say `expected`.
 fn jump(began: u64, expected: u64, says: u64) -> Jump {
     let (by, ahead) = (Duration::from_secs(says.abs_diff(expected)), says > expected);

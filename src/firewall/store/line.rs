@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::super::clock::{Clock, Look};
 use super::super::entry::{By, Entry, Whom};
 use super::super::names::is_wide;
-use crate::config::parts::plain_v4;
+use crate::config::parts::plain_net;
 use crate::policy::Standing;
 
 /// One line: an entry, that one is forgotten, or the clock.
@@ -209,7 +209,7 @@ impl Texts {
 pub(super) fn quick(json: &[u8], texts: &mut Texts) -> Option<Line> {
     let mut rest = Unread(json);
     let net = rest.quoted("{\"net\":")?;
-    let net = plain_v4(net.as_bytes()).or_else(|| net.parse().ok())?;
+    let net = plain_net(net.as_bytes()).or_else(|| net.parse().ok())?;
     let port = match rest.skip(",\"port\":") {
         Some(()) => Some(u16::try_from(rest.number("")?).ok()?),
         None => None,

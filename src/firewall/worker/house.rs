@@ -1,5 +1,6 @@
 //! What the worker does between orders: repairs, retries, counts, saves.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::super::aside::aside_since;
@@ -73,8 +74,9 @@ impl Worker {
             })
             .collect();
         all.sort_by_key(|told| (told.entry.until, told.entry.whom()));
+        let all: Arc<[Told]> = all.into();
         for reply in asking {
-            drop(reply.send(all.clone()));
+            drop(reply.send(Arc::clone(&all)));
         }
     }
 

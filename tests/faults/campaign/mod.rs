@@ -69,6 +69,8 @@ pub(crate) struct Try {
     pub(crate) lost: u64,
     /// Memory that it needs more than before, kB, if it is the same process.
     pub(crate) grown: Option<i64>,
+    /// Which process that is: the gate was started so often by then.
+    pub(crate) process: u64,
     /// How long after its end everything was as it should be.
     pub(crate) mended: Duration,
     /// Everything that is not as declared.
@@ -134,6 +136,7 @@ pub(crate) fn attempt(ground: &mut Ground<'_>, fault: &Fault) -> Try {
     let grown = same.then(|| ground.vitals().0.rss as i64 - before.rss as i64);
     Try {
         grown,
+        process: ground.starts,
         held: sight.held,
         open: sight.open,
         let_in: sight.let_in,

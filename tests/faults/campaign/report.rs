@@ -1,12 +1,13 @@
 //! What came of it, fault by fault.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Try;
 use super::faults::Fault;
 
 /// Memory that all tries of a fault may add to one process, kB: allocators do not give everything
-/// back at once.
+/// back at once, and what they keep they keep once for each process, however many tries there are.
 const SLACK: i64 = 16 * 1024;
 
 /// One fault and its tries.
@@ -38,9 +39,14 @@ impl Row {
         broken
     }
 
-    /// Memory that its tries added to processes that outlived them, kB.
+    /// The most memory that its tries added to one process that outlived them, kB. What grows from
+    /// try to try is a leak; what each of many processes needs once is none.
     fn grown(&self) -> i64 {
-        self.tries.iter().filter_map(|attempt| attempt.grown).sum()
+        let mut of_each: BTreeMap<u64, i64> = BTreeMap::new();
+        for Try { process, grown, .. } in &self.tries {
+            *of_each.entry(*process).or_default() += grown.unwrap_or_default();
+        }
+        of_each.into_values().max().unwrap_or_default()
     }
 
     fn lost(&self) -> String {
@@ -84,7 +90,11 @@ pub(crate) fn print(rows: &[Row]) {
          they passed without a verdict. mended: until all was well after the fault."
     );
     if let Some(row) = rows.iter().max_by_key(|row| row.grown()) {
-        println!("Memory grew most by: {} ({} kB in all its tries).", row.fault.name, row.grown());
+        println!(
+            "Memory of one process grew most by: {} ({} kB in all its tries).",
+            row.fault.name,
+            row.grown()
+        );
     }
 }
 
