@@ -7,7 +7,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
@@ -27,6 +27,8 @@ const LONGEST_REQUEST: u64 = 64 * 1024;
 const PIECE: usize = 32 * 1024;
 /// The time a client has for its request, and for taking in the answer.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// A long answer may take so many times as long.
+const LONGEST_ANSWER: u32 = 12;
 
 /// Answers requests. It runs in a thread of the conversation, so that a slow one delays nobody.
 pub type Handler = Arc<dyn Fn(Request) -> Reply + Send + Sync>;
@@ -43,7 +45,7 @@ pub enum Reply {
     Line(Response),
     /// One answer that may be long: it is written as it is made, and never held whole, however many
     /// ask for it at once and however slowly they read. A client that does not take in some of it
-    /// within some seconds is given up.
+    /// within some seconds, or all of it within a minute, is given up.
     Long(Piecewise),
     /// An answer, and behind its line whatever is written here. The conversation ends with it. A
     /// client that does not read for some seconds is given up.
@@ -271,11 +273,13 @@ impl Desk {
                 Reply::Line(response) => (response, None),
                 Reply::Stream(response, rest) => (response, Some(rest)),
                 Reply::Long(write) => {
-                    let pieces = Pieces { stream: stream.get_mut(), patience: self.patience };
+                    let end = Instant::now() + self.patience * LONGEST_ANSWER;
+                    let pieces = Pieces { stream: stream.get_mut(), patience: self.patience, end };
                     let mut pieces = BufWriter::with_capacity(PIECE, pieces);
-                    write(&mut pieces)?;
-                    pieces.flush()?;
-                    drop(pieces);
+                    let written = write(&mut pieces).and_then(|()| pieces.flush());
+                    // What is left of a line that broke off is not sent after it.
+                    let _ = pieces.into_parts();
+                    written?;
                     if !whole {
                         return Ok(());
                     }
@@ -314,15 +318,18 @@ impl Write for Patient {
     }
 }
 
-/// A stream that has so much time for each piece that it is given.
+/// A stream that has so much time for each piece that it is given, and for all of them until the
+/// end.
 struct Pieces<'a> {
     stream: &'a mut Timed,
     patience: Duration,
+    end: Instant,
 }
 
 impl Write for Pieces<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.stream.extend(self.patience);
+        let left = self.end.saturating_duration_since(Instant::now());
+        self.stream.extend(self.patience.min(left));
         self.stream.write_all(bytes)?;
         Ok(bytes.len())
     }

@@ -95,7 +95,9 @@ impl Daemon {
         let config = only_at_start(config, &state.config, &mut warnings);
         let config = within_reach(config, &state.config, &self.confinement, &mut warnings);
         // Once: each question makes the kernel walk all its connections.
-        let open = host::connections().unwrap_or_default();
+        // Where it does not tell all, it may still tell of those to SSH's ports.
+        let open =
+            host::connections().unwrap_or_else(|_| host::ssh_sessions(state.lifeline.ports()));
         self.spare(&mut state, &config, &open, typed_in);
         let (before, loaded) = (Arc::clone(&state.config), state.loaded);
         let began = SystemTime::now();

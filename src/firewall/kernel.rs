@@ -30,8 +30,8 @@ pub(super) struct Kernel {
     /// For which settings the present path was chosen.
     chosen_for: Option<(Redirect, u16)>,
     /// Looked for when iptables is first needed, so that nft alone suffices where it does; and which
-    /// variant it is, in its own words.
-    iptables: Option<(Iptables, String)>,
+    /// variants they are, in their own words.
+    iptables: Option<(Iptables, Vec<String>)>,
     /// The gate stands aside: nothing is put into the kernel, whatever is asked for.
     aside: bool,
 }
@@ -84,9 +84,11 @@ impl Kernel {
         self.is_legacy() && self.path() == Some(Path::Iptables)
     }
 
-    /// Is the iptables that was found the legacy variant, of whose rules nftables knows nothing?
+    /// Is any of the tools that were found the legacy variant, of whose rules nftables knows nothing?
+    /// The two are chosen apart (update-alternatives(1)), and before 1.8 there was no other.
     fn is_legacy(&self) -> bool {
-        self.iptables.as_ref().is_some_and(|(_, variant)| variant.contains("legacy"))
+        let counts = |variant: &String| variant.contains("nf_tables");
+        self.iptables.as_ref().is_some_and(|(_, variants)| !variants.iter().all(counts))
     }
 
     /// Somebody else has changed something, or may have: from now on nothing is known.
@@ -186,6 +188,10 @@ impl Kernel {
         let done = work(&self.nft);
         let most = u32::try_from(count).unwrap_or(u32::MAX);
         self.known.follow(most, before, self.generations.now());
+        if done.is_err() {
+            // It may be because of what somebody else has changed.
+            self.known.forget();
+        }
         done
     }
 
@@ -231,6 +237,7 @@ impl Kernel {
         let done = self.install().and_then(|lost| Ok((path, self.put_redirect(path)?, lost)));
         if done.is_err() {
             self.stage = before;
+            self.chosen_for = None;
             let _ = self.install();
         }
         done
@@ -246,8 +253,8 @@ impl Kernel {
         {
             return Ok(path);
         }
-        let path = redirect::choose(&self.config, &self.nft)?;
-        self.chosen_for = Some(asked_for);
+        let (path, surely) = redirect::choose(&self.config, &self.nft)?;
+        self.chosen_for = surely.then_some(asked_for);
         Ok(path)
     }
 
@@ -255,7 +262,8 @@ impl Kernel {
         let by_nft = match path {
             Path::Iptables => {
                 self.place_iptables_rules()?;
-                let variant = self.iptables.as_ref().map(|(_, variant)| variant.as_str());
+                let variants = self.iptables.as_ref().map(|(_, variants)| variants.as_slice());
+                let variant = variants.and_then(<[String]>::first).map(String::as_str);
                 return Ok(format!("by {}", variant.unwrap_or_default()));
             }
             Path::Manual => "by rules that the admin places (portcullis rules prints them)",
@@ -275,7 +283,7 @@ impl Kernel {
         }
         let iptables = Iptables::find(&self.own, &self.config.bans.state_dir)
             .map_err(RedirectError::of_iptables)?;
-        self.iptables = Some((iptables.clone(), iptables.variant()));
+        self.iptables = Some((iptables.clone(), iptables.versions()));
         Ok(iptables)
     }
 
@@ -302,11 +310,12 @@ impl Kernel {
         if self.known.by_iptables(before) == ByIptables::Nothing {
             return;
         }
-        let done = match self.iptables() {
-            Ok(iptables) => iptables.remove().unwrap_or_default(),
-            Err(_) => 0,
-        };
-        self.noted(ByIptables::Nothing, done, before);
+        match self.iptables().map(|iptables| iptables.remove()) {
+            Ok(Ok(done)) => self.noted(ByIptables::Nothing, done, before),
+            Err(_) => self.noted(ByIptables::Nothing, 0, before),
+            // It is tried again with the next installation.
+            Ok(Err(_)) => self.known.forget(),
+        }
     }
 
     /// iptables was looked at, and told so many changes.

@@ -158,13 +158,17 @@ fn nft_path(config: &Config, nft: &Nft) -> Result<Path, ToolError> {
     Ok(Path::Nft(Spread::ByPair))
 }
 
-/// Decides for a way. `Auto` prefers nft and falls back to iptables.
-pub(super) fn choose(config: &Config, nft: &Nft) -> Result<Path, RedirectError> {
+/// Decides for a way. `Auto` prefers nft and falls back to iptables. Returns besides whether it would
+/// be the same way again: not if nft could not tell, for whatever reason.
+pub(super) fn choose(config: &Config, nft: &Nft) -> Result<(Path, bool), RedirectError> {
     match config.guard.redirect {
-        Redirect::Manual => Ok(Path::Manual),
-        Redirect::Iptables => Ok(Path::Iptables),
-        Redirect::Nft => nft_path(config, nft).map_err(RedirectError::Nft),
-        Redirect::Auto => Ok(nft_path(config, nft).unwrap_or(Path::Iptables)),
+        Redirect::Manual => Ok((Path::Manual, true)),
+        Redirect::Iptables => Ok((Path::Iptables, true)),
+        Redirect::Nft => nft_path(config, nft).map(|path| (path, true)).map_err(RedirectError::Nft),
+        Redirect::Auto => Ok(match nft_path(config, nft) {
+            Ok(path) => (path, true),
+            Err(error) => (Path::Iptables, matches!(error, ToolError::Refused { .. })),
+        }),
     }
 }
 
@@ -257,10 +261,13 @@ impl Iptables {
         Ok(String::from_utf8_lossy(&out).into_owned())
     }
 
-    /// `iptables v1.8.9 (nf_tables)`: which variant this is.
-    pub(super) fn variant(&self) -> String {
-        let first = self.tools.first().and_then(|(_, tool)| tool.run(&["--version"], b"").ok());
-        first.map(|out| String::from_utf8_lossy(&out).trim().to_owned()).unwrap_or_default()
+    /// `iptables v1.8.9 (nf_tables)`: which variant each of them is.
+    pub(super) fn versions(&self) -> Vec<String> {
+        let of = |(_, tool): &(Family, Tool)| {
+            let out = tool.run(&["--version"], b"").unwrap_or_default();
+            String::from_utf8_lossy(&out).trim().to_owned()
+        };
+        self.tools.iter().map(of).collect()
     }
 
     /// Our rules in PREROUTING.

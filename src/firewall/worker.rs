@@ -202,7 +202,8 @@ impl Worker {
     }
 
     fn take(&mut self, message: Message, batch: &mut Batch) {
-        if matches!(message, Message::Seen(_)) {
+        // Without the watch nobody would tell of what others change.
+        if matches!(message, Message::Seen(_)) || !self.watched {
             self.kernel.forget();
         }
         match message {

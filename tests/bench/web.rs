@@ -157,10 +157,12 @@ impl Street {
         }
         if arm == Arm::Loop {
             let rival = self.rival.as_ref().ok_or("no loop in C")?;
-            let iptables = |what| {
+            let iptables = |what| -> Outcome<()> {
                 let mut iptables = self.server.command("iptables");
                 iptables.args(["-w", "-t", "mangle", what, "PREROUTING", "-p", "tcp", "--syn"]);
-                iptables.args(["-j", "NFQUEUE", "--queue-num", &QUEUE.to_string()]).output()
+                iptables.args(["-j", "NFQUEUE", "--queue-num", &QUEUE.to_string()]);
+                let output = iptables.output()?;
+                if output.status.success() { Ok(()) } else { Err(text(&output).into()) }
             };
             let (_running, _) = rival.start(&mut self.server.command(&rival.program))?;
             iptables("-A")?;

@@ -177,6 +177,7 @@ impl Worker {
     /// What was wrong has been told.
     fn fails_still(&mut self) {
         self.state.refused += 1;
+        self.kernel.forget();
         if let Some(failing) = &mut self.state.failing {
             failing.tried(Instant::now());
         }
