@@ -1,4 +1,4 @@
-//! Programs that some tests need and a build does not.
+//! Programs, and what else some tests need and a build does not.
 
 use std::io::Write;
 use std::path::Path;
@@ -22,12 +22,17 @@ pub(crate) fn are_there(programs: &[(&str, &str)], whose: &str) -> bool {
     if missing.is_empty() {
         return true;
     }
-    let missing = format!("{whose}: these packages are not installed: {}", missing.join(" "));
-    let strict = std::env::var("PORTCULLIS_TEST_TOOLS").is_ok_and(|word| word == "all");
-    assert!(!strict, "{missing}");
-    // Past the test harness, which would swallow it.
-    let _ = writeln!(std::io::stderr(), "\nSKIPPED: {missing}");
+    skip(whose, &format!("these packages are not installed: {}", missing.join(" ")));
     false
+}
+
+/// Says on the terminal that `whose` test, or a part of one, is skipped, and why. With
+/// `PORTCULLIS_TEST_TOOLS=all` that is a failure.
+pub(crate) fn skip(whose: &str, why: &str) {
+    let strict = std::env::var("PORTCULLIS_TEST_TOOLS").is_ok_and(|word| word == "all");
+    assert!(!strict, "{whose}: {why}");
+    // Past the test harness, which would swallow it.
+    let _ = writeln!(std::io::stderr(), "\nSKIPPED: {whose}: {why}");
 }
 
 /// Is there such a program on the path, or such a file?
