@@ -31,8 +31,15 @@ pub(crate) fn are_there(programs: &[(&str, &str)], whose: &str) -> bool {
 pub(crate) fn skip(whose: &str, why: &str) {
     let strict = std::env::var("PORTCULLIS_TEST_TOOLS").is_ok_and(|word| word == "all");
     assert!(!strict, "{whose}: {why}");
-    // Past the test harness, which would swallow it.
-    let _ = writeln!(std::io::stderr(), "\nSKIPPED: {whose}: {why}");
+    tell(&format!("{SKIPPED}{whose}: {why}"));
+}
+
+/// What such a line begins with.
+pub(super) const SKIPPED: &str = "SKIPPED: ";
+
+/// Says so past the test harness, which would swallow it.
+pub(super) fn tell(line: &str) {
+    let _ = writeln!(std::io::stderr(), "\n{line}");
 }
 
 /// Is there such a program on the path, or such a file?
