@@ -17,8 +17,9 @@ pub(crate) fn inside_with(programs: &[(&str, &str)], path: &str, body: impl FnOn
 /// Are these programs there, each named with its Debian package? If not, `whose` test or part of one
 /// is skipped, and that is said on the terminal; with `PORTCULLIS_TEST_TOOLS=all` it fails.
 pub(crate) fn are_there(programs: &[(&str, &str)], whose: &str) -> bool {
-    let missing: Vec<&str> =
+    let mut missing: Vec<&str> =
         programs.iter().filter(|(program, _)| !is_there(program)).map(|it| it.1).collect();
+    missing.dedup();
     if missing.is_empty() {
         return true;
     }
