@@ -18,6 +18,7 @@ in_lab! {
         let flood = world.forged(TRUDY, std::iter::repeat_n(80, 35_000)).into_iter();
         // Every SYN another attempt: the source ports repeat, the sequence numbers do not.
         let flood: Vec<Probe> = flood.enumerate().map(|(n, syn)| Probe { seq: n as u32, ..syn }).collect();
+        let begun = Instant::now();
         let flooding = world.rogues.spawn(move || Forge::open()?.flood(flood, 20_000)).unwrap();
         let mut slowest = Duration::ZERO;
         while !flooding.is_finished() {
@@ -29,9 +30,14 @@ in_lab! {
         flooding.join().unwrap().unwrap().unwrap();
         assert!(slowest < Duration::from_millis(500), "a visitor waited {slowest:?}");
         let judged = gate.judged() - before;
-        // The burst, and 2000 in each of some two seconds.
-        println!("slowest visit {slowest:?}, {judged} judged");
-        assert!(judged < 12_000, "the kernel should have kept the flood away: {judged} were judged");
+        // The burst, and 2000 in each of some two seconds; of more, where the machine is busy.
+        let lasted = begun.elapsed();
+        println!("slowest visit {slowest:?}, {judged} judged in {lasted:?}");
+        let allowed = 4000.0 + 2000.0 * lasted.as_secs_f64();
+        assert!(
+            (judged as f64) < 1.5 * allowed,
+            "the kernel should have kept the flood away: {judged} were judged in {lasted:?}"
+        );
     }
 
     fn trusted_sources_have_no_ceiling_but_are_counted() {

@@ -182,7 +182,8 @@ in_lab! {
 
     fn node_exporter_and_curl_read_them() {
         let exporter = "prometheus-node-exporter";
-        if !are_there(&[("curl", "curl"), (exporter, exporter)], module_path!()) {
+        let test = concat!(module_path!(), "::node_exporter_and_curl_read_them");
+        if !are_there(&[("curl", "curl"), (exporter, exporter)], test) {
             return;
         }
         let world = World::new();

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use portcullis::lab;
 
+use super::programs::{SKIPPED, tell};
+
 /// No test may take longer.
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -29,8 +31,11 @@ pub(crate) fn inside(path: &str, body: impl FnOnce()) {
     let ended = wait(&mut child);
     let said = said.map(|thread| thread.join().expect("a reader never panics"));
     match ended {
-        // What it measured is seen with --nocapture.
-        Some(true) if said[0].contains("1 passed") => print!("{}", said[0]),
+        // What it measured is seen with --nocapture; what it skipped, in any case.
+        Some(true) if said[0].contains("1 passed") => {
+            print!("{}", said[0]);
+            said[1].lines().filter(|line| line.starts_with(SKIPPED)).for_each(tell);
+        }
         Some(true) => panic!("{name} did not run inside the namespaces:\n{}", said[0]),
         Some(false) => panic!("inside the namespaces:\n{}\n{}", said[0], said[1]),
         None => panic!("not finished after {LIMIT:?}:\n{}\n{}", said[0], said[1]),

@@ -247,12 +247,12 @@ impl<'a> Gate<'a> {
             .into_iter()
             .flatten()
             .find_map(|object| object.get("set"));
-        let elements = set.and_then(|set| set["elem"].as_array()).cloned().unwrap_or_default();
+        let elements = set.and_then(|set| set["elem"].as_array()).into_iter().flatten();
         let value = |element: &Value| {
             let value = element.pointer("/elem/val").unwrap_or(element);
             value.as_str().map_or_else(|| value.to_string(), str::to_owned)
         };
-        elements.iter().map(value).collect()
+        elements.map(value).collect()
     }
 
     /// Waits until a kernel set holds an element.

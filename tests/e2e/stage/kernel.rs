@@ -39,19 +39,23 @@ pub(crate) fn text(output: &Output) -> String {
     String::from_utf8_lossy(&[&*output.stdout, &*output.stderr].concat()).into_owned()
 }
 
-/// Waits for something to become true; says how it stands if it does not in time.
+/// Waits for something to become true; says how it stands if it does not in time. To look is mostly
+/// to run a program, and what is waited for needs the processor too: so it looks at once, then soon,
+/// then ten times a second.
 pub(crate) fn eventually<T>(
     limit: Duration,
     what: &str,
     mut look: impl FnMut() -> Result<T, String>,
 ) -> T {
     let deadline = Instant::now() + limit;
+    let mut pause = Duration::from_millis(10);
     loop {
         match look() {
             Ok(seen) => return seen,
             Err(seen) if Instant::now() > deadline => panic!("no {what} within {limit:?}: {seen}"),
-            Err(_) => std::thread::sleep(Duration::from_millis(10)),
+            Err(_) => std::thread::sleep(pause),
         }
+        pause = (pause * 3 / 2).min(Duration::from_millis(100));
     }
 }
 

@@ -16,7 +16,7 @@ pub(crate) use kernel::{
     break_nft, cover_nft, eventually, mend_nft, nft, nft_json, nft_load, text,
 };
 pub(crate) use ledger::{Recorded, standings, write_ledger};
-pub(crate) use programs::{are_there, inside_with, is_there};
+pub(crate) use programs::{are_there, inside_with, is_there, skip};
 pub(crate) use terminal::Terminal;
 pub(crate) use world::{
     ANNA, BEN, CARLA, CARLAS_PHONE, DORA, HASTE, MALLORY, MALLORY6, PATIENCE, TRUDY, World, address,

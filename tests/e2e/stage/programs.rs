@@ -1,4 +1,4 @@
-//! Programs that some tests need and a build does not.
+//! Programs, and what else some tests need and a build does not.
 
 use std::io::Write;
 use std::path::Path;
@@ -17,17 +17,30 @@ pub(crate) fn inside_with(programs: &[(&str, &str)], path: &str, body: impl FnOn
 /// Are these programs there, each named with its Debian package? If not, `whose` test or part of one
 /// is skipped, and that is said on the terminal; with `PORTCULLIS_TEST_TOOLS=all` it fails.
 pub(crate) fn are_there(programs: &[(&str, &str)], whose: &str) -> bool {
-    let missing: Vec<&str> =
+    let mut missing: Vec<&str> =
         programs.iter().filter(|(program, _)| !is_there(program)).map(|it| it.1).collect();
+    missing.dedup();
     if missing.is_empty() {
         return true;
     }
-    let missing = format!("{whose}: these packages are not installed: {}", missing.join(" "));
-    let strict = std::env::var("PORTCULLIS_TEST_TOOLS").is_ok_and(|word| word == "all");
-    assert!(!strict, "{missing}");
-    // Past the test harness, which would swallow it.
-    let _ = writeln!(std::io::stderr(), "\nSKIPPED: {missing}");
+    skip(whose, &format!("these packages are not installed: {}", missing.join(" ")));
     false
+}
+
+/// Says on the terminal that `whose` test, or a part of one, is skipped, and why. With
+/// `PORTCULLIS_TEST_TOOLS=all` that is a failure.
+pub(crate) fn skip(whose: &str, why: &str) {
+    let strict = std::env::var("PORTCULLIS_TEST_TOOLS").is_ok_and(|word| word == "all");
+    assert!(!strict, "{whose}: {why}");
+    tell(&format!("{SKIPPED}{whose}: {why}"));
+}
+
+/// What such a line begins with.
+pub(super) const SKIPPED: &str = "SKIPPED: ";
+
+/// Says so past the test harness, which would swallow it.
+pub(super) fn tell(line: &str) {
+    let _ = writeln!(std::io::stderr(), "\n{line}");
 }
 
 /// Is there such a program on the path, or such a file?
