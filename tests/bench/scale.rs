@@ -42,11 +42,8 @@ fn bench() -> Outcome<()> {
     };
 
     let mut table = Table::new("live sources", "100,000");
-    // The largest first: memory that a smaller one has given back would count for nothing.
-    let counts: Vec<u32> = steps(1000, most).collect();
-    let mut costs: Vec<_> = counts.iter().rev().map(|count| (*count, sources(*count))).collect();
-    costs.reverse();
-    for (count, (each, [once, twice])) in costs {
+    for count in steps(1000, most) {
+        let (each, [once, twice]) = sources(count);
         let remark = format!("{once:>6.0} bytes each, {twice:.0} once all came again");
         table.row(count, each, count == 100_000, &remark);
     }
