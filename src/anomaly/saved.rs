@@ -111,7 +111,8 @@ impl Rest<'_> {
             let mut counts = [0.0; BINS];
             for count in &mut counts {
                 *count = f32::from_le_bytes(self.take()?);
-                if !(0.0..=MOST).contains(count) {
+                // Nothing counts down: there is no -0.0 among ours.
+                if !(0.0..=MOST).contains(count) || count.is_sign_negative() {
                     return Err(Damaged::Contents);
                 }
             }
@@ -179,7 +180,9 @@ mod tests {
     #[test]
     fn impossible_counts_are_no_model() {
         let first = MAGIC.len() + 2;
-        for (at, count) in [(0, f32::MAX), (0, f32::NAN), (0, -1.0), (0, 2e9), (BINS, 100.0)] {
+        for (at, count) in
+            [(0, f32::MAX), (0, f32::NAN), (0, -1.0), (0, -0.0), (0, 2e9), (BINS, 100.0)]
+        {
             let mut bytes = write(&learner());
             let at = first + 4 * at;
             bytes[at..at + 4].copy_from_slice(&count.to_le_bytes());

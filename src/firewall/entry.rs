@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::policy::{CHECKS, Standing};
 
+/// No time lies later after 1970, whatever a file says: ten thousand years, so that no sum overflows.
+pub(super) const LATEST: Duration = Duration::from_secs(10_000 * 366 * 24 * 3600);
+
 /// The word for a reason's number: a check's name, `admin`, or `other`.
 pub(super) fn reason_word(number: usize) -> &'static str {
     let others = if number == CHECKS.len() { "admin" } else { "other" };

@@ -16,7 +16,7 @@ use self::entries::Entries;
 use self::times::Times;
 use super::budget::Budget;
 use super::clock::Jump;
-use super::entry::{By, Entry, REASONS, Whom, reason_word};
+use super::entry::{By, Entry, LATEST, REASONS, Whom, reason_word};
 use super::names::{Family, is_wide, source_bits};
 use super::sets::WIDE_LIMIT;
 use super::store::Line;
@@ -428,8 +428,9 @@ impl Ledger {
     pub fn clock_was_set(&mut self, jump: &Jump) -> Moved {
         let Jump { began, expected, says, .. } = *jump;
         let moved = |at: SystemTime| match at.duration_since(expected) {
-            Ok(ahead) => says + ahead,
-            // No earlier than the file can tell.
+            // No later than it can tell,
+            Ok(ahead) => (says + ahead).min(SystemTime::UNIX_EPOCH + LATEST),
+            // and no earlier.
             Err(behind) => says
                 .checked_sub(behind.duration())
                 .map_or(SystemTime::UNIX_EPOCH, |at| at.max(SystemTime::UNIX_EPOCH)),

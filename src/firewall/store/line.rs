@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::super::clock::{Clock, Look};
-use super::super::entry::{By, Entry, Whom};
+use super::super::entry::{By, Entry, LATEST, Whom};
 use super::super::names::is_wide;
 use crate::config::parts::plain_net;
 use crate::policy::Standing;
@@ -70,8 +70,7 @@ fn span(span: Duration) -> u64 {
 }
 
 fn time(millis: u64) -> SystemTime {
-    // Ten thousand years at most, so that no later sum overflows.
-    UNIX_EPOCH + Duration::from_millis(millis.min(10_000 * 366 * 24 * 3_600_000))
+    UNIX_EPOCH + Duration::from_millis(millis).min(LATEST)
 }
 
 impl Record {
