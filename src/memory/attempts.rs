@@ -93,7 +93,7 @@ impl Attempts {
     pub fn enter(&mut self, hash: u64, now: Moment) -> (Option<Seen>, Place) {
         let tag = ((hash >> 32) as u32).max(1);
         let index = self.index(hash);
-        let now_ms = (now.0 / 1_000_000) as u32;
+        let now_ms = now.milliseconds() as u32;
         let set = &mut self.sets[index];
         let fresh = |slot: &Slot| slot.tag == tag && slot.age(now_ms) < FORGET_MS;
         if let Some(way) = set.iter().position(fresh) {

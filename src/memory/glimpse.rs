@@ -49,7 +49,7 @@ impl Glimpse {
             && source.offences.are_first(now)
             && source.walk.is_first_step()
             && source.visit.is_first(now)
-            && FirstLook::tells(&source.habits, milliseconds(now));
+            && FirstLook::tells(&source.habits, now.milliseconds());
         let glimpse = Self::sketch(key, source, now);
         debug_assert!(!is_all || glimpse.source() == *source, "{source:?}");
         is_all.then_some(glimpse)
@@ -96,13 +96,19 @@ impl Glimpse {
             walk: Walk::after((self.target, below(self.bits, VISIT))),
             stack: self.stack,
             visit: Visit::at((self.visited, visit), now),
-            habits: self.habits.habits(milliseconds(now)),
+            habits: self.habits.habits(now.milliseconds()),
             suspect_until: self.suspect_until,
             relieved: self.bits >> RELIEVED == 1,
         }
     }
 }
 
-fn milliseconds(now: Moment) -> u64 {
-    now.0 / 1_000_000
+/// Yes and no as bits, the first of them the lowest.
+pub(super) fn packed<const N: usize>(all: [bool; N]) -> u16 {
+    all.iter().rev().fold(0, |bits, is| bits << 1 | u16::from(*is))
+}
+
+/// What was [`packed`].
+pub(super) fn unpacked<const N: usize>(bits: u16) -> [bool; N] {
+    std::array::from_fn(|place| bits >> place & 1 == 1)
 }

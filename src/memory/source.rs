@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::glimpse::{packed, unpacked};
 use super::{Moment, Purse, Tick, Visit, Walk};
 use crate::anomaly::Habits;
 
@@ -84,14 +85,13 @@ impl Offences {
     #[inline]
     pub(super) fn first(&self) -> (u8, u8, u16) {
         let bits = [self.since != Tick::default(), self.own > 0, self.contested, self.wide];
-        let bits = bits.iter().rev().fold(0, |all, bit| all << 1 | u16::from(*bit));
-        (self.denied as u8, self.score, bits)
+        (self.denied as u8, self.score, packed(bits))
     }
 
     /// The offences of which [`Offences::first`] is this, with an attempt at `now`.
     #[inline]
     pub(super) fn at((denied, score, bits): (u8, u8, u16), now: Moment) -> Self {
-        let [open, own, contested, wide] = [0, 1, 2, 3].map(|bit| bits >> bit & 1 == 1);
+        let [open, own, contested, wide] = unpacked(bits);
         let denied = denied.into();
         Self {
             since: if open { Tick::at(now) } else { Tick::default() },

@@ -10,6 +10,12 @@ use std::time::Duration;
 pub struct Moment(pub u64);
 
 impl Moment {
+    /// In whole milliseconds, as [`crate::anomaly`] counts.
+    #[inline]
+    pub fn milliseconds(self) -> u64 {
+        self.0 / 1_000_000
+    }
+
     /// The time that has passed since `earlier`; zero if that lies ahead.
     #[inline]
     pub fn since(self, earlier: Moment) -> Duration {

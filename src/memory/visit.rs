@@ -1,5 +1,6 @@
 //! Where a source under suspicion was let in.
 
+use super::glimpse::{packed, unpacked};
 use super::{Moment, Target};
 
 /// The one service that a source which has to prove itself was let in to.
@@ -32,14 +33,15 @@ impl Visit {
     /// The visit that began at the only attempt there was, if any, as a target and two bits.
     #[inline]
     pub(super) fn first(&self) -> (Target, u16) {
-        (self.target, u16::from(self.ends > 0) | u16::from(self.waited) << 1)
+        (self.target, packed([self.ends > 0, self.waited]))
     }
 
     /// The visit of which [`Visit::first`] is this, with an attempt at `now`.
     #[inline]
     pub(super) fn at((target, bits): (Target, u16), now: Moment) -> Self {
-        let ends = if bits & 1 == 1 { second(now).saturating_add(Self::LASTS) } else { 0 };
-        Self { target, waited: bits & 2 == 2, ends }
+        let [visited, waited] = unpacked(bits);
+        let ends = if visited { second(now).saturating_add(Self::LASTS) } else { 0 };
+        Self { target, waited, ends }
     }
 
     /// May it visit `target` now? If so, that is where it is.

@@ -3,6 +3,8 @@
 //! The test itself, and what its numbers mean, is the policy's (`policy/checks/scan.rs`). Here is
 //! only what must be remembered: 24 bytes a source.
 
+use super::glimpse::{packed, unpacked};
+
 /// A random walk that is clamped at zero, over distinct targets.
 ///
 /// A target is a destination address and port. The last [`Walk::TARGETS`] of them are known, so
@@ -91,22 +93,23 @@ impl Walk {
         let known = self.known > 0;
         let bits = [known, self.waits, self.value > Steps::default(), self.own > Steps::default()];
         let target = if known { self.targets[0] } else { self.pending };
-        (Target(target), bits.iter().rev().fold(0, |all, bit| all << 1 | u16::from(*bit)))
+        (Target(target), packed(bits))
     }
 
     /// The walk of which [`Walk::first_step`] is this.
     #[inline]
     pub(super) fn after((Target(target), bits): (Target, u16)) -> Self {
-        let [known, waits, value, own] = [0, 1, 2, 3].map(|bit| bits >> bit & 1);
+        let [known, waits, value, own] = unpacked(bits);
+        let if_so = |is: bool, this: u16| if is { this } else { 0 };
         let mut targets = [0; Self::TARGETS];
-        targets[0] = known * target;
+        targets[0] = if_so(known, target);
         Self {
             targets,
-            known: known as u8,
-            waits: waits == 1,
-            pending: waits * target,
-            value: Steps(value * Steps::FAILURE.0),
-            own: Steps(own * Steps::FAILURE.0),
+            known: known.into(),
+            waits,
+            pending: if_so(waits, target),
+            value: Steps(if_so(value, Steps::FAILURE.0)),
+            own: Steps(if_so(own, Steps::FAILURE.0)),
         }
     }
 

@@ -8,7 +8,6 @@
 
 use super::{Case, Check, ports};
 use crate::anomaly::{Attempt, Digest, Sample, Unusual, name};
-use crate::memory::Moment;
 use crate::policy::{Evidence, Finding, Rates, Reaction};
 
 pub(super) const CHECK: Check =
@@ -43,7 +42,7 @@ fn look(case: &mut Case<'_>) -> Finding {
 #[inline]
 fn study(case: &mut Case<'_>) -> u16 {
     let (syn, memory) = (case.syn, case.memory);
-    let at = milliseconds(case.now);
+    let at = case.now.milliseconds();
     if !case.source.habits.looks(at, syn.proven) {
         return 0;
     }
@@ -91,10 +90,6 @@ fn study(case: &mut Case<'_>) -> u16 {
         detector.flagged(Unusual { source: case.key.bits(), digest, score, proven: syn.proven });
     }
     POINTS
-}
-
-fn milliseconds(now: Moment) -> u64 {
-    now.0 / 1_000_000
 }
 
 #[cfg(test)]
