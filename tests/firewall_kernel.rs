@@ -179,17 +179,17 @@ fn a_life_of_the_table() {
         assert_eq!(elements("banned4"), 1);
         assert_eq!(elements("suspect6"), 1);
         assert_eq!(elements("refused4"), 1, "the inner prefix needs no element of its own");
-        assert!(!table_text().contains("chain gate"), "closed until it is opened");
+        assert!(!table_text().contains("chain hand_over"), "closed until it is opened");
         let (events, _told) = sync_channel(1);
         let second = Firewall::start(&Arc::new(config.clone()), Vec::new(), move |event| {
             drop(events.try_send(event))
         });
         assert!(second.unwrap_err().to_string().contains("runs already"));
         assert_eq!(firewall.open().unwrap().path, Path::Manual);
-        assert!(table_text().contains("chain gate"));
+        assert!(table_text().contains("chain hand_over"));
         run("nft add element inet portcullis proven4 { 192.0.2.77 }");
         firewall.close().unwrap();
-        assert!(!table_text().contains("chain gate"));
+        assert!(!table_text().contains("chain hand_over"));
         firewall.stop();
         assert_eq!(elements("banned4"), 1, "bans survive a stop");
 
@@ -717,7 +717,7 @@ fn auto_finds_a_way_by_trying() {
             (_, outcome) => {
                 let error = outcome.unwrap_err().to_string();
                 assert!(error.contains("modprobe nft_queue"), "{error}");
-                assert!(!table_text().contains("chain gate"));
+                assert!(!table_text().contains("chain hand_over"));
             }
         }
     });

@@ -230,7 +230,7 @@ mod tests {
         let listing = [
             chain("ip", "filter", "INPUT", "input", 0),
             chain("inet", "firewalld", "mangle_PREROUTING", "prerouting", -140),
-            chain("inet", "portcullis", "gate", "prerouting", -151),
+            chain("inet", "portcullis", "settle", "prerouting", -149),
             chain("ip", "nat", "OUTPUT", "output", -100),
             chain("bridge", "x", "y", "prerouting", -300),
             chain("ip", "filter", "FORWARD", "forward", 0),
@@ -247,7 +247,7 @@ mod tests {
         assert_eq!(
             seen,
             [
-                "prerouting -151 gate: portcullis",
+                "prerouting -149 settle: portcullis",
                 "prerouting -140 mangle_PREROUTING: firewalld",
                 "input 0 INPUT: ufw, docker",
                 "forward 0 FORWARD: ufw, docker",

@@ -104,9 +104,14 @@ pub(super) fn is_ours(which: FibFlag) -> Value {
     equal(named(NamedExpression::Fib(fib)), Expression::String("local".into()))
 }
 
-/// `iif "lo"`, `oif "lo"`
-pub(super) fn loopback(key: MetaKey) -> Value {
-    equal(meta(key), Expression::String("lo".into()))
+/// `iif "lo"`
+pub(super) fn loopback() -> Value {
+    equal(meta(MetaKey::Iif), Expression::String("lo".into()))
+}
+
+/// `oif != "lo"`
+pub(super) fn leaves() -> Value {
+    compare(meta(MetaKey::Oif), Operator::NEQ, Expression::String("lo".into()))
 }
 
 /// `meta nfproto ipv4`
@@ -123,6 +128,12 @@ pub(super) fn openings() -> [Value; 2] {
         equal(and(flags(), words(&["syn", "ack"])), Expression::String("syn".into())),
         equal(and(flags(), words(&["syn", "rst", "ack"])), Expression::Number(0)),
     ]
+}
+
+/// What belongs to a connection, or pretends to: ACK, neither SYN nor RST.
+pub(super) fn answers() -> Value {
+    let mask = words(&["syn", "rst", "ack"]);
+    equal(and(field("tcp", "flags"), mask), Expression::String("ack".into()))
 }
 
 /// Data that is pushed: PSH and ACK, neither SYN nor RST.

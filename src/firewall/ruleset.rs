@@ -1,16 +1,20 @@
 //! Config → the kernel program. Pure: nothing here touches the kernel.
 //!
 //! ```text
-//! prerouting  raw         early    banned or refused? suspect at a port that is not served? ▶ drop
-//! prerouting  mangle - 1  gate     opens a connection to what we guard ▶ marks it and hands it to the queue
-//! prerouting  mangle + 1  settle   takes the marks off again
-//! postrouting srcnat + 1  prove    a guarded service sends data ▶ its peer is proven
+//! prerouting  raw         early   banned or refused? suspect at a port that is not served? ▶ drop
+//!                                 opens a connection to what we guard ▶ marks it and hands it to the queue
+//! prerouting  mangle + 1  settle  takes the marks off again
+//! postrouting srcnat + 1  prove   a guarded service sends data ▶ its peer is proven
 //! ```
 //!
-//! - The *early* chain runs before connection tracking, so a ban costs no conntrack entry.
-//! - The *gate* runs before DNAT: published container ports are judged as published. Connections
-//!   that containers or inner hosts open outwards are addressed neither to this host nor to a
-//!   protected prefix, so they are never judged.
+//! Every packet of the host goes through the base chains, and nearly all of them belong to
+//! connections that exist: so each base chain lets those go at its first rule, and what concerns
+//! one family only stands in chains of that family. A rule that is looked at costs about 50 ns.
+//!
+//! - The *early* chain runs before connection tracking, so neither a ban nor a refusal by way of
+//!   nft's queue costs a conntrack entry; and before DNAT: published container ports are judged as
+//!   published. Connections that containers or inner hosts open outwards are addressed neither to
+//!   this host nor to a protected prefix, so they are never judged.
 //! - *prove* runs after source NAT has put the published address back on a container's replies,
 //!   so "sent by an address of this host" covers local services and published ports alike.
 //!   Why data proves the peer: a TCP sends data only after it accepted the ACK of its own random
@@ -26,11 +30,10 @@ use std::ops::RangeInclusive;
 
 use ipnet::IpNet;
 use nftables::expr::FibFlag;
-use nftables::expr::MetaKey;
 use serde_json::Value;
 
 use super::kernel_rate::KernelRate;
-use super::names::{BANNED_AT, COUNTERS, FAMILIES, Family, STOPPED, STOPPED_AT};
+use super::names::{BANNED_AT, COUNTERS, FAMILIES, Family, PROVEN, STOPPED, STOPPED_AT};
 use super::phrases::{self as say, Rule};
 use super::sets::{self, KernelSet};
 use crate::config::{Config, FailMode, Mode};
@@ -95,7 +98,6 @@ impl Ruleset {
 }
 
 const EARLY: Option<(&str, i32, &str)> = Some(("prerouting", -300, "raw"));
-const GATE: Option<(&str, i32, &str)> = Some(("prerouting", -151, "mangle - 1"));
 const SETTLE: Option<(&str, i32, &str)> = Some(("prerouting", -149, "mangle + 1"));
 const PROVE: Option<(&str, i32, &str)> = Some(("postrouting", 101, "srcnat + 1"));
 
@@ -128,20 +130,46 @@ pub(super) fn of_family(nets: &[IpNet], family: Family) -> Vec<IpNet> {
     nets.iter().copied().filter(|net| Family::of(net.addr()) == family).collect()
 }
 
+/// A chain that each family has, by the place of the family in [`FAMILIES`].
+type Lane = [&'static str; 2];
+
+const BANS: Lane = ["bans4", "bans6"];
+const OPENING: Lane = ["opening4", "opening6"];
+const GUARDED: Lane = ["guarded4", "guarded6"];
+
+/// The chain of this family.
+fn lane(lane: Lane, family: Family) -> &'static str {
+    lane[usize::from(family == Family::V6)]
+}
+
+/// A chain that others lead to.
+fn plain(name: &'static str, why: &'static str, rules: Vec<Rule>) -> Chain {
+    Chain { name, hook: None, rules, why }
+}
+
 /// The program that `config` asks for.
 pub fn ruleset(config: &Config, stage: Stage) -> Ruleset {
     let enforce = config.mode == Mode::Enforce;
-    let mut chains = vec![Chain {
-        name: "early",
-        hook: EARLY,
-        rules: early(config),
-        why: "First of all, before connection tracking: who is banned or suspect.",
-    }];
+    let path = match stage {
+        Stage::Closed => None,
+        Stage::Open(path) => Some(path),
+    };
+    let mut chains = vec![early(config, enforce || path.is_some())];
     if enforce {
-        chains.extend(early_branches(config));
+        chains.extend(FAMILIES.map(|family| bans(config, family)));
     }
-    if let Stage::Open(path) = stage {
-        chains.extend(gate(config, path));
+    if enforce || path.is_some() {
+        chains.push(opening());
+        chains.extend(FAMILIES.map(|family| opening_of(config, family)));
+        chains.extend(FAMILIES.map(|family| guarded(config, path, family)));
+    }
+    if enforce {
+        chains.extend(suspects(config, path));
+        chains.extend(stops());
+    }
+    if let Some(path) = path {
+        chains.extend(hand_over(config, path));
+        chains.extend(settle(config));
     }
     chains.extend(prove(config));
     let mut sets = sets::sets(config);
@@ -156,34 +184,48 @@ fn updated(chains: &[Chain], set: &str) -> bool {
         .any(|s| s["set"]["set"].as_str().and_then(|name| name.strip_prefix('@')) == Some(set))
 }
 
-fn early(config: &Config) -> Vec<Rule> {
-    let mut rules = vec![vec![say::loopback(MetaKey::Iif), say::accept()]];
-    if config.mode == Mode::Observe {
-        return rules;
+fn early(config: &Config, openings: bool) -> Chain {
+    let everything = config.bans.drop_established && config.mode == Mode::Enforce;
+    let ours = vec![say::loopback(), say::accept()];
+    let others = vec![say::answers(), say::accept()];
+    let mut rules = Vec::new();
+    if everything {
+        rules.push(ours);
+        rules.extend(FAMILIES.map(|f| vec![say::family_is(f), say::jump(lane(BANS, f))]));
+        rules.push(others);
+    } else {
+        rules.extend([others, ours]);
     }
-    if config.bans.drop_established {
-        rules.extend(trusted(config, say::accept));
-        rules.extend(banned());
+    if openings {
+        rules.extend(say::openings().map(|opens| vec![opens, say::goto("opening")]));
     }
-    rules.extend(say::openings().map(|opens| vec![opens, say::goto("opening")]));
-    rules
+    Chain {
+        name: "early",
+        hook: EARLY,
+        rules,
+        why: if everything {
+            "First of all, before connection tracking: who is banned; who opens a connection."
+        } else {
+            "First of all, before connection tracking: what belongs to a connection goes on; who opens one?"
+        },
+    }
 }
 
-fn banned() -> impl Iterator<Item = Rule> {
-    FAMILIES.into_iter().flat_map(|f| {
-        let refused = say::address_in(f, "saddr", "refused");
-        [
-            vec![say::source_in(f, "banned"), say::goto("stop_banned")],
-            vec![say::source_and_port_in(f, BANNED_AT), say::goto("stop_banned_at")],
-            vec![refused, say::count("banned"), say::drop()],
-        ]
-    })
+/// Who is banned or refused, of one family.
+fn bans(config: &Config, family: Family) -> Chain {
+    let mut rules: Vec<Rule> = trusted(config, family, say::leave()).collect();
+    rules.extend([
+        vec![say::source_in(family, "banned"), say::goto("stop_banned")],
+        vec![say::source_and_port_in(family, BANNED_AT), say::goto("stop_banned_at")],
+        vec![say::address_in(family, "saddr", "refused"), say::count("banned"), say::drop()],
+    ]);
+    plain(lane(BANS, family), "Banned, at all ports or at one, or refused.", rules)
 }
 
-/// What becomes of trusted sources, in a rule per family that has any.
-fn trusted(config: &Config, then: impl Fn() -> Value) -> impl Iterator<Item = Rule> {
-    let families = FAMILIES.into_iter().filter(|family| has_trusted(config, *family));
-    families.map(move |f| vec![say::address_in(f, "saddr", "trusted"), then()])
+/// What becomes of trusted sources, if there are any in this family.
+fn trusted(config: &Config, family: Family, then: Value) -> impl Iterator<Item = Rule> {
+    let source = say::address_in(family, "saddr", "trusted");
+    has_trusted(config, family).then(|| vec![source, then]).into_iter()
 }
 
 /// Are there trusted prefixes of this family that the kernel is told, or may there be some? Names
@@ -193,30 +235,89 @@ pub(super) fn has_trusted(config: &Config, family: Family) -> bool {
     !allowed.names.is_empty() || !of_family(allowed.in_kernel(), family).is_empty()
 }
 
-/// Where packets for this host and for protected prefixes part.
-fn by_destination(config: &Config, here: &'static str, behind: &'static str) -> Vec<Rule> {
-    let mut rules = vec![vec![say::is_ours(FibFlag::Daddr), say::goto(here)]];
-    rules.extend(
-        protected(config).map(|f| vec![say::address_in(f, "daddr", "protect"), say::goto(behind)]),
-    );
-    rules
-}
-
 /// The families that have protected prefixes.
 fn protected(config: &Config) -> impl Iterator<Item = Family> {
     let nets = &config.guard.protect;
     FAMILIES.into_iter().filter(|family| !of_family(nets, *family).is_empty())
 }
 
-fn early_branches(config: &Config) -> Vec<Chain> {
-    let plain = |name, why, rules| Chain { name, hook: None, rules, why };
-    let mut opening: Vec<Rule> = Vec::new();
-    if !config.bans.drop_established {
-        opening.extend(trusted(config, say::accept));
-        opening.extend(banned());
-    }
-    opening.extend(FAMILIES.map(|f| vec![say::source_in(f, "suspect"), say::goto("suspects")]));
+fn opening() -> Chain {
+    let [first, second] = FAMILIES.map(|family| say::goto(lane(OPENING, family)));
+    let rules = vec![vec![say::family_is(FAMILIES[0]), first], vec![second]];
+    plain("opening", "Packets that open a connection, or pretend to.", rules)
+}
 
+/// Openings of one family: bans hold for all of them, the rest for what is guarded.
+fn opening_of(config: &Config, family: Family) -> Chain {
+    let mut rules = Vec::new();
+    if config.mode == Mode::Enforce && !config.bans.drop_established {
+        rules.push(vec![say::jump(lane(BANS, family))]);
+    }
+    let guarded = || say::goto(lane(GUARDED, family));
+    rules.push(vec![say::is_ours(FibFlag::Daddr), guarded()]);
+    if protected(config).any(|other| other == family) {
+        rules.push(vec![say::address_in(family, "daddr", "protect"), guarded()]);
+    }
+    plain(lane(OPENING, family), "Only towards this host and what it protects.", rules)
+}
+
+/// Openings of one family towards what is guarded.
+fn guarded(config: &Config, path: Option<Path>, family: Family) -> Chain {
+    let marks = Marks::from_bit(config.guard.mark_bit);
+    let enforce = config.mode == Mode::Enforce;
+    let mut rules = Vec::new();
+    if path.is_some() {
+        rules.push(vec![say::unmark(marks.all())]);
+        rules.push(vec![say::source_in(family, PROVEN), say::mark(marks.proven)]);
+    }
+    let past = if path.is_some() { say::goto("trusted") } else { say::accept() };
+    rules.extend(trusted(config, family, past));
+    let suspect = if enforce { say::jump("suspects") } else { say::mark(marks.suspect) };
+    rules.push(vec![say::source_in(family, "suspect"), suspect]);
+    if path.is_some() {
+        // A flood from one source stays out of the queue that everybody waits in.
+        rules.extend(config.guard.ceiling.map(|ceiling| {
+            let meter = say::over(KernelRate::of(ceiling));
+            let over = say::update(family, "saddr", "ceiling", Some(meter));
+            let act = if enforce { say::drop() } else { say::accept() };
+            vec![over, say::count("over_ceiling"), act]
+        }));
+        rules.push(vec![say::goto("hand_over")]);
+    }
+    let why = if path.is_some() {
+        "The packet carries what the kernel knows of its source, as mark bits."
+    } else {
+        "Openings towards what is guarded."
+    };
+    plain(lane(GUARDED, family), why, rules)
+}
+
+/// Suspects reach served ports only.
+fn suspects(config: &Config, path: Option<Path>) -> Vec<Chain> {
+    let marks = Marks::from_bit(config.guard.mark_bit);
+    // At served ports there is no limit but everybody's ceiling: whoever forges a suspect's address
+    // would use it up, and its own knocks would not be heard.
+    let unless = |set| {
+        let mut rules = vec![vec![say::port_not_in(set), say::goto("stop")]];
+        rules.extend(path.map(|_| vec![say::mark(marks.suspect)]));
+        rules
+    };
+    if config.guard.protect.is_empty() {
+        return vec![plain("suspects", "Suspects reach only served ports.", unless("served"))];
+    }
+    let apart = vec![
+        vec![say::is_ours(FibFlag::Daddr), say::goto("suspects_here")],
+        vec![say::goto("suspects_behind")],
+    ];
+    vec![
+        plain("suspects", "Suspects reach only served ports.", apart),
+        plain("suspects_here", "Suspects at this host.", unless("served")),
+        plain("suspects_behind", "Suspects at hosts behind us.", unless("served_behind")),
+    ]
+}
+
+/// Where packets end.
+fn stops() -> [Chain; 3] {
     let by_source = |f| say::update(f, "saddr", STOPPED, Some(say::counter()));
     let at_a_port = |f| say::update_source_and_port(f, STOPPED_AT, Some(say::counter()));
     // If there is no room for a count, the rule ends there and the next one drops all the same.
@@ -225,27 +326,7 @@ fn early_branches(config: &Config) -> Vec<Chain> {
         rules.push(vec![say::count(total), say::drop()]);
         rules
     };
-    // At served ports there is no limit but everybody's ceiling: whoever forges a suspect's address
-    // would use it up, and its own knocks would not be heard.
-    let unless = |set| vec![vec![say::port_not_in(set), say::goto("stop")]];
-
-    let mut chains = vec![
-        plain("opening", "Packets that open a connection, or pretend to.", opening),
-        plain(
-            "suspects",
-            "Suspects reach only served ports of what is guarded; elsewhere they are none of our business.",
-            by_destination(config, "suspects_here", "suspects_behind"),
-        ),
-        plain("suspects_here", "Suspects at this host.", unless("served")),
-    ];
-    if !config.guard.protect.is_empty() {
-        chains.push(plain(
-            "suspects_behind",
-            "Suspects at hosts behind us.",
-            unless("served_behind"),
-        ));
-    }
-    chains.extend([
+    [
         plain("stop", "Counted per suspect, then dropped.", stop(&by_source, "suspect_stopped")),
         plain(
             "stop_banned",
@@ -257,93 +338,49 @@ fn early_branches(config: &Config) -> Vec<Chain> {
             "Counted per source and port, then dropped.",
             stop(&at_a_port, "banned"),
         ),
-    ]);
+    ]
+}
+
+/// Into the queue, or past it where there are too many.
+fn hand_over(config: &Config, path: Path) -> Vec<Chain> {
+    let enqueue = || vec![say::goto("enqueue")];
+    let within = |act: Value| {
+        let over =
+            |most| vec![say::over(KernelRate::of(most)), say::count("over_rate"), act.clone()];
+        config.queue.max_rate.map(over).into_iter().chain([enqueue()]).collect()
+    };
+    let dropping = config.mode == Mode::Enforce && config.queue.when_over == FailMode::Drop;
+    let act = if dropping { say::drop() } else { say::accept() };
+    let mut handing = vec![vec![say::count("queued")]];
+    handing.extend(to_queue(config, path, Marks::from_bit(config.guard.mark_bit)));
+    let mut chains = vec![
+        plain("hand_over", "No more than can be judged.", within(act)),
+        plain("enqueue", "What is left is judged.", handing),
+    ];
+    if FAMILIES.into_iter().any(|family| has_trusted(config, family)) {
+        chains.push(plain(
+            "trusted",
+            "Trusted sources are judged, or pass unjudged where there are too many.",
+            within(say::accept()),
+        ));
+    }
     chains
 }
 
-fn gate(config: &Config, path: Path) -> Vec<Chain> {
-    let marks = Marks::from_bit(config.guard.mark_bit);
-    let enforce = config.mode == Mode::Enforce;
-    let mut doorway = vec![vec![say::loopback(MetaKey::Iif), say::leave()]];
-    doorway.extend(say::openings().map(|opens| vec![opens, say::goto("guarded")]));
-
-    let mut hand_over: Vec<Rule> = trusted(config, || say::goto("trusted")).collect();
-    if let Some(ceiling) = config.guard.ceiling {
-        let meter = KernelRate::of(ceiling);
-        hand_over.extend(FAMILIES.map(|f| {
-            let over = say::update(f, "saddr", "ceiling", Some(say::over(meter)));
-            vec![
-                over,
-                say::count("over_ceiling"),
-                if enforce { say::drop() } else { say::accept() },
-            ]
-        }));
-    }
-    let mut unhindered: Vec<Rule> = Vec::new();
-    if let Some(most) = config.queue.max_rate {
-        let over = || vec![say::over(KernelRate::of(most)), say::count("over_rate")];
-        let dropping = enforce && config.queue.when_over == FailMode::Drop;
-        let act = if dropping { say::drop() } else { say::accept() };
-        hand_over.push([over(), vec![act]].concat());
-        unhindered.push([over(), vec![say::accept()]].concat());
-    }
-    unhindered.push(vec![say::goto("enqueue")]);
-    hand_over.push(vec![say::goto("enqueue")]);
-    let mut enqueue = vec![vec![say::jump("recognise")], vec![say::count("queued")]];
-    enqueue.extend(to_queue(config, path, marks));
-
-    let mut recognise = vec![vec![say::unmark(marks.all())]];
-    recognise.extend(FAMILIES.map(|f| vec![say::source_in(f, "proven"), say::mark(marks.proven)]));
-    recognise
-        .extend(FAMILIES.map(|f| vec![say::source_in(f, "suspect"), say::mark(marks.suspect)]));
-
-    let mut settle = vec![vec![say::loopback(MetaKey::Iif), say::leave()]];
-    settle.extend(
-        say::openings()
-            .map(|opens| vec![say::marked(marks.all()), opens, say::unmark(marks.all())]),
-    );
-    let mut chains = vec![
-        Chain {
-            name: "gate",
-            hook: GATE,
-            rules: doorway,
-            why: "Openings from outside, before DNAT.",
-        },
-        Chain {
-            name: "guarded",
-            hook: None,
-            rules: by_destination(config, "hand_over", "hand_over"),
-            why: "Only towards this host and what it protects.",
-        },
-        Chain {
-            name: "hand_over",
-            hook: None,
-            rules: hand_over,
-            why: "A flood from one source stays out of the queue that everybody waits in.",
-        },
-        Chain { name: "enqueue", hook: None, rules: enqueue, why: "What is left is judged." },
-        Chain {
-            name: "recognise",
-            hook: None,
-            rules: recognise,
-            why: "The packet carries what the kernel knows of its source, as mark bits.",
-        },
+/// The mark bits come off again, whether the packet was judged or not.
+fn settle(config: &Config) -> [Chain; 2] {
+    let marks = Marks::from_bit(config.guard.mark_bit).all();
+    let mut unmark = vec![vec![say::loopback(), say::leave()]];
+    unmark.extend(say::openings().map(|opens| vec![opens, say::unmark(marks)]));
+    [
         Chain {
             name: "settle",
             hook: SETTLE,
-            rules: settle,
+            rules: vec![vec![say::marked(marks), say::goto("unmark")]],
             why: "The mark bits come off again, whether the packet was judged or not.",
         },
-    ];
-    if FAMILIES.into_iter().any(|family| has_trusted(config, family)) {
-        chains.push(Chain {
-            name: "trusted",
-            hook: None,
-            rules: unhindered,
-            why: "Trusted sources are judged, or pass unjudged where there are too many.",
-        });
-    }
-    chains
+        plain("unmark", "Ours are on openings only.", unmark),
+    ]
 }
 
 /// Is the queue skipped while nobody listens?
@@ -401,10 +438,9 @@ fn prove(config: &Config) -> [Chain; 2] {
     let (here, behind) = asks_tracking(config);
     let told = |tracked, served, from| {
         let answers = if tracked { say::is_reply() } else { say::sent_from(served) };
-        vec![say::pushes_data(), answers, from, say::goto("remember")]
+        vec![say::pushes_data(), say::leaves(), answers, from, say::goto("remember")]
     };
-    let mut rules = vec![vec![say::loopback(MetaKey::Oif), say::leave()]];
-    rules.push(told(here, "served", say::is_ours(FibFlag::Saddr)));
+    let mut rules = vec![told(here, "served", say::is_ours(FibFlag::Saddr))];
     rules.extend(
         protected(config)
             .map(|f| told(behind, "served_behind", say::address_in(f, "saddr", "protect"))),

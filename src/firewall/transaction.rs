@@ -67,7 +67,7 @@ impl Present {
 
     /// Was the gate open?
     pub(super) fn has_gate(&self) -> bool {
-        self.chains.contains_key("gate")
+        self.chains.contains_key("hand_over")
     }
 
     /// Are there sets of standings that this program declares otherwise, or that are missing?

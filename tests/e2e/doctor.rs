@@ -72,7 +72,7 @@ in_lab! {
             assert!(seen("redirect").contains("IPv4 rule 1 of 1, IPv6 rule 1 of 1"), "{report}");
         }
         let chains = report["chains"].as_array().expect("chains");
-        assert!(chains.iter().any(|c| c["owner"] == "portcullis" && c["name"] == "gate"));
+        assert!(chains.iter().any(|c| c["owner"] == "portcullis" && c["name"] == "early"));
         // For people it is as wide as a terminal.
         let policy = ["doctor", "--config", "/run/gate/policy.toml"];
         let screen = world.server.command(PORTCULLIS).args(policy).output().expect("it runs");

@@ -43,13 +43,15 @@ pub(super) fn look(facts: &Facts, config: &Config, note: &mut impl FnMut(Finding
         }
     }
     if let Ok(listing) = &facts.listing {
-        others_refuse(listing, note);
+        let by_nft = live_table(listing, config).is_some_and(|live| live.queues.is_some());
+        others_refuse(listing, if by_nft { RAW } else { MANGLE }, note);
     }
     forwarding(facts, config, note);
 }
 
 /// Whatever is refused before the gate or behind it is none of its doing, and looks as if it were.
-fn others_refuse(listing: &[Value], note: &mut impl FnMut(Finding)) {
+/// New connections reach it at the priority `at`.
+fn others_refuse(listing: &[Value], at: i64, note: &mut impl FnMut(Finding)) {
     let name = |refuser: &Refuser| {
         let BaseChain { family, table, name, owner, hook, priority } = &refuser.base;
         format!("{family} {table} {name} (of {owner}, at {hook} {priority})")
@@ -60,7 +62,7 @@ fn others_refuse(listing: &[Value], note: &mut impl FnMut(Finding)) {
     };
     let before: Vec<Refuser> = refusers(listing, &["ingress", "prerouting"])
         .into_iter()
-        .filter(|refuser| refuser.base.hook == "ingress" || refuser.base.priority <= MANGLE)
+        .filter(|refuser| refuser.base.hook == "ingress" || refuser.base.priority <= at)
         .collect();
     if let Some(first) = before.first() {
         let names: Vec<String> = before.iter().map(name).collect();
@@ -87,7 +89,10 @@ fn others_refuse(listing: &[Value], note: &mut impl FnMut(Finding)) {
     }
 }
 
-/// The priority at which new connections come to the gate.
+/// The priority at which new connections come to the gate and are marked…
+const RAW: i64 = -300;
+
+/// …and at which iptables hands over what is marked.
 const MANGLE: i64 = -150;
 
 fn table(live: &LiveTable, facts: &Facts, config: &Config, note: &mut impl FnMut(Finding)) {
@@ -123,15 +128,12 @@ fn table(live: &LiveTable, facts: &Facts, config: &Config, note: &mut impl FnMut
             iptables(&mangle(saved, judge), v6, config, note);
         }
     }
-    let between = |priority: i64| (-151..=-150).contains(&priority);
+    let between = |priority: i64| (RAW..=MANGLE).contains(&priority);
     let setters = facts.listing.iter().flat_map(|listing| mark_setters(listing));
     for setter in setters.filter(|setter| between(setter.priority)) {
         note(Finding::off(
             FindingKind::MarkOverwritten,
-            format!(
-                "the chain {} overwrites the packet mark just before the gate's rule",
-                setter.chain
-            ),
+            format!("the chain {} overwrites the packet mark before the gate's rule", setter.chain),
             "let it set its own bits only (meta mark set meta mark and … or …), or give that chain \
              a priority after mangle",
         ));
