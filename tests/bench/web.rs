@@ -1,7 +1,7 @@
 //! A real web server behind the gate: real fetches, a load of new connections, and what the gate
 //! adds to the time to connect.
 //!
-//!     cargo bench --bench web [-- SECONDS [ROUNDS]]        (30 s, 3 rounds)
+//!     cargo bench --bench web [-- TURNS]        (240)
 //!
 //! nginx on one host, its clients on another, joined by a veth pair, in namespaces of their own.
 //! The gate runs the shipped policy, with the rates raised by an overlay as an admin would raise
@@ -9,15 +9,14 @@
 //! a clean stop leaves, the kernel table without the redirect.
 //!
 //! 1. `curl` fetches, one after the other, through the gate.
-//! 2. `wrk`, each request a connection of its own, SECONDS for each arm of a round, by turns; beside
-//!    it a host with nft meters as they are written by hand, generous ones too, and one where a loop
-//!    in C accepts everything, for what any program costs that SYNs are handed to.
+//! 2. `wrk`, each request a connection of its own, in TURNS turns of a quarter of a second; beside it
+//!    a host with nft meters as they are written by hand, generous ones too, and one where a loop in
+//!    C accepts everything, for what any program costs that SYNs are handed to. See [`turns`].
 //! 3. Plain connects, one at a time, in blocks by turns.
 //!
 //! It fails if a single fetch, request or connect fails.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
@@ -30,31 +29,12 @@ mod rivals;
 #[allow(dead_code, unused_imports, unused_macros, reason = "the end-to-end tests use all of it")]
 #[path = "../e2e/stage/mod.rs"]
 mod stage;
+mod turns;
 
-use arms::{RAISED, SHIPPED, meters};
+use arms::{RAISED, SHIPPED};
 use connects::{Sample, connect, median, micros};
 use enter::{Outcome, in_the_lab, numbers};
-use rivals::Rival;
-use stage::{Gate, PORTCULLIS, is_there, nft, nft_load, text};
-
-const NGINX: &str = r#"
-daemon off;
-master_process off;
-pid /run/nginx.pid;
-events { worker_connections 4096; }
-http {
-    access_log off;
-    client_body_temp_path /run/nginx.body;
-    proxy_temp_path /run/nginx.proxy;
-    fastcgi_temp_path /run/nginx.fastcgi;
-    uwsgi_temp_path /run/nginx.uwsgi;
-    scgi_temp_path /run/nginx.scgi;
-    server {
-        listen 80 backlog=4096;
-        location / { return 200 "welcome\n"; }
-    }
-}
-"#;
+use stage::{Gate, PORTCULLIS, is_there, nft, text};
 
 const FETCHES: usize = 1000;
 const BLOCKS: usize = 12;
@@ -66,12 +46,14 @@ fn main() -> ExitCode {
 }
 
 fn bench() -> Outcome<()> {
-    let [seconds, rounds] = numbers([30, 3])?;
+    let [turns] = numbers([240])?;
     tools()?;
-    let street = Street::build()?;
-    street.fetches()?;
-    street.load(seconds, rounds)?;
-    street.connects()
+    {
+        let street = Street::build()?;
+        street.fetches()?;
+        street.connects()?;
+    }
+    turns::load(turns)
 }
 
 /// Names the programs that this bench needs besides the lab's.
@@ -96,24 +78,17 @@ enum Arm {
     Without,
     /// The kernel table, as a clean stop leaves it.
     Table,
-    /// Rules for nft, written by hand, that meter each source.
-    Meters,
-    /// A loop that accepts everything.
-    Loop,
     /// The gate.
     With,
 }
 
-const ARMS: usize = 5;
-const QUEUE: u16 = 7;
+const ARMS: usize = 3;
 
 /// The server, its neighbour, and what they talk about.
 struct Street {
     server: Host,
     client: Host,
     to: SocketAddr,
-    /// The loop in C, if it can be had.
-    rival: Option<Rival>,
     _nginx: Process,
     _lab: Lab,
 }
@@ -126,20 +101,9 @@ impl Street {
         let client = lab.host_behind(&server, "client", &["203.0.113.10/24".parse()?])?;
         let to = SocketAddr::new(IpAddr::from([203, 0, 113, 1]), 80);
         lab.ready()?;
-        std::fs::write("/run/nginx.conf", NGINX)?;
-        let mut nginx = server.command("nginx");
-        nginx.args(["-c", "/run/nginx.conf", "-e", "/run/nginx.error"]).stderr(Stdio::null());
-        let nginx = Process::start(&mut nginx)?;
-        let begun = Instant::now();
-        while client.run(|| connect(to))?.is_err() {
-            if begun.elapsed() > Duration::from_secs(5) {
-                let said = std::fs::read_to_string("/run/nginx.error").unwrap_or_default();
-                return Err(format!("nginx does not start: {said}").into());
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        let rival = Rival::in_c(Path::new("/run"), QUEUE);
-        Ok(Self { server, client, to, rival, _nginx: nginx, _lab: lab })
+        let nginx = nginx(&server)?;
+        client.run(|| answers(to))??;
+        Ok(Self { server, client, to, _nginx: nginx, _lab: lab })
     }
 
     /// Does `work` on the client's host, which makes so many connections as it says; with the
@@ -149,40 +113,11 @@ impl Street {
         if arm == Arm::Without {
             return Ok(self.client.run(work)??.0);
         }
-        if arm == Arm::Meters {
-            nft_load(&self.server, &meters(1_000_000, 1_000_000));
-            let done = self.client.run(work)??.0;
-            nft(&self.server, &["flush", "ruleset"]);
-            return Ok(done);
-        }
-        if arm == Arm::Loop {
-            let rival = self.rival.as_ref().ok_or("no loop in C")?;
-            let iptables = |what| -> Outcome<()> {
-                let mut iptables = self.server.command("iptables");
-                iptables.args(["-w", "-t", "mangle", what, "PREROUTING", "-p", "tcp", "--syn"]);
-                iptables.args(["-j", "NFQUEUE", "--queue-num", &QUEUE.to_string()]);
-                let output = iptables.output()?;
-                if output.status.success() { Ok(()) } else { Err(text(&output).into()) }
-            };
-            let (_running, _) = rival.start(&mut self.server.command(&rival.program))?;
-            iptables("-A")?;
-            let done = self.client.run(work);
-            iptables("-D")?;
-            nft(&self.server, &["flush", "ruleset"]);
-            return Ok(done??.0);
-        }
-        std::fs::create_dir_all("/run/gate/conf.d")?;
-        std::fs::write("/run/gate/conf.d/raised.toml", RAISED)?;
-        let gate = Gate::start(&self.server, SHIPPED);
+        let gate = raised(&self.server, "gate");
         let done = if arm == Arm::With {
             let before = gate.judged();
             let (done, connections) = self.client.run(work)??;
-            let status = gate.status();
-            let judged = gate.judged() - before;
-            let dropped = status["counters"]["dropped"].as_object().is_some_and(|d| !d.is_empty());
-            if judged < connections || dropped || gate.lost() > 0 {
-                return Err(format!("{judged} of {connections} were judged: {status}").into());
-            }
+            all_judged(&gate, before, connections)?;
             gate.stop();
             done
         } else {
@@ -210,61 +145,6 @@ impl Street {
         if failures > 0 { Err("fetches failed".into()) } else { Ok(()) }
     }
 
-    fn load(&self, seconds: u64, rounds: u64) -> Outcome<()> {
-        println!("wrk: new connections per second, {seconds} s each");
-        println!(
-            "{:<6}{:>9}{:>9}{:>9}{:>9}{:>11}{:>10}{:>8}{:>8}",
-            "round",
-            "without",
-            "meters",
-            "loop",
-            "with",
-            "x without",
-            "x meters",
-            "x loop",
-            "failed"
-        );
-        let url = format!("http://{}/", self.to.ip());
-        let beside = [Arm::Without, Arm::Meters, Arm::Loop];
-        let (mut ratios, mut failures) = ([const { Vec::new() }; 3], 0);
-        for round in 1..=rounds {
-            // Who begins changes from round to round.
-            let mut arms = [Arm::Without, Arm::Meters, Arm::Loop, Arm::With];
-            arms.rotate_left(round as usize % 4);
-            let mut seen = [Load::default(); ARMS];
-            for arm in arms {
-                if arm == Arm::Loop && self.rival.is_none() {
-                    continue;
-                }
-                seen[arm as usize] = self.on(arm, || {
-                    let load = wrk(&url, seconds)?;
-                    Ok((load, load.requests))
-                })?;
-            }
-            let with = seen[Arm::With as usize];
-            let others = beside.map(|arm| seen[arm as usize].per_second);
-            let times = others.map(|other| with.per_second / other);
-            times.iter().zip(&mut ratios).for_each(|(ratio, all)| all.push(*ratio));
-            failures += with.failed;
-            println!(
-                "{round:<6}{:>9.0}{:>9.0}{:>9.0}{:>9.0}{:>11.3}{:>10.3}{:>8.3}{:>8}",
-                others[0],
-                others[1],
-                others[2],
-                with.per_second,
-                times[0],
-                times[1],
-                times[2],
-                with.failed
-            );
-        }
-        let [without, meters, accepting] = ratios.map(median);
-        println!(
-            "median: {without:.3} x without, {meters:.3} x meters, {accepting:.3} x the loop in C\n"
-        );
-        if failures > 0 { Err(format!("{failures} requests failed").into()) } else { Ok(()) }
-    }
-
     fn connects(&self) -> Outcome<()> {
         let mut samples: [Vec<Sample>; ARMS] = Default::default();
         for block in 0..BLOCKS {
@@ -287,7 +167,7 @@ impl Street {
             "us", "without", "table", "with", "added", "ratio"
         );
         for (name, share) in [("median", 0.5), ("p99", 0.99), ("p99.9", 0.999)] {
-            let [without, table, .., with] = pooled.each_ref().map(|s| micros(s.quantile(share)));
+            let [without, table, with] = pooled.each_ref().map(|s| micros(s.quantile(share)));
             println!(
                 "{name:<8}{without:>12.0}{table:>12.0}{with:>12.0}{:>12.0}{:>8.2}",
                 with - without,
@@ -295,7 +175,7 @@ impl Street {
             );
         }
         for (name, share) in [("median", 0.5), ("p99", 0.99)] {
-            let [without, .., with] = &samples;
+            let [without, _, with] = &samples;
             let ratio = |(with, without): (&Sample, &Sample)| {
                 micros(with.quantile(share)) / micros(without.quantile(share))
             };
@@ -304,6 +184,55 @@ impl Street {
         }
         Ok(())
     }
+}
+
+/// nginx on this host, with files of its own.
+fn nginx(host: &Host) -> Outcome<Process> {
+    let own = |what: &str| format!("/run/nginx-{}.{what}", host.name());
+    let paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .map(|kind| format!("{kind}_temp_path {};", own(kind)))
+        .join(" ");
+    let conf = format!(
+        "daemon off; master_process off; pid {}; events {{ worker_connections 4096; }}
+         http {{ access_log off; {paths}
+           server {{ listen 80 backlog=4096; location / {{ return 200 \"welcome\\n\"; }} }} }}\n",
+        own("pid")
+    );
+    std::fs::write(own("conf"), conf)?;
+    let mut nginx = host.command("nginx");
+    nginx.args(["-c", &own("conf"), "-e", &own("error")]).stderr(Stdio::null());
+    Ok(Process::start(&mut nginx)?)
+}
+
+/// Waits until somebody takes connections there.
+fn answers(to: SocketAddr) -> Result<(), String> {
+    let begun = Instant::now();
+    while let Err(error) = connect(to) {
+        if begun.elapsed() > Duration::from_secs(5) {
+            return Err(format!("nginx does not answer: {error}"));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
+/// The gate with the shipped policy and raised rates.
+fn raised<'a>(server: &'a Host, name: &str) -> Gate<'a> {
+    let overlay = format!("/run/{name}/conf.d");
+    std::fs::create_dir_all(&overlay).expect("a directory");
+    std::fs::write(format!("{overlay}/raised.toml"), RAISED).expect("a file");
+    Gate::try_start(server, name, SHIPPED).expect("the gate starts")
+}
+
+/// Since it had judged `before`, so many connections were made: was each judged, and none refused?
+fn all_judged(gate: &Gate<'_>, before: u64, connections: u64) -> Outcome<()> {
+    let status = gate.status();
+    let judged = gate.judged() - before;
+    let dropped = status["counters"]["dropped"].as_object().is_some_and(|d| !d.is_empty());
+    if judged < connections || dropped || gate.lost() > 0 {
+        return Err(format!("{judged} of {connections} were judged: {status}").into());
+    }
+    Ok(())
 }
 
 /// Connects one by one.
@@ -331,43 +260,5 @@ fn fetch(url: &str, n: usize) -> bool {
             eprintln!("fetch {n}: {error}");
             false
         }
-    }
-}
-
-/// What wrk saw.
-#[derive(Clone, Copy, Debug, Default)]
-struct Load {
-    requests: u64,
-    per_second: f64,
-    failed: u64,
-}
-
-/// A load in which each request is a connection of its own.
-fn wrk(url: &str, seconds: u64) -> Outcome<Load> {
-    let lasting = format!("{seconds}s");
-    let mut wrk = Command::new("wrk");
-    wrk.args(["-t", "1", "-c", "64", "-d", &lasting, "-H", "Connection: close", url]);
-    let said = text(&wrk.output()?);
-    Load::read(&said).ok_or_else(|| format!("wrk said something else: {said}").into())
-}
-
-impl Load {
-    /// Reads wrk's report. It mentions errors only if there are some.
-    fn read(said: &str) -> Option<Self> {
-        let mut load = Self::default();
-        for line in said.lines().map(str::trim) {
-            if let Some(rate) = line.strip_prefix("Requests/sec:") {
-                load.per_second = rate.trim().parse().ok()?;
-            } else if let Some((count, _)) = line.split_once(" requests in ") {
-                load.requests = count.parse().ok()?;
-            } else if line.starts_with("Socket errors:") || line.starts_with("Non-2xx") {
-                let numbers = line.split(|c: char| !c.is_ascii_digit());
-                // "Non-2xx or 3xx responses: 7" begins with digits that count nothing.
-                let counts = numbers.filter_map(|word| word.parse::<u64>().ok());
-                load.failed +=
-                    counts.skip(if line.starts_with("Non") { 2 } else { 0 }).sum::<u64>();
-            }
-        }
-        (load.requests > 0).then_some(load)
     }
 }

@@ -31,6 +31,12 @@ pub(super) struct Sight {
     pub(super) ports: Vec<u16>,
 }
 
+impl Target {
+    fn take_share(&mut self, let_in: f32) {
+        self.share += (let_in - self.share) / 4.0;
+    }
+}
+
 /// The sums.
 #[derive(Debug, Default)]
 pub(super) struct Eyes {
@@ -71,6 +77,24 @@ impl Eyes {
         let fullest = self.targets.iter().map(|target| target.busy.value).fold(0.0, f32::max);
         let room = |room: f32| room.max(WORTH_A_LOOK) as u32;
         [room(bars.forged - self.forged.value), room(bars.busy - fullest)]
+    }
+
+    /// Is every sum zero? While nothing comes, it stays.
+    pub(super) fn at_rest(&self) -> bool {
+        self.forged.value <= 0.0 && self.targets.iter().all(|target| target.busy.value <= 0.0)
+    }
+
+    /// As [`Eyes::look`] at so many intervals of so many seconds in which nothing came, for eyes
+    /// at rest.
+    pub(super) fn rest(&mut self, intervals: u32, seconds: f32) {
+        for _ in 0..intervals {
+            self.completions.settle(&Interval::default(), seconds, true);
+        }
+        for target in self.targets.iter_mut().filter(|target| target.share > 0.0) {
+            for _ in 0..intervals {
+                target.take_share(0.0);
+            }
+        }
     }
 
     /// Distinct sources less completions.
@@ -115,7 +139,7 @@ impl Eyes {
         };
         for (place, target) in self.targets.iter_mut().enumerate() {
             let asked = interval.slots.get(place).copied().unwrap_or_default();
-            target.share += (asked.let_in - target.share) / 4.0;
+            target.take_share(asked.let_in);
         }
         let shares: f32 = self.targets.iter().map(|target| target.share).sum();
 

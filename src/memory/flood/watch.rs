@@ -80,15 +80,20 @@ impl Watch {
         }
         let mut changed = self.close(rule, interval, self.closed + INTERVAL);
         let nothing = Interval::default();
-        let mut idle = now.since(self.closed).as_nanos() / INTERVAL.as_nanos();
-        for _ in 0..FORGET {
-            if idle == 0 {
-                return changed;
+        let idle = now.since(self.closed).as_nanos() / INTERVAL.as_nanos();
+        let all = u32::try_from(idle).unwrap_or(u32::MAX).min(FORGET);
+        for n in 0..all {
+            // Nothing can begin any more.
+            if self.lasting.is_empty() && self.eyes.at_rest() {
+                self.eyes.rest(all - n, INTERVAL.as_secs_f32());
+                (self.surplus, self.closed) = (0.0, self.closed + INTERVAL * (all - n));
+                break;
             }
-            idle -= 1;
             changed.extend(self.close(rule, &nothing, self.closed + INTERVAL));
         }
-        self.closed = now;
+        if all == FORGET {
+            self.closed = now;
+        }
         changed
     }
 
@@ -172,5 +177,45 @@ impl Watch {
             let flood = self.lasting.swap_remove(place);
             FloodReport { until: Some(flood.seen), ..flood.report }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::flood::tally::{Asked, SLOTS};
+
+    /// An interval in which a port was asked for so often, and so many connections completed.
+    fn interval(syns: f32, completed: f32) -> Interval {
+        let mut slots = vec![Asked::default(); SLOTS];
+        slots[3] = Asked { let_in: syns, completed, port: 80, ..Asked::default() };
+        Interval { slots, let_in: syns / 2.0, completed: 1.0, ..Interval::default() }
+    }
+
+    #[test]
+    fn a_silence_is_passed_over_at_once_as_it_would_be_step_by_step() {
+        let rule = FloodRule::new(200.0);
+        for (syns, completed) in [(5.0, 5.0), (400.0, 0.0), (40.0, 10.0), (10_000.0, 1.0)] {
+            for silence in [0, 1, 2, 30, 50, 98] {
+                let mut watches = [Watch::default(), Watch::default()];
+                let mut now = Moment::default() + Duration::from_secs(5);
+                for watch in &mut watches {
+                    assert_eq!(watch.close_due(rule, &interval(1.0, 1.0), now), vec![]);
+                }
+                let [at_once, by_steps] = &mut watches;
+                now = now + INTERVAL * (silence + 1);
+                let mut told =
+                    by_steps.close(rule, &interval(syns, completed), by_steps.closed + INTERVAL);
+                for _ in 0..silence {
+                    told.extend(by_steps.close(
+                        rule,
+                        &Interval::default(),
+                        by_steps.closed + INTERVAL,
+                    ));
+                }
+                assert_eq!(at_once.close_due(rule, &interval(syns, completed), now), told);
+                assert_eq!(format!("{at_once:?}"), format!("{by_steps:?}"), "{syns} {silence}");
+            }
+        }
     }
 }
