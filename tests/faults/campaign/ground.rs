@@ -113,15 +113,16 @@ impl<'w> Ground<'w> {
         Path::new("/run").join(HOME)
     }
 
-    /// Asks the daemon; `None` if it does not answer.
-    pub(crate) fn ask(&self, request: &Request) -> Option<Response> {
-        ask_within(&self.home().join("control.sock"), request, PATIENCE).ok()
+    /// Asks the daemon; says what came of it if it does not answer.
+    pub(crate) fn ask(&self, request: &Request) -> Result<Response, String> {
+        let socket = self.home().join("control.sock");
+        ask_within(&socket, request, PATIENCE).map_err(|error| error.to_string())
     }
 
     /// How it says it is.
     pub(crate) fn status(&mut self) -> Option<Box<StatusReport>> {
         match self.ask(&Request::Status) {
-            Some(Response::Status(status)) => {
+            Ok(Response::Status(status)) => {
                 let queues: u64 = status.queues.iter().map(|queue| queue.lost).sum();
                 self.lost_now = status.counters.lost.max(queues);
                 Some(status)
@@ -243,7 +244,7 @@ impl<'w> Ground<'w> {
         let mut said = String::new();
         for _ in 0..10 {
             match self.ask(&request) {
-                Some(Response::Done(_)) => return Ok(()),
+                Ok(Response::Done(_)) => return Ok(()),
                 other => said = format!("{other:?}"),
             }
             thread::sleep(Duration::from_millis(200));

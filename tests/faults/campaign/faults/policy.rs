@@ -29,7 +29,7 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault { force: reloads, ..Fault::new("many reloads", "none") },
 ];
 
-fn ask(ground: &Ground<'_>) -> Option<Response> {
+fn ask(ground: &Ground<'_>) -> Result<Response, String> {
     ground.ask(&Request::Reload { confirm: None, session: None })
 }
 
@@ -59,8 +59,8 @@ fn replaced(ground: &mut Ground<'_>) -> Outcome {
     let (mut taken, mut refused) = (0, 0);
     for _ in 0..15 {
         match ask(ground) {
-            Some(Response::Done(_)) => taken += 1,
-            Some(Response::Error(_)) => refused += 1,
+            Ok(Response::Done(_)) => taken += 1,
+            Ok(Response::Error(_)) => refused += 1,
             _ => {}
         }
     }
@@ -80,7 +80,7 @@ fn bad(ground: &mut Ground<'_>) -> Outcome {
     ground.moment(50..300);
     ground.lay_over("");
     match answer {
-        Some(Response::Done(_)) => Err(format!("this was taken: {:?}", BAD[which])),
+        Ok(Response::Done(_)) => Err(format!("this was taken: {:?}", BAD[which])),
         _ => ground.reload(),
     }
 }
@@ -97,7 +97,7 @@ fn reloads(ground: &mut Ground<'_>) -> Outcome {
             tell(ground, n, begun);
         }
         match ask(ground) {
-            Some(Response::Done(_)) => {}
+            Ok(Response::Done(_)) => {}
             other => refused.push(format!("{other:?}")),
         }
         if n % 10 == 0 {
