@@ -261,7 +261,7 @@ fn something_incompatible_is_replaced() {
         add(&firewall, "203.0.113.5/32", Standing::Banned);
         assert_eq!(elements("banned4"), 1);
         let text = table_text();
-        assert!(text.contains("hook prerouting priority raw"), "{text}");
+        assert!(text.contains("hook prerouting priority raw + 1"), "{text}");
         assert!(!text.contains("stranger"), "{text}");
     });
 }

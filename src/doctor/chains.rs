@@ -283,7 +283,7 @@ mod tests {
             rule("front", "pre", json!({"jump": {"target": "deep"}})),
             rule("front", "deep", json!({"goto": {"target": "pre"}})),
             rule("front", "deep", json!({"drop": null})),
-            chain("inet", "portcullis", "early", "prerouting", -300),
+            chain("inet", "portcullis", "early", "prerouting", -299),
             rule("portcullis", "early", json!({"drop": null})),
             chain("inet", "kind", "pre", "prerouting", -200),
             rule("kind", "pre", json!({"accept": null})),

@@ -1,20 +1,22 @@
 //! Config → the kernel program. Pure: nothing here touches the kernel.
 //!
 //! ```text
-//! prerouting  raw         early   banned or refused? suspect at a port that is not served? ▶ drop
+//! prerouting  raw + 1     early   banned or refused? suspect at a port that is not served? ▶ drop
 //!                                 opens a connection to what we guard ▶ marks it and hands it to the queue
 //! prerouting  mangle + 1  settle  takes the marks off again
 //! postrouting srcnat + 1  prove   a guarded service sends data ▶ its peer is proven
 //! ```
 //!
 //! Every packet of the host goes through the base chains, and nearly all of them belong to
-//! connections that exist: so each base chain lets those go at its first rule, and what concerns
-//! one family only stands in chains of that family. A rule that is looked at costs about 50 ns.
+//! connections that exist: so each base chain lets those go as early as it can, and judging splits
+//! by family. What it comes to: `cargo bench --bench rules`.
 //!
 //! - The *early* chain runs before connection tracking, so neither a ban nor a refusal by way of
 //!   nft's queue costs a conntrack entry; and before DNAT: published container ports are judged as
 //!   published. Connections that containers or inner hosts open outwards are addressed neither to
-//!   this host nor to a protected prefix, so they are never judged.
+//!   this host nor to a protected prefix, so they are never judged. It runs behind whatever others do
+//!   at *raw*: of two chains of one priority, the kernel takes now this one first and now that one,
+//!   and a mark that somebody sets there must not take ours away.
 //! - *prove* runs after source NAT has put the published address back on a container's replies,
 //!   so "sent by an address of this host" covers local services and published ports alike.
 //!   Why data proves the peer: a TCP sends data only after it accepted the ACK of its own random
@@ -39,12 +41,12 @@ use super::sets::{self, KernelSet};
 use crate::config::{Config, FailMode, Mode};
 use crate::policy::PortSet;
 
-/// How SYNs get from the gate chain to the queue.
+/// How SYNs get into the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Path {
     /// nft's `queue` statement.
     Nft(Spread),
-    /// A rule of iptables and one of ip6tables; the gate chain marks what they hand over.
+    /// A rule of iptables and one of ip6tables; our rules mark what they hand over.
     Iptables,
     /// As `Iptables`, but the admin places the rules.
     Manual,
@@ -97,7 +99,9 @@ impl Ruleset {
     }
 }
 
-const EARLY: Option<(&str, i32, &str)> = Some(("prerouting", -300, "raw"));
+/// Before connection tracking (-200).
+pub(super) const EARLY_AT: i32 = -299;
+const EARLY: Option<(&str, i32, &str)> = Some(("prerouting", EARLY_AT, "raw + 1"));
 const SETTLE: Option<(&str, i32, &str)> = Some(("prerouting", -149, "mangle + 1"));
 const PROVE: Option<(&str, i32, &str)> = Some(("postrouting", 101, "srcnat + 1"));
 
@@ -130,16 +134,18 @@ pub(super) fn of_family(nets: &[IpNet], family: Family) -> Vec<IpNet> {
     nets.iter().copied().filter(|net| Family::of(net.addr()) == family).collect()
 }
 
-/// A chain that each family has, by the place of the family in [`FAMILIES`].
+/// A chain that each family has, IPv4 first.
 type Lane = [&'static str; 2];
 
 const BANS: Lane = ["bans4", "bans6"];
 const OPENING: Lane = ["opening4", "opening6"];
 const GUARDED: Lane = ["guarded4", "guarded6"];
 
-/// The chain of this family.
-fn lane(lane: Lane, family: Family) -> &'static str {
-    lane[usize::from(family == Family::V6)]
+fn chain_of([v4, v6]: Lane, family: Family) -> &'static str {
+    match family {
+        Family::V4 => v4,
+        Family::V6 => v6,
+    }
 }
 
 /// A chain that others lead to.
@@ -184,31 +190,28 @@ fn updated(chains: &[Chain], set: &str) -> bool {
         .any(|s| s["set"]["set"].as_str().and_then(|name| name.strip_prefix('@')) == Some(set))
 }
 
-fn early(config: &Config, openings: bool) -> Chain {
-    let everything = config.bans.drop_established && config.mode == Mode::Enforce;
-    let ours = vec![say::loopback(), say::accept()];
-    let others = vec![say::answers(), say::accept()];
+/// What everything goes through; `leads_on` to where openings are looked at.
+fn early(config: &Config, leads_on: bool) -> Chain {
+    let drop_established = config.bans.drop_established && config.mode == Mode::Enforce;
+    let loopback = vec![say::loopback(), say::accept()];
+    let answers = vec![say::answers(), say::accept()];
     let mut rules = Vec::new();
-    if everything {
-        rules.push(ours);
-        rules.extend(FAMILIES.map(|f| vec![say::family_is(f), say::jump(lane(BANS, f))]));
-        rules.push(others);
-    } else {
-        rules.extend([others, ours]);
+    if drop_established {
+        rules.push(loopback);
+        rules.extend(FAMILIES.map(|f| vec![say::family_is(f), say::jump(chain_of(BANS, f))]));
+        rules.push(answers);
+    } else if leads_on {
+        rules.extend([answers, loopback]);
     }
-    if openings {
+    if leads_on {
         rules.extend(say::openings().map(|opens| vec![opens, say::goto("opening")]));
     }
-    Chain {
-        name: "early",
-        hook: EARLY,
-        rules,
-        why: if everything {
-            "First of all, before connection tracking: who is banned; who opens a connection."
-        } else {
-            "First of all, before connection tracking: what belongs to a connection goes on; who opens one?"
-        },
-    }
+    let why = if drop_established {
+        "First of all, before connection tracking: who is banned; who opens a connection."
+    } else {
+        "First of all, before connection tracking: what belongs to a connection goes on."
+    };
+    Chain { name: "early", hook: EARLY, rules, why }
 }
 
 /// Who is banned or refused, of one family.
@@ -219,7 +222,7 @@ fn bans(config: &Config, family: Family) -> Chain {
         vec![say::source_and_port_in(family, BANNED_AT), say::goto("stop_banned_at")],
         vec![say::address_in(family, "saddr", "refused"), say::count("banned"), say::drop()],
     ]);
-    plain(lane(BANS, family), "Banned, at all ports or at one, or refused.", rules)
+    plain(chain_of(BANS, family), "Banned, at all ports or at one, or refused.", rules)
 }
 
 /// What becomes of trusted sources, if there are any in this family.
@@ -242,7 +245,7 @@ fn protected(config: &Config) -> impl Iterator<Item = Family> {
 }
 
 fn opening() -> Chain {
-    let [first, second] = FAMILIES.map(|family| say::goto(lane(OPENING, family)));
+    let [first, second] = FAMILIES.map(|family| say::goto(chain_of(OPENING, family)));
     let rules = vec![vec![say::family_is(FAMILIES[0]), first], vec![second]];
     plain("opening", "Packets that open a connection, or pretend to.", rules)
 }
@@ -251,14 +254,14 @@ fn opening() -> Chain {
 fn opening_of(config: &Config, family: Family) -> Chain {
     let mut rules = Vec::new();
     if config.mode == Mode::Enforce && !config.bans.drop_established {
-        rules.push(vec![say::jump(lane(BANS, family))]);
+        rules.push(vec![say::jump(chain_of(BANS, family))]);
     }
-    let guarded = || say::goto(lane(GUARDED, family));
+    let guarded = || say::goto(chain_of(GUARDED, family));
     rules.push(vec![say::is_ours(FibFlag::Daddr), guarded()]);
     if protected(config).any(|other| other == family) {
         rules.push(vec![say::address_in(family, "daddr", "protect"), guarded()]);
     }
-    plain(lane(OPENING, family), "Only towards this host and what it protects.", rules)
+    plain(chain_of(OPENING, family), "Only towards this host and what it protects.", rules)
 }
 
 /// Openings of one family towards what is guarded.
@@ -289,7 +292,7 @@ fn guarded(config: &Config, path: Option<Path>, family: Family) -> Chain {
     } else {
         "Openings towards what is guarded."
     };
-    plain(lane(GUARDED, family), why, rules)
+    plain(chain_of(GUARDED, family), why, rules)
 }
 
 /// Suspects reach served ports only.
@@ -310,7 +313,7 @@ fn suspects(config: &Config, path: Option<Path>) -> Vec<Chain> {
         vec![say::goto("suspects_behind")],
     ];
     vec![
-        plain("suspects", "Suspects reach only served ports.", apart),
+        plain("suspects", "Suspects: here, or behind us?", apart),
         plain("suspects_here", "Suspects at this host.", unless("served")),
         plain("suspects_behind", "Suspects at hosts behind us.", unless("served_behind")),
     ]
@@ -343,25 +346,27 @@ fn stops() -> [Chain; 3] {
 
 /// Into the queue, or past it where there are too many.
 fn hand_over(config: &Config, path: Path) -> Vec<Chain> {
-    let enqueue = || vec![say::goto("enqueue")];
-    let within = |act: Value| {
-        let over =
-            |most| vec![say::over(KernelRate::of(most)), say::count("over_rate"), act.clone()];
-        config.queue.max_rate.map(over).into_iter().chain([enqueue()]).collect()
+    let within_capacity = |act: Value| {
+        let mut rules = Vec::new();
+        if let Some(most) = config.queue.max_rate {
+            rules.push(vec![say::over(KernelRate::of(most)), say::count("over_rate"), act]);
+        }
+        rules.push(vec![say::goto("enqueue")]);
+        rules
     };
     let dropping = config.mode == Mode::Enforce && config.queue.when_over == FailMode::Drop;
     let act = if dropping { say::drop() } else { say::accept() };
     let mut handing = vec![vec![say::count("queued")]];
     handing.extend(to_queue(config, path, Marks::from_bit(config.guard.mark_bit)));
     let mut chains = vec![
-        plain("hand_over", "No more than can be judged.", within(act)),
+        plain("hand_over", "No more than can be judged.", within_capacity(act)),
         plain("enqueue", "What is left is judged.", handing),
     ];
     if FAMILIES.into_iter().any(|family| has_trusted(config, family)) {
         chains.push(plain(
             "trusted",
             "Trusted sources are judged, or pass unjudged where there are too many.",
-            within(say::accept()),
+            within_capacity(say::accept()),
         ));
     }
     chains

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::entry::Whom;
 use super::names::{FAMILIES, Family, STEMS, TABLE, is_wide};
-use super::ruleset::{Chain, Ruleset};
+use super::ruleset::{Chain, EARLY_AT, Ruleset};
 use super::sets::{self, KernelSet};
 
 /// The most set elements in one transaction: more of them do not fit the socket buffer of an
@@ -214,7 +214,7 @@ pub(super) fn trial(queue_rules: &[Vec<Value>]) -> Vec<Value> {
     let mut commands = vec![
         json!({ "add": { "table": { "family": "inet", "name": NAME } } }),
         json!({ "add": { "chain": { "family": "inet", "table": NAME, "name": "trial",
-            "type": "filter", "hook": "prerouting", "prio": -151, "policy": "accept" } } }),
+            "type": "filter", "hook": "prerouting", "prio": EARLY_AT, "policy": "accept" } } }),
     ];
     commands.extend(queue_rules.iter().map(|rule| {
         json!({ "add": { "rule": { "family": "inet", "table": NAME, "chain": "trial", "expr": rule } } })

@@ -41,15 +41,17 @@ in_lab! {
 
     fn an_admins_own_marks_survive_and_the_gates_bits_do_not() {
         let world = World::new();
-        let gate = Gate::start(&world.server, "");
-        nft_load(
-            &world.server,
-            "table inet admin { \
+        let admins = "table inet admin { \
                chain before { type filter hook prerouting priority raw; meta mark set 0x5; } \
                chain after { type filter hook input priority 0; \
                  tcp flags syn / syn,ack tcp dport 80 meta mark 0x5 counter comment \"kept\"; \
-                 tcp flags syn / syn,ack tcp dport 80 meta mark != 0x5 counter comment \"changed\"; } }",
-        );
+                 tcp flags syn / syn,ack tcp dport 80 meta mark != 0x5 counter comment \"changed\"; } }";
+        // Whoever was there first, what the admin writes does not take away what the gate has written.
+        nft_load(&world.server, admins);
+        let gate = Gate::start(&world.server, "");
+        assert!(world.visit(BEN, 80).is_served());
+        assert_eq!(gate.judged(), 1, "{}", gate.said());
+        nft_load(&world.server, &format!("delete table inet admin\n{admins}"));
         // The second visit of each is one of a proven source: its SYN carries that bit on the way.
         for from in [ANNA, ANNA, CARLA, CARLA] {
             assert!(world.visit(from, 80).is_served());
@@ -63,5 +65,6 @@ in_lab! {
             words[at + 1].parse::<u64>().unwrap()
         };
         assert_eq!((packets("kept"), packets("changed")), (4, 0), "{rules}\n{}", gate.said());
+        assert_eq!(gate.judged(), 5, "{}", gate.said());
     }
 }

@@ -17,7 +17,7 @@ fn report() -> Report {
         policy: "the policy /etc/portcullis/portcullis.toml".into(),
         looks: vec![look("kernel", &"word ".repeat(30)), look("no verdict", "gate down: accept")],
         chains: vec![
-            chain("prerouting", -300, "portcullis", "early", "portcullis"),
+            chain("prerouting", -299, "portcullis", "early", "portcullis"),
             chain("prerouting", -140, "firewalld", "mangle_PREROUTING", "firewalld"),
             chain("input", 10, "firewalld", "filter_INPUT", "firewalld"),
         ],
@@ -42,7 +42,7 @@ kernel      word word word word word word word word word word word word word
 no verdict  gate down: accept
 
 NEW CONNECTIONS PASS  PRIORITY  CHAIN                             OF
-  prerouting              -300  inet portcullis early             portcullis
+  prerouting              -299  inet portcullis early             portcullis
                           -140  inet firewalld mangle_PREROUTING  firewalld
   input                     10  inet firewalld filter_INPUT       firewalld
 
@@ -92,6 +92,6 @@ fn as_json() {
     let finding = &json["findings"][0];
     assert_eq!((&finding["kind"], &finding["off"]), (&"queue-taken".into(), &true.into()));
     assert!(finding["do"].is_string() && finding["why"].is_string() && finding["what"].is_string());
-    assert_eq!(json["chains"][0]["priority"], -300);
+    assert_eq!(json["chains"][0]["priority"], -299);
     assert!(json["proof"].is_null() && json["not_seen"].is_array());
 }

@@ -78,7 +78,9 @@ fn others_refuse(listing: &[Value], at: i64, note: &mut impl FnMut(Finding)) {
             format!("see what they match: {}{take_out}", look(first)),
         ));
     }
-    let behind = refusers(listing, &["input", "forward"]);
+    let later = refusers(listing, &["prerouting"]).into_iter();
+    let later = later.filter(|refuser| (at + 1..=MANGLE).contains(&refuser.base.priority));
+    let behind: Vec<Refuser> = later.chain(refusers(listing, &["input", "forward"])).collect();
     if let Some(first) = behind.first() {
         let names: Vec<String> = behind.iter().map(name).collect();
         note(Finding::note(
@@ -90,7 +92,7 @@ fn others_refuse(listing: &[Value], at: i64, note: &mut impl FnMut(Finding)) {
 }
 
 /// The priority at which new connections come to the gate and are marked…
-const RAW: i64 = -300;
+const RAW: i64 = -299;
 
 /// …and at which iptables hands over what is marked.
 const MANGLE: i64 = -150;
@@ -135,7 +137,7 @@ fn table(live: &LiveTable, facts: &Facts, config: &Config, note: &mut impl FnMut
             FindingKind::MarkOverwritten,
             format!("the chain {} overwrites the packet mark before the gate's rule", setter.chain),
             "let it set its own bits only (meta mark set meta mark and … or …), or give that chain \
-             a priority after mangle",
+             a priority after mangle, or raw",
         ));
     }
 }

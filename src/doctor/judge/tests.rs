@@ -457,6 +457,23 @@ const TABLE: &[(Break, Kind, bool, &[&str])] = &[
         ],
     ),
     (
+        // By nft, the gate stands before it.
+        |f, c| {
+            use crate::firewall::{Path, Spread, Stage, ruleset};
+            let program = ruleset(c, Stage::Open(Path::Nft(Spread::ByPair)));
+            f.listing = Ok([program.listing(), refusing("prerouting", -200).to_vec()].concat());
+        },
+        Kind::RefusedBehind,
+        false,
+        &["inet ours pre (of table ours, at prerouting -200)"],
+    ),
+    (
+        |f, _| f.listing.as_mut().unwrap().extend(refusing("prerouting", -200)),
+        Kind::DroppedBefore,
+        false,
+        &["inet ours pre (of table ours, at prerouting -200)"],
+    ),
+    (
         |f, _| f.listing.as_mut().unwrap().extend(refusing("input", 0)),
         Kind::RefusedBehind,
         false,
