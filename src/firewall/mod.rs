@@ -69,7 +69,7 @@ pub use programs::{Programs, programs};
 pub use published::{Published, PublishedPorts, published_ports};
 pub use read_ahead::ReadAhead;
 pub use redirect::{RedirectError, iptables_commands};
-pub use ruleset::{Marks, Path, Ruleset, Spread, Stage, ruleset, tracks};
+pub use ruleset::{EARLY_AT, Marks, Path, Ruleset, Spread, Stage, ruleset, tracks};
 pub(crate) use store::put_in_place;
 pub use store::{Line, Loaded, Peek, Store, StoreError, peek};
 pub use unload::{Removal, remove_all, unload};

@@ -99,8 +99,9 @@ impl Ruleset {
     }
 }
 
-/// Before connection tracking (-200).
-pub(super) const EARLY_AT: i32 = -299;
+/// The priority in prerouting at which new connections come to the gate and are marked: before
+/// connection tracking (-200).
+pub const EARLY_AT: i32 = -299;
 const EARLY: Option<(&str, i32, &str)> = Some(("prerouting", EARLY_AT, "raw + 1"));
 const SETTLE: Option<(&str, i32, &str)> = Some(("prerouting", -149, "mangle + 1"));
 const PROVE: Option<(&str, i32, &str)> = Some(("postrouting", 101, "srcnat + 1"));

@@ -11,13 +11,15 @@ use crate::doctor::chains::{BaseChain, Refuser, mark_setters, refusers};
 use crate::doctor::facts::{Daemon, Facts};
 use crate::doctor::finding::{Finding, FindingKind};
 use crate::doctor::mangle::{Mangle, mangle, untracked};
-use crate::firewall::{LiveTable, Marks, live_table, tracks};
+use crate::firewall::{EARLY_AT, LiveTable, Marks, live_table, tracks};
 
 pub(super) fn look(facts: &Facts, config: &Config, note: &mut impl FnMut(Finding)) {
     let runs = !matches!(facts.daemon, Daemon::Absent);
-    if let Ok(listing) = &facts.listing {
-        match live_table(listing, config) {
-            Some(live) => table(&live, facts, config, note),
+    let listing = facts.listing.as_ref().ok();
+    let live = listing.and_then(|listing| live_table(listing, config));
+    if listing.is_some() {
+        match &live {
+            Some(live) => table(live, facts, config, note),
             // It is told already why.
             None if facts.aside.is_some() => {}
             None if runs => note(Finding::off(
@@ -42,9 +44,9 @@ pub(super) fn look(facts: &Facts, config: &Config, note: &mut impl FnMut(Finding
             ));
         }
     }
-    if let Ok(listing) = &facts.listing {
-        let by_nft = live_table(listing, config).is_some_and(|live| live.queues.is_some());
-        others_refuse(listing, if by_nft { RAW } else { MANGLE }, note);
+    if let Some(listing) = listing {
+        let by_nft = live.is_some_and(|live| live.queues.is_some());
+        others_refuse(listing, if by_nft { MARKED } else { MANGLE }, note);
     }
     forwarding(facts, config, note);
 }
@@ -60,10 +62,10 @@ fn others_refuse(listing: &[Value], at: i64, note: &mut impl FnMut(Finding)) {
         let BaseChain { family, table, name, .. } = &refuser.base;
         format!("sudo nft -a list chain {family} {table} {name}")
     };
-    let before: Vec<Refuser> = refusers(listing, &["ingress", "prerouting"])
-        .into_iter()
-        .filter(|refuser| refuser.base.hook == "ingress" || refuser.base.priority <= at)
-        .collect();
+    let (before, later): (Vec<Refuser>, Vec<Refuser>) =
+        refusers(listing, &["ingress", "prerouting"])
+            .into_iter()
+            .partition(|refuser| refuser.base.hook == "ingress" || refuser.base.priority <= at);
     if let Some(first) = before.first() {
         let names: Vec<String> = before.iter().map(name).collect();
         let take_out = match &first.rule {
@@ -78,8 +80,7 @@ fn others_refuse(listing: &[Value], at: i64, note: &mut impl FnMut(Finding)) {
             format!("see what they match: {}{take_out}", look(first)),
         ));
     }
-    let later = refusers(listing, &["prerouting"]).into_iter();
-    let later = later.filter(|refuser| (at + 1..=MANGLE).contains(&refuser.base.priority));
+    let later = later.into_iter().filter(|refuser| refuser.base.priority <= MANGLE);
     let behind: Vec<Refuser> = later.chain(refusers(listing, &["input", "forward"])).collect();
     if let Some(first) = behind.first() {
         let names: Vec<String> = behind.iter().map(name).collect();
@@ -91,10 +92,10 @@ fn others_refuse(listing: &[Value], at: i64, note: &mut impl FnMut(Finding)) {
     }
 }
 
-/// The priority at which new connections come to the gate and are marked…
-const RAW: i64 = -299;
+/// New connections are marked at this priority…
+const MARKED: i64 = EARLY_AT as i64;
 
-/// …and at which iptables hands over what is marked.
+/// …and at this one iptables hands over what is marked.
 const MANGLE: i64 = -150;
 
 fn table(live: &LiveTable, facts: &Facts, config: &Config, note: &mut impl FnMut(Finding)) {
@@ -130,7 +131,7 @@ fn table(live: &LiveTable, facts: &Facts, config: &Config, note: &mut impl FnMut
             iptables(&mangle(saved, judge), v6, config, note);
         }
     }
-    let between = |priority: i64| (RAW..=MANGLE).contains(&priority);
+    let between = |priority: i64| (MARKED..=MANGLE).contains(&priority);
     let setters = facts.listing.iter().flat_map(|listing| mark_setters(listing));
     for setter in setters.filter(|setter| between(setter.priority)) {
         note(Finding::off(

@@ -31,12 +31,6 @@ pub(super) struct Sight {
     pub(super) ports: Vec<u16>,
 }
 
-impl Target {
-    fn take_share(&mut self, let_in: f32) {
-        self.share += (let_in - self.share) / 4.0;
-    }
-}
-
 /// The sums.
 #[derive(Debug, Default)]
 pub(super) struct Eyes {
@@ -51,6 +45,12 @@ struct Target {
     busy: Sum,
     /// SYNs let in of late, for sharing out completions of nobody knows which target.
     share: f32,
+}
+
+impl Target {
+    fn take_share(&mut self, let_in: f32) {
+        self.share += (let_in - self.share) / 4.0;
+    }
 }
 
 impl Eyes {
