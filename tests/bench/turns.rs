@@ -14,10 +14,12 @@ use portcullis::lab::{Host, Lab, Process};
 use rustix::process::Signal;
 
 use super::arms::meters;
+use super::connects::median;
 use super::enter::Outcome;
 use super::rivals::Rival;
 use super::stage::{Gate, nft_load, text};
-use super::{all_judged, answers, nginx, raised};
+use super::web::Wrk;
+use super::{all_judged, answers, raised, web_server};
 
 /// A turn, and how long somebody works before it counts.
 const TURN: Duration = Duration::from_millis(250);
@@ -84,7 +86,7 @@ impl<'a> Party<'a> {
         client: &Host,
         rival: Option<&Rival>,
     ) -> Outcome<Self> {
-        let mut nginx = nginx(server)?;
+        let mut nginx = web_server(server);
         let to = SocketAddr::new(IpAddr::from([10, 0, number, 1]), 80);
         client.run(|| answers(to))??;
         let counts = format!("/proc/{}/net/snmp", nginx.child().id());
@@ -93,7 +95,7 @@ impl<'a> Party<'a> {
         match name {
             "meters" => nft_load(server, &meters(1_000_000, 1_000_000)),
             "gate" => {
-                let started = raised(server, "gate");
+                let started = raised(server);
                 let judged = started.judged();
                 gate = Some((started, judged));
             }
@@ -153,8 +155,8 @@ impl<'a> Party<'a> {
         self.wrk.signal(Signal::INT)?;
         let output = self.wrk.child().stdout.take().ok_or("no output")?;
         let said = std::io::read_to_string(output)?;
-        let (requests, failed) =
-            read(&said).ok_or_else(|| format!("wrk said something else: {said}"))?;
+        let Wrk { requests, failed } =
+            Wrk::read(&said).ok_or_else(|| format!("wrk said something else: {said}"))?;
         if let Some((gate, before)) = self.gate.take() {
             all_judged(&gate, before, requests)?;
             gate.stop();
@@ -169,9 +171,7 @@ fn report(parties: &[Party<'_>], turns: u64) {
     println!("{:<12}{:>12}{:>12}{:>12}", "", "median/s", "x without", "within +-");
     for party in parties {
         let (times, unsure) = against(&party.seen, &parties[0].seen);
-        let mut seen = party.seen.clone();
-        seen.sort_by(f64::total_cmp);
-        let median = seen[seen.len() / 2];
+        let median = median(party.seen.clone());
         println!("{:<12}{median:>12.0}{times:>12.3}{unsure:>12.3}", party.name);
     }
 }
@@ -186,21 +186,4 @@ fn against(one: &[f64], other: &[f64]) -> (f64, f64) {
         logs.iter().map(|log| (log - mean).powi(2)).sum::<f64>() / (count - 1.0).max(1.0);
     let times = mean.exp();
     (times, times * 2.0 * (variance / count).sqrt())
-}
-
-/// Reads wrk's report: requests, and how many of them failed. It mentions errors only if there are
-/// some.
-fn read(said: &str) -> Option<(u64, u64)> {
-    let (mut requests, mut failed) = (None, 0);
-    for line in said.lines().map(str::trim) {
-        if let Some((count, _)) = line.split_once(" requests in ") {
-            requests = count.parse().ok();
-        } else if line.starts_with("Socket errors:") || line.starts_with("Non-2xx") {
-            let numbers = line.split(|c: char| !c.is_ascii_digit());
-            // "Non-2xx or 3xx responses: 7" begins with digits that count nothing.
-            let counts = numbers.filter_map(|word| word.parse::<u64>().ok());
-            failed += counts.skip(if line.starts_with("Non") { 2 } else { 0 }).sum::<u64>();
-        }
-    }
-    Some((requests?, failed))
 }

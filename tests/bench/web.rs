@@ -9,15 +9,15 @@
 //! a clean stop leaves, the kernel table without the redirect.
 //!
 //! 1. `curl` fetches, one after the other, through the gate.
-//! 2. `wrk`, each request a connection of its own, in TURNS turns of a quarter of a second; beside it
+//! 2. Plain connects, one at a time, in blocks by turns.
+//! 3. `wrk`, each request a connection of its own, in TURNS turns of a quarter of a second; beside it
 //!    a host with nft meters as they are written by hand, generous ones too, and one where a loop in
 //!    C accepts everything, for what any program costs that SYNs are handed to. See [`turns`].
-//! 3. Plain connects, one at a time, in blocks by turns.
 //!
 //! It fails if a single fetch, request or connect fails.
 
 use std::net::{IpAddr, SocketAddr};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use portcullis::lab::{Host, Lab, Process};
@@ -30,11 +30,14 @@ mod rivals;
 #[path = "../e2e/stage/mod.rs"]
 mod stage;
 mod turns;
+#[path = "../e2e/range/web.rs"]
+mod web;
 
 use arms::{RAISED, SHIPPED};
 use connects::{Sample, connect, median, micros};
 use enter::{Outcome, in_the_lab, numbers};
 use stage::{Gate, PORTCULLIS, is_there, nft, text};
+use web::nginx;
 
 const FETCHES: usize = 1000;
 const BLOCKS: usize = 12;
@@ -101,7 +104,7 @@ impl Street {
         let client = lab.host_behind(&server, "client", &["203.0.113.10/24".parse()?])?;
         let to = SocketAddr::new(IpAddr::from([203, 0, 113, 1]), 80);
         lab.ready()?;
-        let nginx = nginx(&server)?;
+        let nginx = web_server(&server);
         client.run(|| answers(to))??;
         Ok(Self { server, client, to, _nginx: nginx, _lab: lab })
     }
@@ -113,7 +116,7 @@ impl Street {
         if arm == Arm::Without {
             return Ok(self.client.run(work)??.0);
         }
-        let gate = raised(&self.server, "gate");
+        let gate = raised(&self.server);
         let done = if arm == Arm::With {
             let before = gate.judged();
             let (done, connections) = self.client.run(work)??;
@@ -186,22 +189,9 @@ impl Street {
     }
 }
 
-/// nginx on this host, with files of its own.
-fn nginx(host: &Host) -> Outcome<Process> {
-    let own = |what: &str| format!("/run/nginx-{}.{what}", host.name());
-    let paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-        .map(|kind| format!("{kind}_temp_path {};", own(kind)))
-        .join(" ");
-    let conf = format!(
-        "daemon off; master_process off; pid {}; events {{ worker_connections 4096; }}
-         http {{ access_log off; {paths}
-           server {{ listen 80 backlog=4096; location / {{ return 200 \"welcome\\n\"; }} }} }}\n",
-        own("pid")
-    );
-    std::fs::write(own("conf"), conf)?;
-    let mut nginx = host.command("nginx");
-    nginx.args(["-c", &own("conf"), "-e", &own("error")]).stderr(Stdio::null());
-    Ok(Process::start(&mut nginx)?)
+/// nginx on this host, with room for everybody who comes at once.
+fn web_server(host: &Host) -> Process {
+    nginx(host, "listen 80 backlog=4096;")
 }
 
 /// Waits until somebody takes connections there.
@@ -217,11 +207,10 @@ fn answers(to: SocketAddr) -> Result<(), String> {
 }
 
 /// The gate with the shipped policy and raised rates.
-fn raised<'a>(server: &'a Host, name: &str) -> Gate<'a> {
-    let overlay = format!("/run/{name}/conf.d");
-    std::fs::create_dir_all(&overlay).expect("a directory");
-    std::fs::write(format!("{overlay}/raised.toml"), RAISED).expect("a file");
-    Gate::try_start(server, name, SHIPPED).expect("the gate starts")
+fn raised(server: &Host) -> Gate<'_> {
+    std::fs::create_dir_all("/run/gate/conf.d").expect("a directory");
+    std::fs::write("/run/gate/conf.d/raised.toml", RAISED).expect("a file");
+    Gate::start(server, SHIPPED)
 }
 
 /// Since it had judged `before`, so many connections were made: was each judged, and none refused?

@@ -7,6 +7,7 @@ mod learnt;
 mod ordinary;
 mod servers;
 mod sniffer;
+mod web;
 
 use std::fs;
 use std::net::SocketAddr;
@@ -20,9 +21,10 @@ use crate::stage::{Gate, PATIENCE, PORTCULLIS, address, eventually, nft, text};
 
 pub(crate) use attack::{Attack, Reads, tool};
 pub(crate) use flag::Flag;
-pub(crate) use ordinary::{Curl, Wrk};
+pub(crate) use ordinary::Curl;
 use servers::Servers;
 use sniffer::Sniffer;
+pub(crate) use web::Wrk;
 
 /// Where the servers are.
 pub(crate) const SERVER: &str = "198.51.100.10";
@@ -151,7 +153,7 @@ impl Range {
         let sniffer = Sniffer::start(&self.server, attacker);
         std::thread::sleep(HEAD_START);
         let (sent_before, guesses_before) = (sent(rogue), self.servers.guesses(attacker));
-        let wrk = wrk.then(|| Wrk::start(&self.office));
+        let wrk = wrk.then(|| ordinary::load(&self.office));
         let (begun, output) = (Instant::now(), run(rogue, attack));
         let took = begun.elapsed();
         // The attack is over; what it does to newcomers may not be.

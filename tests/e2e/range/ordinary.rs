@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use portcullis::lab::Host;
 
-use super::SERVER;
+use super::{SERVER, Wrk};
 
 /// From one fetch to the next.
 const PACE: Duration = Duration::from_millis(200);
@@ -80,38 +80,13 @@ fn fetches(from: &str, stop: &AtomicBool) -> Curl {
     seen
 }
 
-/// What wrk saw on two connections that it keeps open.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Wrk {
-    pub(crate) requests: u64,
-    pub(crate) failed: u64,
-}
-
-impl Wrk {
-    /// Two seconds of load from `host`.
-    pub(crate) fn start(host: &Host) -> JoinHandle<Wrk> {
-        let load = || {
-            let mut wrk = Command::new("wrk");
-            let output = wrk.args(["-t1", "-c2", "-d2s", &format!("http://{SERVER}/")]).output();
-            output.map(|output| Self::read(&String::from_utf8_lossy(&output.stdout)))
-        };
-        let thread = host.spawn(load).expect("a thread");
-        std::thread::spawn(|| thread.join().expect("no panic").expect("a host").unwrap_or_default())
-    }
-
-    /// Reads wrk's report. It mentions errors only if there are some.
-    fn read(said: &str) -> Self {
-        let mut seen = Self::default();
-        for line in said.lines().map(str::trim) {
-            if let Some((count, _)) = line.split_once(" requests in ") {
-                seen.requests = count.parse().unwrap_or_default();
-            } else if let Some(errors) = line.strip_prefix("Socket errors:") {
-                let numbers = errors.split(|c: char| !c.is_ascii_digit());
-                seen.failed += numbers.filter_map(|word| word.parse::<u64>().ok()).sum::<u64>();
-            } else if let Some(count) = line.strip_prefix("Non-2xx or 3xx responses:") {
-                seen.failed += count.trim().parse::<u64>().unwrap_or_default();
-            }
-        }
-        seen
-    }
+/// Two seconds of wrk's load from `host`, on two connections that it keeps open.
+pub(super) fn load(host: &Host) -> JoinHandle<Wrk> {
+    let load = || {
+        let mut wrk = Command::new("wrk");
+        let output = wrk.args(["-t1", "-c2", "-d2s", &format!("http://{SERVER}/")]).output();
+        output.map(|output| Wrk::read(&String::from_utf8_lossy(&output.stdout)).unwrap_or_default())
+    };
+    let thread = host.spawn(load).expect("a thread");
+    std::thread::spawn(|| thread.join().expect("no panic").expect("a host").unwrap_or_default())
 }

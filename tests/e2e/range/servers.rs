@@ -6,29 +6,8 @@ use std::process::{Command, Stdio};
 
 use portcullis::lab::{Host, Process, Service, Trade};
 
+use super::web::nginx;
 use crate::stage::{is_there, text};
-
-const NGINX: &str = r#"
-daemon off;
-user root;
-master_process off;
-pid /run/nginx.pid;
-events { worker_connections 4096; }
-http {
-    access_log off;
-    keepalive_requests 10000000;
-    client_body_temp_path /run/nginx.body;
-    proxy_temp_path /run/nginx.proxy;
-    fastcgi_temp_path /run/nginx.fastcgi;
-    uwsgi_temp_path /run/nginx.uwsgi;
-    scgi_temp_path /run/nginx.scgi;
-    server {
-        listen 80;
-        listen 8080;
-        location / { return 200 "welcome\n"; }
-    }
-}
-"#;
 
 /// An unprivileged sshd cannot look passwords up, so it takes none.
 const SSHD: &str = "\
@@ -51,7 +30,7 @@ impl Servers {
             let at = SocketAddr::new(IpAddr::from([0, 0, 0, 0]), port);
             own.push(Service::start(host, at, trade).expect("a service"));
         };
-        let _nginx = is_there("nginx").then(|| nginx(host));
+        let _nginx = is_there("nginx").then(|| nginx(host, "listen 80; listen 8080;"));
         if _nginx.is_none() {
             stand_in(80, Trade::Web);
             stand_in(8080, Trade::Web);
@@ -81,13 +60,6 @@ impl Servers {
             .map(|log| fs::read_to_string(log).unwrap_or_default())
             .concat()
     }
-}
-
-fn nginx(host: &Host) -> Process {
-    fs::write("/run/nginx.conf", NGINX).expect("a file");
-    let mut nginx = host.command("nginx");
-    nginx.args(["-c", "/run/nginx.conf", "-e", "/run/nginx.error"]).stderr(Stdio::null());
-    Process::start(&mut nginx).expect("nsenter starts")
 }
 
 /// As root, sshd changes to a user of its own, whom a lab of an ordinary user does not have. So it
