@@ -167,7 +167,7 @@ impl<'a> Party<'a> {
 
 /// A table, everybody against the first.
 fn report(parties: &[Party<'_>], turns: u64) {
-    println!("wrk: {turns} turns of {} ms each, by turns", TURN.as_millis());
+    println!("wrk: new connections, {turns} turns of {} ms each", TURN.as_millis());
     println!("{:<12}{:>12}{:>12}{:>12}", "", "median/s", "x without", "within +-");
     for party in parties {
         let (times, unsure) = against(&party.seen, &parties[0].seen);
