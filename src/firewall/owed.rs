@@ -9,8 +9,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry as Place;
+use ipnet::IpNet;
 
 use super::entry::Whom;
+use super::names::is_wide;
 use crate::memory::SourceKey;
 use crate::policy::Standing;
 
@@ -36,15 +38,18 @@ struct Debt {
 impl Debt {
     fn of((whom, standing, until): (Whom, Standing, SystemTime)) -> Self {
         let (source, port) = key(whom);
-        let since = until.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let until = since.as_secs() + u64::from(since.subsec_nanos() > 0);
-        let until = u32::try_from(until).unwrap_or(u32::MAX);
-        Self { source, until, port, standing }
+        Self { source, until: as_seconds(until), port, standing }
     }
 
     fn is(&self, key: (SourceKey, u16)) -> bool {
         (self.source, self.port) == key
     }
+}
+
+fn as_seconds(until: SystemTime) -> u32 {
+    let since = until.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let until = since.as_secs() + u64::from(since.subsec_nanos() > 0);
+    u32::try_from(until).unwrap_or(u32::MAX)
 }
 
 fn key(whom: Whom) -> (SourceKey, u16) {
@@ -59,12 +64,15 @@ const PARTS: usize = 64;
 struct Table {
     parts: [HashTable<Debt>; PARTS],
     hasher: RandomState,
+    /// Banned prefixes that are wider than a source, and until when: a thousand at most, so each is
+    /// compared.
+    wide: Vec<(IpNet, u32)>,
 }
 
 impl Default for Table {
     fn default() -> Self {
         let parts = std::array::from_fn(|_| HashTable::new());
-        Self { parts, hasher: RandomState::default() }
+        Self { parts, hasher: RandomState::default(), wide: Vec::new() }
     }
 }
 
@@ -102,7 +110,8 @@ impl Table {
         }
     }
 
-    fn len(&self) -> usize {
+    /// How many are owed that are no wider than a source.
+    fn sources(&self) -> usize {
         self.parts.iter().map(HashTable::len).sum()
     }
 
@@ -129,7 +138,7 @@ impl Table {
 }
 
 impl Owed {
-    /// How many standings are owed.
+    /// How many standings are owed, of sources and of wider prefixes.
     pub fn len(&self) -> usize {
         self.count.load(Relaxed)
     }
@@ -149,24 +158,43 @@ impl Owed {
     #[cold]
     fn look_up(&self, source: SourceKey, port: u16) -> Standing {
         let standings = self.standings.read().unwrap_or_else(PoisonError::into_inner);
+        let of_source = [standings.get(source, 0), standings.get(source, port)];
+        let of_source = of_source.into_iter().flatten().map(|debt| (debt.standing, debt.until));
+        let address = source.base();
+        let over = standings.wide.iter().filter(|(net, _)| net.contains(&address));
+        let over = over.map(|(_, until)| (Standing::Banned, *until));
         // Many ask and few are found: the clock is read for those only.
-        let found = [standings.get(source, 0), standings.get(source, port)].into_iter().flatten();
         let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let live = found.filter(|debt| u64::from(debt.until) > now());
-        live.map(|debt| debt.standing).max().unwrap_or(Standing::Clean)
+        let live = of_source.chain(over).filter(|(_, until)| u64::from(*until) > now());
+        live.map(|(standing, _)| standing).max().unwrap_or(Standing::Clean)
     }
 
     /// Is this one owed?
     pub(super) fn has(&self, whom: Whom) -> bool {
-        let standings = || self.standings.read().unwrap_or_else(PoisonError::into_inner);
+        if self.is_empty() {
+            return false;
+        }
+        let standings = self.standings.read().unwrap_or_else(PoisonError::into_inner);
         let (source, port) = key(whom);
-        !self.is_empty() && standings().get(source, port).is_some()
+        if is_wide(whom.net) {
+            standings.wide.iter().any(|(net, _)| *net == whom.net)
+        } else {
+            standings.get(source, port).is_some()
+        }
     }
 
-    /// Exactly these are owed from now on, at most `most` of them.
+    /// Of sources, exactly these are owed from now on, at most `most` of them.
     pub(super) fn set(&self, all: impl Iterator<Item = (Whom, Standing, SystemTime)>, most: usize) {
         let owed = Table::of(all, most);
-        self.write(|standings| *standings = owed);
+        self.write(|standings| {
+            (standings.parts, standings.hasher) = (owed.parts, owed.hasher);
+        });
+    }
+
+    /// Of prefixes wider than a source, exactly these are owed from now on.
+    pub(super) fn set_wide(&self, all: impl Iterator<Item = (IpNet, SystemTime)>) {
+        let wide = all.map(|(net, until)| (net, as_seconds(until))).collect();
+        self.write(|standings| standings.wide = wide);
     }
 
     /// These are owed too.
@@ -181,9 +209,9 @@ impl Owed {
         }
         self.write(|standings| {
             told.for_each(|whom| standings.remove(whom));
-            if standings.len() == 0 {
+            if standings.sources() == 0 {
                 // A million of them leave some room behind.
-                *standings = Table::default();
+                standings.parts = Table::default().parts;
             }
         });
     }
@@ -191,7 +219,7 @@ impl Owed {
     fn write(&self, change: impl FnOnce(&mut Table)) {
         let mut standings = self.standings.write().unwrap_or_else(PoisonError::into_inner);
         change(&mut standings);
-        self.count.store(standings.len(), Relaxed);
+        self.count.store(standings.sources() + standings.wide.len(), Relaxed);
     }
 }
 
@@ -234,5 +262,40 @@ mod tests {
         assert_eq!((owed.len(), owed.standing(source("192.0.2.2"), 1)), (4, Standing::Clean));
         owed.set(std::iter::empty(), 0);
         assert!(owed.is_empty());
+    }
+
+    #[test]
+    fn wide_prefixes_are_owed_beside_sources() {
+        let net = |net: &str| net.parse::<IpNet>().unwrap();
+        let source = |address: &str| SourceKey::of(address.parse().unwrap());
+        let now = SystemTime::now();
+        let (later, before) = (now + Duration::from_secs(60), now - Duration::from_secs(1));
+        let owed = Owed::default();
+        let wide = ["192.0.2.0/24", "2001:db8::/32"].map(|n| (net(n), later));
+        owed.set_wide(wide.into_iter().chain([(net("198.51.100.0/24"), before)]));
+        let suspect = Whom::from(net("192.0.2.7/32"));
+        owed.owe([(suspect, Standing::Suspect, later)].into_iter());
+        let check = |told: &[(&str, Standing)]| {
+            for (address, standing) in told {
+                assert_eq!(owed.standing(source(address), 22), *standing, "{address}");
+            }
+        };
+        let both = [
+            ("192.0.2.7", Standing::Banned),
+            ("192.0.2.8", Standing::Banned),
+            ("2001:db8:7::1", Standing::Banned),
+            ("2001:db9::1", Standing::Clean),
+            ("192.0.3.1", Standing::Clean),
+            ("198.51.100.1", Standing::Clean),
+        ];
+        check(&both);
+        assert!(owed.has(net("192.0.2.0/24").into()) && !owed.has(net("192.0.2.0/25").into()));
+        // The one does not settle the other.
+        owed.settle([suspect].into_iter());
+        owed.set([(suspect, Standing::Suspect, later)].into_iter(), 1);
+        check(&both);
+        owed.set_wide(std::iter::empty());
+        check(&[("192.0.2.7", Standing::Suspect), ("192.0.2.8", Standing::Clean)]);
+        assert_eq!(owed.len(), 1);
     }
 }

@@ -382,7 +382,7 @@ impl Worker {
         if self.state.failing.is_none() && !self.kernel.is_aside() {
             let mut done = self.kernel.change(&elements);
             if batch.wide {
-                done = done.and_then(|()| self.kernel.refuse(&self.wide(now)));
+                done = done.and_then(|()| self.refuse(now));
             }
             if batch.served.is_some() {
                 done = done.and_then(|()| self.kernel.serve());
@@ -451,6 +451,26 @@ impl Worker {
         let entries = of_ledger().filter(|(_, put)| put.until.is_some());
         let entries = entries.filter_map(|((_, whom), _)| self.ledger.entry(*whom));
         self.owed.owe(entries.map(|entry| (entry.whom(), entry.standing, entry.until)));
+        if batch.wide {
+            self.owe_wide();
+        }
+    }
+
+    /// The judge is to know the banned prefixes: the kernel may not.
+    fn owe_wide(&self) {
+        let live = self.ledger.wide().filter(|_| self.config.mode == Mode::Enforce);
+        self.owed.set_wide(live.map(|entry| (entry.net, entry.until)));
+    }
+
+    /// The kernel is to refuse the banned prefixes, and no others.
+    fn refuse(&mut self, now: SystemTime) -> Result<(), ToolError> {
+        let wide = self.wide(now);
+        let done = self.kernel.refuse(&wide);
+        match &done {
+            Ok(()) => self.owed.set_wide(std::iter::empty()),
+            Err(_) => self.owe_wide(),
+        }
+        done
     }
 
     fn is_in_kernel(&self, whom: Whom) -> bool {
@@ -460,8 +480,11 @@ impl Worker {
     /// Brings the kernel in step with the ledger, whatever it holds now. Returns how many standings
     /// it will hold when its sets are full, which takes a while if they are many.
     fn rebuild(&mut self) -> Result<usize, RedirectError> {
+        if self.ledger.wide().next().is_some() {
+            self.owe_wide();
+        }
         self.renew().map_err(RedirectError::Table)?;
-        self.kernel.refuse(&self.wide(self.time())).map_err(RedirectError::Table)?;
+        self.refuse(self.time()).map_err(RedirectError::Table)?;
         self.kernel.repair_iptables()?;
         Ok(self.state.backlog.all())
     }
@@ -582,7 +605,7 @@ impl Worker {
             let first = all.unwrap_or_default().next(&self.ledger, now, SLICE);
             self.kernel.adopt(Some(&first))?;
         }
-        self.kernel.refuse(&self.wide(now)).map_err(RedirectError::Table)
+        self.refuse(now).map_err(RedirectError::Table)
     }
 
     /// The banned prefixes that are wider than a source: in observe mode, none.

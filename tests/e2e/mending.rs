@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use ipnet::IpNet;
 use portcullis::lab::Visit;
 
 use crate::stage::{
-    ANNA, CARLA, Gate, HASTE, MALLORY, World, break_nft, eventually, in_lab, mend_nft, nft,
-    nft_load, text,
+    ANNA, CARLA, Gate, HASTE, MALLORY, PATIENCE, World, address, break_nft, eventually, in_lab,
+    mend_nft, nft, nft_load, text,
 };
 
 /// The promise, from the flush to the table's return.
@@ -55,5 +56,38 @@ in_lab! {
         let bound = broken.elapsed() * 2 + PROMISE;
         gate.await_set("banned4", MALLORY);
         assert!(broken.elapsed() < bound, "{:?} after {bound:?}", broken.elapsed());
+    }
+
+    /// Nobody gets in meanwhile: whom the kernel could not be told of, the judge knows.
+    fn who_is_banned_while_nft_fails_stays_out() {
+        let world = World::new();
+        let gate = Gate::start(&world.server, "");
+        assert!(world.visit(MALLORY, 80).is_served());
+        break_nft(&world.server);
+        let wide = IpNet::new(address(MALLORY), 24).expect("a prefix").trunc().to_string();
+        for whom in [wide.as_str(), CARLA] {
+            let added = gate.ask(&["bans", "add", whom, "--for", "1h"]);
+            assert!(added.status.success(), "{}", text(&added));
+        }
+        let stay_out = || {
+            for whom in [MALLORY, CARLA] {
+                assert_eq!(world.visit_within(whom, 80, HASTE), Visit::TimedOut, "{whom}");
+            }
+            assert!(world.visit(ANNA, 80).is_served());
+        };
+        stay_out();
+        // Taken back, it does not act.
+        assert!(gate.ask(&["bans", "remove", &wide]).status.success());
+        assert!(world.visit(MALLORY, 80).is_served());
+        assert!(gate.ask(&["bans", "add", &wide, "--for", "1h"]).status.success());
+        stay_out();
+        mend_nft(&world.server);
+        eventually(PATIENCE, "prefix in the kernel", || {
+            let listing = text(&nft(&world.server, &["list", "set", "inet", "portcullis", "refused4"]));
+            if listing.contains(&wide) { Ok(()) } else { Err(listing) }
+        });
+        gate.stop();
+        // By the kernel alone, too.
+        stay_out();
     }
 }

@@ -93,6 +93,7 @@ impl Worker {
                 (self.state.renew, self.state.afterwards) = (None, None);
                 self.state.backlog = Backlog::default();
                 self.owed.set(std::iter::empty(), 0);
+                self.owed.set_wide(std::iter::empty());
                 self.teller.steps_aside(since, done.err());
             }
             (Some(_), None) => {
