@@ -19,7 +19,7 @@ use super::orders::{Gone, Message, Opened, Order, Orders};
 use super::owed::Owed;
 use super::read_ahead::ReadAhead;
 use super::redirect::RedirectError;
-use super::store::{Line, Store, StoreError};
+use super::store::{Damage, Line, Store, StoreError};
 use super::teller::Teller;
 use super::watch::Watch;
 use super::worker::{State, Worker};
@@ -244,13 +244,16 @@ fn open(
     now: SystemTime,
 ) -> Result<(Store, Ledger), StoreError> {
     let (store, loaded) = Store::open(folder, now)?;
-    if let Some(aside) = loaded.set_aside {
-        let text = format!(
-            "the ban list on disk was damaged: {} lines of it could be read. The damaged file \
-             is kept as {}",
-            loaded.lines.len(),
-            aside.display()
-        );
+    if let Some(Damage { aside, because }) = loaded.damage {
+        let (lines, aside) = (loaded.lines.len(), aside.display());
+        let kept = match because {
+            None => format!("The damaged file is kept as {aside}"),
+            Some(error) => {
+                format!("It is mended, and kept as {aside}, as soon as it can be: {error}")
+            }
+        };
+        let text =
+            format!("the ban list on disk was damaged: {lines} lines of it could be read. {kept}");
         teller.notice(Level::Error, "ledger", text);
     }
     let mut ledger = Ledger::new(rules);

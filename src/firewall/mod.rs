@@ -71,5 +71,5 @@ pub use read_ahead::ReadAhead;
 pub use redirect::{RedirectError, iptables_commands};
 pub use ruleset::{EARLY_AT, Marks, Path, Ruleset, Spread, Stage, ruleset, tracks};
 pub(crate) use store::put_in_place;
-pub use store::{Line, Loaded, Peek, Store, StoreError, peek};
+pub use store::{Damage, Line, Loaded, Peek, Store, StoreError, peek};
 pub use unload::{Removal, remove_all, unload};

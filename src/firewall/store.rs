@@ -13,13 +13,14 @@
 //! come to the disk together, in one write or one renaming: who is stopped at any moment finds both
 //! or neither.
 //! A line that is torn or wrong ends the reading: what stands before it is kept, and the whole
-//! file is set aside as `standings.bad-<time>`.
+//! file is set aside as `standings.bad-<time>`. If the disk has no room for that, the file stays as it
+//! is until it is written anew, and nothing is appended to it.
 
 mod line;
 mod reading;
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read as _, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -46,8 +47,17 @@ pub struct Loaded {
     pub lines: Vec<Line>,
     /// The clock by which their times are, if that is known.
     pub clock: Option<Clock>,
-    /// Part of the file was unreadable: where it is kept now.
-    pub set_aside: Option<PathBuf>,
+    /// Part of the file was unreadable.
+    pub damage: Option<Damage>,
+}
+
+/// What became of a file that could be read only in part.
+#[derive(Debug)]
+pub struct Damage {
+    /// Where it is kept, or will be.
+    pub aside: PathBuf,
+    /// Why it could not be mended yet: whatever is written next is to be written anew.
+    pub because: Option<StoreError>,
 }
 
 /// The open file.
@@ -60,6 +70,8 @@ pub struct Store {
     lines: usize,
     unsynced: bool,
     torn: bool,
+    /// Where the file is to be kept before it is written anew, because its end is damaged.
+    aside: Option<PathBuf>,
 }
 
 /// What was read of a file.
@@ -109,17 +121,36 @@ impl Store {
             Some(Read { lines, clock, good, length, .. }) => (lines, clock, good, length),
             None => Default::default(),
         };
-        let mut set_aside = None;
-        if good < length {
-            let bytes = std::fs::read(&path).map_err(fail("read"))?;
-            let good = usize::try_from(good).unwrap_or(usize::MAX).min(bytes.len());
+        let mut store = Self::append_to(folder, lines.len(), clock.clone())?;
+        let damage = (good < length).then(|| {
             let aside = folder.join(format!("standings.bad-{}", millis(now) / 1000));
-            write_whole(&aside, &bytes).map_err(fail("set aside"))?;
-            put_in_place(folder, "standings", &bytes[..good]).map_err(fail("repair"))?;
-            set_aside = Some(aside);
+            let because = store.mend(good, &aside).err();
+            Damage { aside, because }
+        });
+        Ok((store, Loaded { lines, clock, damage }))
+    }
+
+    /// Keeps the damaged file and leaves what is good in its place. If that fails, it is done when the
+    /// file is written anew.
+    fn mend(&mut self, good: u64, aside: &Path) -> Result<(), StoreError> {
+        (self.torn, self.aside) = (true, Some(aside.to_owned()));
+        let mut bytes = Vec::new();
+        File::open(Self::file(&self.folder))
+            .and_then(|file| file.take(good).read_to_end(&mut bytes))
+            .map_err(|e| self.error("read", e))?;
+        self.replace(&bytes).map_err(|e| self.error("repair", e))?;
+        Ok(())
+    }
+
+    /// Puts a whole new file in the place of this one, which is kept if it is damaged.
+    fn replace(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if let Some(aside) = &self.aside {
+            keep(&Self::file(&self.folder), aside)?;
         }
-        let store = Self::append_to(folder, lines.len(), clock.clone())?;
-        Ok((store, Loaded { lines, clock, set_aside }))
+        put_in_place(&self.folder, "standings", bytes)?;
+        self.file = appending(&Self::file(&self.folder))?;
+        (self.unsynced, self.torn, self.aside) = (false, false, None);
+        Ok(())
     }
 
     /// The clock by which the file's times are, as it says, or will say when it is written anew.
@@ -160,7 +191,7 @@ impl Store {
         let path = Self::file(folder);
         let file = appending(&path).map_err(|source| StoreError { doing: "open", path, source })?;
         let folder = folder.to_owned();
-        Ok(Self { folder, file, clock, lines, unsynced: false, torn: false })
+        Ok(Self { folder, file, clock, lines, unsynced: false, torn: false, aside: None })
     }
 
     /// Appends lines with one write.
@@ -173,7 +204,7 @@ impl Store {
             self.clock = Some(clock);
         }
         if self.torn {
-            // The last write ended in the middle of a line. Its remains would spoil what follows.
+            // Its last line is cut off, or damaged. Its remains would spoil what follows.
             return Err(self.error("append to", io::Error::other("an earlier write was cut short")));
         }
         let mut bytes = Vec::with_capacity(lines.len() * 256);
@@ -226,11 +257,8 @@ impl Store {
             Line::Clock(clock.clone()).encode(&mut bytes);
             lines += 1;
         }
-        put_in_place(&self.folder, "standings", &bytes)
-            .and_then(|()| appending(&self.folder.join("standings")))
-            .map(|file| self.file = file)
-            .map_err(|e| self.error("rewrite", e))?;
-        (self.lines, self.unsynced, self.torn) = (lines, false, false);
+        self.replace(&bytes).map_err(|e| self.error("rewrite", e))?;
+        self.lines = lines;
         Ok(())
     }
 
@@ -250,6 +278,16 @@ fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
+/// Gives a file a second name, under which it stays when another is put in its place: a full disk
+/// has room for a name. Where files have one name only, it is copied.
+fn keep(path: &Path, aside: &Path) -> io::Result<()> {
+    match std::fs::remove_file(aside) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    std::fs::hard_link(path, aside).or_else(|_| write_whole(aside, &std::fs::read(path)?))
+}
+
 /// Writes a file of the state folder anew: beside its place, as `NAME.new`, and then moved there, so
 /// that at any moment either the old or the new one is whole.
 ///
@@ -257,7 +295,12 @@ fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// What the system said; the old file is still there then.
 pub(crate) fn put_in_place(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     let new = folder.join(format!("{name}.new"));
-    write_whole(&new, bytes)?;
+    if let Err(error) = write_whole(&new, bytes) {
+        // Half of it would take the room that the disk lacks. If it cannot be removed either, it is
+        // written over the next time.
+        drop(std::fs::remove_file(&new));
+        return Err(error);
+    }
     std::fs::rename(&new, folder.join(name))?;
     File::open(folder)?.sync_all()
 }

@@ -59,7 +59,7 @@ proptest! {
         lines.chunks(3).for_each(|some| store.append(some).unwrap());
         let loaded = reload(folder.path());
         prop_assert_eq!(loaded.lines, lines);
-        prop_assert!(loaded.set_aside.is_none());
+        prop_assert!(loaded.damage.is_none());
     }
 }
 
@@ -79,8 +79,9 @@ fn torn_at_every_byte() {
         let loaded = reload(folder.path());
         let kept = ends.iter().rposition(|end| *end <= cut).unwrap();
         assert_eq!(loaded.lines, lines[..kept], "cut at {cut}");
-        assert_eq!(loaded.set_aside.is_some(), !ends.contains(&cut), "cut at {cut}");
-        if let Some(aside) = loaded.set_aside {
+        assert_eq!(loaded.damage.is_some(), !ends.contains(&cut), "cut at {cut}");
+        if let Some(Damage { aside, because }) = loaded.damage {
+            assert!(because.is_none(), "{because:?}");
             assert_eq!(std::fs::read(aside).unwrap(), whole[..cut]);
         }
         // It goes on where it was cut.
@@ -230,7 +231,8 @@ fn the_last_clock_counts_and_outlives_a_rewriting() {
     store.append(&[Line::Clock(clock(9_000))]).unwrap();
     assert_eq!(store.clock(), Some(&clock(9_000)));
     let read = reload(folder.path());
-    assert_eq!((read.lines.len(), read.clock, read.set_aside), (1, Some(clock(9_000)), None));
+    assert_eq!((read.lines.len(), read.clock), (1, Some(clock(9_000))));
+    assert!(read.damage.is_none());
     // What was moved with a clock comes to the disk with it, at once.
     store.go_by(clock(20_000));
     assert_eq!(reload(folder.path()).clock, Some(clock(9_000)), "not alone");
@@ -250,7 +252,7 @@ fn a_torn_or_strange_clock_is_none() {
         std::fs::write(folder.path().join("standings"), &line[..cut]).unwrap();
         let loaded = reload(folder.path());
         assert_eq!((loaded.clock, loaded.lines), (None, vec![]), "{cut}");
-        assert!(loaded.set_aside.is_some(), "it is told");
+        assert!(loaded.damage.is_some(), "it is told");
     }
     for json in [
         "{\"clock\":{}}",
@@ -260,4 +262,37 @@ fn a_torn_or_strange_clock_is_none() {
         let strange = format!("{:08x} {json}", crc32fast::hash(json.as_bytes()));
         assert_eq!(Line::decode(strange.as_bytes(), &mut Texts::default()), None, "{json}");
     }
+}
+
+#[test]
+fn damage_is_kept_until_the_disk_takes_a_new_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, new) = (folder.path().join("standings"), folder.path().join("standings.new"));
+    let lines: Vec<Line> = (1..4).map(|n| Line::Is(entry(n, Standing::Banned, "w"))).collect();
+    let mut bytes = Vec::new();
+    lines.iter().for_each(|line| line.encode(&mut bytes));
+    bytes.extend(b"0123 half a li");
+    std::fs::write(&path, &bytes).unwrap();
+    // No new file can be written, as on a full disk.
+    std::fs::create_dir(&new).unwrap();
+    for start in 1..3 {
+        let at = UNIX_EPOCH + Duration::from_secs(1_900_000_000 + start);
+        let (mut store, loaded) = Store::open(folder.path(), at).unwrap();
+        assert_eq!(loaded.lines, lines, "start {start}");
+        let Damage { aside, because } = loaded.damage.unwrap();
+        assert!(because.unwrap().to_string().starts_with("cannot repair "));
+        assert!(store.append(&lines[..1]).is_err() && store.is_bloated(3));
+        assert!(store.compact([&entry(7, Standing::Banned, "w")].into_iter()).is_err());
+        assert_eq!(std::fs::read(&path).unwrap(), bytes, "nothing is lost: start {start}");
+        assert_eq!(std::fs::read(aside).unwrap(), bytes);
+    }
+    let (mut store, loaded) = Store::open(folder.path(), UNIX_EPOCH).unwrap();
+    std::fs::remove_dir(&new).unwrap();
+    let kept: Vec<Entry> = (5..8).map(|n| entry(n, Standing::Banned, "w")).collect();
+    store.compact(kept.iter()).unwrap();
+    store.append(&lines[..1]).unwrap();
+    let read = reload(folder.path());
+    assert!(read.damage.is_none() && read.lines.len() == 4);
+    assert_eq!(read.lines[3], lines[0]);
+    assert_eq!(std::fs::read(loaded.damage.unwrap().aside).unwrap(), bytes);
 }

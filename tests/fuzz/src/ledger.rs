@@ -9,7 +9,9 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use portcullis::config::Config;
-use portcullis::firewall::{Clock, Entry, Ledger, Line, Loaded, Look, Rules, Store, Whom, peek};
+use portcullis::firewall::{
+    Clock, Damage, Entry, Ledger, Line, Loaded, Look, Rules, Store, Whom, peek,
+};
 use portcullis::memory::SourceKey;
 use portcullis::policy::Standing;
 
@@ -23,19 +25,20 @@ pub fn check(bytes: &[u8]) {
     fs::write(&path, &bytes).expect("a file can be written");
 
     let seen = peek(folder.path()).expect("it is there");
-    let Loaded { lines, clock, set_aside } = open(folder.path()).1;
+    let Loaded { lines, clock, damage } = open(folder.path()).1;
     assert_eq!(seen.lines, lines, "looking at it and opening it differ");
     let kept = fs::read(&path).expect("it is still there");
     assert!(bytes.starts_with(&kept), "something else was kept");
     // Those about the clock are no lines of the ledger; the last of them counts.
     let good = kept.iter().filter(|byte| **byte == b'\n').count();
     assert!(good >= lines.len() && (good > lines.len()) == clock.is_some(), "{good} good lines");
-    assert_eq!(set_aside.is_some(), kept.len() < bytes.len());
-    if let Some(aside) = set_aside {
+    assert_eq!(damage.is_some(), kept.len() < bytes.len());
+    if let Some(Damage { aside, because }) = damage {
+        assert!(because.is_none(), "{because:?}");
         assert_eq!(fs::read(aside).expect("what was damaged is kept"), bytes);
     }
     let (mut store, again) = open(folder.path());
-    assert_eq!((&again.lines, again.set_aside), (&lines, None), "opened again");
+    assert_eq!((&again.lines, again.damage.is_none()), (&lines, true), "opened again");
 
     // The same standings, whether they are worked out here or by the ledger.
     let mut last: BTreeMap<Whom, Entry> = BTreeMap::new();
@@ -56,7 +59,7 @@ pub fn check(bytes: &[u8]) {
     let (mut store, compacted) = open(folder.path());
     let mut read = lines_of(&compacted.lines);
     read.sort_by_key(Entry::whom);
-    assert_eq!((read, compacted.set_aside), (now.clone(), None), "rewritten");
+    assert_eq!((read, compacted.damage.is_none()), (now.clone(), true), "rewritten");
     assert_eq!(compacted.clock, clock, "its times are by the same clock");
 
     let more: Vec<Line> = now.iter().take(2).cloned().map(Line::Is).collect();

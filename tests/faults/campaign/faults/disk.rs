@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use portcullis::firewall::{Line, peek};
@@ -18,6 +18,7 @@ const SAVED: Duration = Duration::from_secs(8);
 pub(super) const FAULTS: &[Fault] = &[
     Fault { force: torn, ..Fault::new("ledger torn at every byte", "unjudged while down") },
     Fault { force: full, ..Fault::new("disk full, then kill -9", "unjudged while down") },
+    Fault { force: torn_and_full, ..Fault::new("ledger torn, disk full", "unjudged while down") },
     Fault { force: readonly, ..Fault::new("disk read-only, then kill -9", "unjudged while down") },
 ];
 
@@ -60,27 +61,70 @@ fn torn(ground: &mut Ground<'_>) -> Outcome {
 }
 
 /// Copies of damaged ledgers.
-fn set_aside() -> Vec<std::path::PathBuf> {
+fn set_aside() -> Vec<PathBuf> {
     let files = fs::read_dir(STATE).expect("a folder").filter_map(Result::ok);
     let files = files.map(|file| file.path());
     files.filter(|path| path.to_string_lossy().contains("standings.bad-")).collect()
 }
 
 fn full(ground: &mut Ground<'_>) -> Outcome {
-    let ballast = Path::new(STATE).join("ballast");
-    let mut file = File::create(&ballast).expect("a file");
-    let mut chunk = vec![0; 1 << 16];
-    while !chunk.is_empty() {
-        match file.write_all(&chunk) {
-            Ok(()) => {}
-            Err(_) => chunk.truncate(chunk.len() / 2),
-        }
+    let ballast = Ballast::load();
+    ground.standings.add(LASTS);
+    ground.moment(300..1800);
+    drop(ballast);
+    saved_and_killed(ground)
+}
+
+/// It starts with what can be read, and mends the file when the disk has room again.
+fn torn_and_full(ground: &mut Ground<'_>) -> Outcome {
+    let ledger = Path::new(STATE).join("standings");
+    let mut ballast = None;
+    ground.while_down(|ground| {
+        ground.crash();
+        let mut file = OpenOptions::new().append(true).open(&ledger).expect("a ledger");
+        file.write_all(b"0123 half a li").expect("a write");
+        ballast = Some(Ballast::load());
+        ground.start()
+    })?;
+    match ground.standings.wrong() {
+        None => return Err("no answer".into()),
+        Some(wrong) if !wrong.is_empty() => return Err(wrong.join("; ")),
+        Some(_) => {}
     }
     ground.standings.add(LASTS);
     ground.moment(300..1800);
-    fs::remove_file(&ballast).expect("it goes");
-    drop(file);
-    saved_and_killed(ground)
+    drop(ballast);
+    saved_and_killed(ground)?;
+    let set_aside = set_aside();
+    if set_aside.is_empty() {
+        return Err("the damaged file was not kept".into());
+    }
+    set_aside.iter().for_each(|file| fs::remove_file(file).expect("it goes"));
+    Ok(())
+}
+
+/// What fills the disk, to its last byte, until it is dropped.
+struct Ballast(PathBuf);
+
+impl Ballast {
+    fn load() -> Self {
+        let path = Path::new(STATE).join("ballast");
+        let mut file = File::create(&path).expect("a file");
+        let mut chunk = vec![0; 1 << 16];
+        while !chunk.is_empty() {
+            match file.write_all(&chunk) {
+                Ok(()) => {}
+                Err(_) => chunk.truncate(chunk.len() / 2),
+            }
+        }
+        Self(path)
+    }
+}
+
+impl Drop for Ballast {
+    fn drop(&mut self) {
+        fs::remove_file(&self.0).expect("it goes");
+    }
 }
 
 fn readonly(ground: &mut Ground<'_>) -> Outcome {
