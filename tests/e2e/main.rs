@@ -32,6 +32,7 @@ mod mending;
 mod naming;
 mod neighbours;
 mod numbers;
+mod packets;
 mod panicking;
 mod pausing;
 mod queues;
