@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 use kernel::{Host, alone, instead_of, run, wait};
 use portcullis::config::{Config, FailMode, Mode, Redirect};
 use portcullis::events::{Event, Level};
-use portcullis::firewall::{Firewall, Offence, Order, Path, Spread, Stage, ruleset, unload};
+use portcullis::firewall::{
+    Firewall, Offence, Order, Path, Spread, Stage, list_ruleset, live_sets, ruleset, unload,
+};
 use portcullis::memory::SourceKey;
 use portcullis::policy::{Allowlist, Evidence, Standing};
 use serde_json::Value;
@@ -159,6 +161,74 @@ fn text_and_json_are_the_same_program() {
                 assert_eq!(from_json, from_text);
             }
         }
+    });
+}
+
+/// The elements of a set as the kernel tells them, beside those that were put in.
+#[test]
+fn sets_are_read_from_the_kernel() {
+    alone("sets_are_read_from_the_kernel", || {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config(&folder);
+        let text = ruleset(&config, Stage::Open(Path::Manual)).to_text();
+        std::fs::write(folder.path().join("table"), text).unwrap();
+        run(&format!("nft -f {}", folder.path().join("table").display()));
+        let many = |n: u32| std::net::Ipv4Addr::from(0x0a00_0000 + n * 7);
+        let numerous: Vec<String> = (0..20_000).map(|n| many(n).to_string()).collect();
+        let filled = [
+            (
+                "banned4",
+                vec!["192.0.2.1", "203.0.113.255"],
+                vec!["192.0.2.1/32", "203.0.113.255/32"],
+            ),
+            (
+                "banned_at4",
+                vec!["192.0.2.1 . 22", "192.0.2.1 . 443"],
+                vec!["192.0.2.1/32 22", "192.0.2.1/32 443"],
+            ),
+            ("banned_at6", vec!["2001:db8:0:7:: . 22"], vec!["2001:db8:0:7::/64 22"]),
+            (
+                "refused4",
+                vec!["10.0.0.0/8", "11.0.0.0/9", "255.255.0.0/16", "0.0.0.0/8"],
+                vec!["0.0.0.0/8", "10.0.0.0/8", "11.0.0.0/9", "255.255.0.0/16"],
+            ),
+            (
+                "refused6",
+                vec!["2001:db8::/32", "2001:db9::/33"],
+                vec!["2001:db8::/32", "2001:db9::/33"],
+            ),
+            ("proven6", vec!["2001:db8:0:7::", "::"], vec!["2001:db8:0:7::/64", "::/64"]),
+            ("suspect4", numerous.iter().map(String::as_str).collect(), Vec::new()),
+        ];
+        let mut commands = String::new();
+        for (set, elements, _) in &filled {
+            let elements: Vec<String> =
+                elements.iter().map(|element| format!("{element} timeout 1h")).collect();
+            commands +=
+                &format!("add element inet portcullis {set} {{ {} }}\n", elements.join(", "));
+        }
+        std::fs::write(folder.path().join("elements"), commands).unwrap();
+        run(&format!("nft -f {}", folder.path().join("elements").display()));
+        let sets = live_sets(&list_ruleset().unwrap()).unwrap();
+        let of = |name: &str| sets.iter().find(|set| set.name == name).unwrap();
+        for (name, elements, wanted) in filled {
+            let set = of(name);
+            assert_eq!(set.holds, elements.len() as u64, "{name}");
+            assert!(set.elements.iter().all(|(_, left)| (3500..=3600).contains(left)), "{set:?}");
+            let told = |(whom, _): &(portcullis::firewall::Whom, u64)| match whom.port {
+                Some(port) => format!("{} {port}", whom.net),
+                None => whom.net.to_string(),
+            };
+            let mut seen: Vec<String> = set.elements.iter().map(told).collect();
+            seen.sort();
+            seen.dedup();
+            if wanted.is_empty() {
+                assert_eq!(seen.len(), elements.len(), "each of them once");
+            } else {
+                assert_eq!(seen, wanted, "{name}");
+            }
+        }
+        assert_eq!(of("banned6").holds, 0);
     });
 }
 

@@ -1,14 +1,16 @@
 //! Looks at the kernel without changing it (I/O), for `doctor`: works whether or not a daemon runs.
 
+use std::io;
+
 use ipnet::IpNet;
 use serde_json::Value;
 
 use super::child::{OwnTools, Tool, ToolError};
+use super::dump;
 use super::entry::Whom;
 use super::names::TABLE;
 use super::nft::Nft;
 use super::redirect;
-use super::transaction;
 use crate::config::{Config, Redirect};
 
 /// Every table with its chains and rules, without the elements of sets. Takes at most 10 s; only
@@ -78,9 +80,8 @@ pub struct LiveSet {
 /// Our bounded sets with their elements. Large sets take a second or two.
 ///
 /// # Errors
-/// nft says no.
-pub fn live_sets(listing: &[Value]) -> Result<Vec<LiveSet>, ToolError> {
-    let nft = Nft::find(OwnTools::default())?;
+/// A set of the listing is not there any more, or the kernel does not tell.
+pub fn live_sets(listing: &[Value]) -> io::Result<Vec<LiveSet>> {
     let ours = listing.iter().filter_map(|object| object.get("set"));
     let ours = ours.filter(|set| set["family"] == "inet" && set["table"] == TABLE);
     let bounded: Vec<(&str, u64)> =
@@ -88,18 +89,13 @@ pub fn live_sets(listing: &[Value]) -> Result<Vec<LiveSet>, ToolError> {
     if bounded.is_empty() {
         return Ok(Vec::new());
     }
-    // All at once: a program for each set would take longer than the sets.
-    let there = nft.list(&["table", "inet", TABLE])?;
     let read = |(name, size): (&str, u64)| {
-        let set = there.iter().filter(|object| object["set"]["name"] == name);
-        let set: Vec<Value> = set.cloned().collect();
-        let all = set.iter().filter_map(|object| object["set"]["elem"].as_array());
-        let holds = all.map(|elements| elements.len() as u64).sum();
-        let elements = transaction::listed(&set);
-        let elements = elements.into_iter().map(|listed| (listed.whom, listed.left)).collect();
-        LiveSet { name: name.to_owned(), size, holds, elements }
+        let listed = dump::elements(name)?;
+        let holds = listed.len() as u64;
+        let elements = listed.into_iter().map(|listed| (listed.whom, listed.left)).collect();
+        Ok(LiveSet { name: name.to_owned(), size, holds, elements })
     };
-    Ok(bounded.into_iter().map(read).collect())
+    bounded.into_iter().map(read).collect()
 }
 
 /// The kernel set in which a standing about `net` (at `port`) has its element; `None` for clean ones.

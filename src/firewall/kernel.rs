@@ -6,14 +6,15 @@ use ipnet::IpNet;
 
 use super::additions::additions;
 use super::child::{OwnTools, ToolError};
+use super::dump::{self, Listed};
 use super::generation::Generations;
-use super::names::{COUNTERS, FAMILIES, PROVEN, STOPPED, STOPPED_AT, TABLE};
+use super::names::{COUNTERS, FAMILIES, PROVEN, STOPPED, STOPPED_AT};
 use super::nft::Nft;
 use super::placed::{ByIptables, Knowledge};
 use super::redirect::{self, Iptables, RedirectError, Rule};
 use super::ruleset::{Path, Ruleset, Stage, ruleset};
 use super::sets::{self, KernelSet};
-use super::transaction::{self, BATCH, Elem, Listed, Present};
+use super::transaction::{self, BATCH, Elem, Present};
 use crate::config::{Config, FailMode, Redirect};
 use crate::policy::{Allowlist, PortSet};
 
@@ -203,8 +204,7 @@ impl Kernel {
             let name = family.set(PROVEN);
             let set = program.sets.iter().find(|set| set.name == name);
             let Some(set) = set.filter(|set| present.replaces(set)) else { continue };
-            let there = self.nft.list(&["set", "inet", TABLE, &name]).unwrap_or_default();
-            let mut listed = transaction::listed(&there);
+            let mut listed = dump::elements(&name).unwrap_or_default();
             listed.sort_by_key(|element| std::cmp::Reverse(element.left));
             listed.truncate(set.size.map_or(usize::MAX, |size| size as usize));
             let longest = set.timeout.unwrap_or(u32::MAX);
@@ -420,14 +420,9 @@ impl Kernel {
 
 /// Packets that were stopped of each source that comes at present. Takes up to a second: to be called
 /// on a thread of its own.
-pub(super) fn stopped(nft: &Nft) -> Vec<Listed> {
-    let mut all = Vec::new();
-    for stem in ["refused", STOPPED, STOPPED_AT] {
-        for family in FAMILIES {
-            // A set that is missing now will be there at the next reading.
-            let there = nft.list(&["set", "inet", TABLE, &family.set(stem)]).unwrap_or_default();
-            all.extend(transaction::listed(&there));
-        }
-    }
-    all
+pub(super) fn stopped() -> Vec<Listed> {
+    let stems = ["refused", STOPPED, STOPPED_AT].into_iter();
+    let sets = stems.flat_map(|stem| FAMILIES.map(|family| family.set(stem)));
+    // A set that is missing now will be there at the next reading.
+    sets.flat_map(|set| dump::elements(&set).unwrap_or_default()).collect()
 }

@@ -17,6 +17,7 @@ mod boot;
 mod budget;
 mod child;
 mod clock;
+mod dump;
 mod entry;
 mod generation;
 mod inspect;

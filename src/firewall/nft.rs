@@ -37,18 +37,6 @@ impl Nft {
         self.tool.run(arguments, text.as_bytes()).map(drop)
     }
 
-    /// `nft -j list …`: the objects that it names.
-    pub(super) fn list(&self, what: &[&str]) -> Result<Vec<Value>, ToolError> {
-        let arguments: Vec<&str> = ["-j", "list"].into_iter().chain(what.iter().copied()).collect();
-        let answer = self.tool.run(&arguments, b"")?;
-        let mut answer: Value = serde_json::from_slice(&answer)
-            .map_err(|e| ToolError::Run { tool: "nft", source: std::io::Error::other(e) })?;
-        match answer["nftables"].take() {
-            Value::Array(objects) => Ok(objects),
-            _ => Ok(Vec::new()),
-        }
-    }
-
     /// What is in our table, without the elements of its sets; empty if it is not there.
     ///
     /// The whole family is listed: for anything less nft (1.0.6) reads every element of every set,

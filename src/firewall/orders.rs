@@ -8,12 +8,12 @@ use std::time::{Duration, Instant, SystemTime};
 
 use ipnet::IpNet;
 
+use super::dump::Listed;
 use super::entry::{Entry, Whom};
 use super::latency::Spans;
 use super::ledger::Spared;
 use super::redirect::RedirectError;
 use super::ruleset::Path;
-use super::transaction::Listed;
 use super::watch::Sighting;
 use crate::config::Config;
 use crate::memory::SourceKey;

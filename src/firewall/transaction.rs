@@ -333,51 +333,6 @@ pub(super) fn fixed(sets: &[KernelSet]) -> Vec<Value> {
     commands
 }
 
-/// An element of a listed set: whom it is about, the seconds it has left, and packets it has met.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Listed {
-    pub(super) whom: Whom,
-    pub(super) left: u64,
-    pub(super) packets: u64,
-}
-
-/// Reads the elements out of `nft -j list set`.
-pub(super) fn listed(objects: &[Value]) -> Vec<Listed> {
-    let sets = objects.iter().filter_map(|object| object["set"]["elem"].as_array());
-    sets.flatten().filter_map(listed_element).collect()
-}
-
-/// A port, as nft writes it unless it is asked for the names of services.
-fn port(value: &Value) -> Option<u16> {
-    value.as_u64().and_then(|port| u16::try_from(port).ok())
-}
-
-fn listed_element(element: &Value) -> Option<Listed> {
-    let (value, body) = match element.get("elem") {
-        Some(body) => (body.get("val")?, Some(body)),
-        None => (element, None),
-    };
-    let source = |address: &Value| {
-        let address: std::net::IpAddr = address.as_str()?.parse().ok()?;
-        Some(crate::memory::SourceKey::of(address).prefix())
-    };
-    let (prefix, concat) = (value.get("prefix"), value.get("concat"));
-    let whom = match (prefix, concat) {
-        (Some(prefix), _) => {
-            let bits = u8::try_from(prefix["len"].as_u64()?).ok()?;
-            IpNet::new(prefix["addr"].as_str()?.parse().ok()?, bits).ok()?.into()
-        }
-        (None, Some(both)) => Whom { net: source(&both[0])?, port: Some(port(&both[1])?) },
-        (None, None) => source(value)?.into(),
-    };
-    let number = |at: &str| body.and_then(|body| body.pointer(at)).and_then(Value::as_u64);
-    Some(Listed {
-        whom,
-        left: number("/expires").unwrap_or(0),
-        packets: number("/counter/packets").unwrap_or(0),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -477,32 +432,6 @@ mod tests {
             assert_eq!(filled.is_some(), renewed.is_some_and(|first| !first.is_empty()));
             assert!(filled.is_none() || filled > back);
         }
-    }
-
-    #[test]
-    fn elements_of_a_listing() {
-        let listing = json!({ "set": { "elem": [
-            "192.0.2.1",
-            { "elem": { "val": "2001:db8::", "timeout": 60, "expires": 59, "counter": { "packets": 7, "bytes": 1 } } },
-            { "elem": { "val": { "prefix": { "addr": "10.0.0.0", "len": 8 } }, "expires": 3 } },
-            { "elem": { "val": { "concat": ["192.0.2.2", 22] }, "expires": 4 } },
-            { "elem": { "val": { "concat": ["2001:db8:7::", "ssh"] }, "expires": 4 } },
-            { "strange": 1 },
-        ] } });
-        let read: Vec<_> = listed(&[listing])
-            .iter()
-            .map(|e| (e.whom.net.to_string(), e.whom.port, e.left, e.packets))
-            .collect();
-        let expected = [
-            ("192.0.2.1/32", None, 0, 0),
-            ("2001:db8::/64", None, 59, 7),
-            ("10.0.0.0/8", None, 3, 0),
-            ("192.0.2.2/32", Some(22), 4, 0),
-        ];
-        assert_eq!(
-            read,
-            expected.map(|(net, port, left, packets)| (net.to_owned(), port, left, packets))
-        );
     }
 
     #[test]

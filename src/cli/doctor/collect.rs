@@ -68,7 +68,9 @@ pub(super) fn collect(config: Option<&Path>, socket: Option<&Path>) -> Result<(F
             "the kernel takes minutes to list {} elements",
             crate::events::Grouped(standings)
         )),
-        Ok(listing) => live_sets(listing).map_err(|error| reason(&error, root)),
+        Ok(listing) => {
+            live_sets(listing).map_err(|error| format!("the kernel does not list them: {error}"))
+        }
     };
     let changed = |path: &std::path::PathBuf| fs::metadata(path).ok()?.modified().ok();
     let modern = iptables.as_ref().is_ok_and(|version| version.contains("nf_tables"));

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant, SystemTime};
 use super::super::aside::aside_since;
 use super::super::backlog::Backlog;
 use super::super::boot;
+use super::super::dump::Listed;
 use super::super::entry::Whom;
 use super::super::kernel;
 use super::super::ledger::as_counted;
 use super::super::orders::{Message, Told};
 use super::super::store::Line;
-use super::super::transaction::Listed;
 use super::{Batch, REPAIR_PAUSE, Restored, TICK, Worker};
 
 /// How often the kernel's element counters are read without being asked.
@@ -27,9 +27,9 @@ impl Worker {
         if self.state.counting {
             return;
         }
-        let (nft, back) = (self.kernel.nft.clone(), self.itself.clone());
+        let back = self.itself.clone();
         let read = move || {
-            let elements = kernel::stopped(&nft);
+            let elements = kernel::stopped();
             // If nobody is there any more, nobody wants to know.
             let _ = back.send(Message::Counted(elements));
         };

@@ -1,0 +1,348 @@
+//! The elements of a set, asked of the kernel itself.
+//!
+//! `nft -j list set` needs 120 MB for 65,000 elements, and whoever reads its JSON as much again: too
+//! much to ask of a small server every minute. What the kernel sends is read message by message. It
+//! walks the set from its beginning for each (see [`super::sets`]), so it takes its time all the same.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use rustix::io::Errno;
+use rustix::net::netlink::SocketAddrNetlink;
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recv, sendto,
+    socket_with,
+};
+
+use super::entry::Whom;
+use super::names::TABLE;
+use crate::host::netlink::{Attributes, HEADER, Message, Messages, attribute};
+use crate::memory::SourceKey;
+
+/// An element of a set of sources: whom it is about, the seconds it has left (0: it stays), and
+/// packets it has met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Listed {
+    pub(super) whom: Whom,
+    pub(super) left: u64,
+    pub(super) packets: u64,
+}
+
+// `include/uapi/linux/netfilter/nf_tables.h`, all of it in network byte order.
+/// NFNL_SUBSYS_NFTABLES, NFT_MSG_GETSETELEM and NFT_MSG_NEWSETELEM.
+const GET: u16 = 10 << 8 | 13;
+const NEW: u16 = 10 << 8 | 12;
+/// NFTA_SET_ELEM_LIST_TABLE, _SET, _ELEMENTS.
+const LIST_TABLE: u16 = 1;
+const LIST_SET: u16 = 2;
+const LIST_ELEMENTS: u16 = 3;
+/// NFTA_SET_ELEM_KEY, _FLAGS, _EXPIRATION (milliseconds), _EXPR.
+const KEY: u16 = 1;
+const FLAGS: u16 = 3;
+const EXPIRATION: u16 = 5;
+const EXPR: u16 = 7;
+/// NFT_SET_ELEM_INTERVAL_END.
+const INTERVAL_END: u32 = 1;
+/// NFTA_DATA_VALUE; NFTA_EXPR_DATA; NFTA_COUNTER_PACKETS.
+const DATA_VALUE: u16 = 1;
+const EXPR_DATA: u16 = 2;
+const COUNTER_PACKETS: u16 = 2;
+
+// `include/uapi/linux/netlink.h`: NLM_F_REQUEST | NLM_F_DUMP; NLMSG_ERROR, NLMSG_DONE.
+const DUMP: u16 = 1 | 0x300;
+const ERROR: u16 = 2;
+const DONE: u16 = 3;
+
+/// NFPROTO_INET.
+const INET: u8 = 1;
+
+/// The kernel sends no larger part of a dump (`netlink_dump`).
+const PART: usize = 32 * 1024;
+/// No part takes nearly so long.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The elements of a set of the table, whose keys are addresses, or addresses and ports. What comes or
+/// goes meanwhile may be missing.
+///
+/// # Errors
+/// The set is not there, or the kernel does not tell.
+pub(super) fn elements(set: &str) -> io::Result<Vec<Listed>> {
+    let socket = ask(set)?;
+    let mut reading = Reading::default();
+    let mut buffer = vec![0; PART];
+    while !reading.done {
+        match recv(&socket, &mut *buffer, RecvFlags::empty()) {
+            Ok((length, _)) => reading.read(&buffer[..length.min(PART)])?,
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(reading.finish())
+}
+
+fn ask(set: &str) -> io::Result<OwnedFd> {
+    let family = AddressFamily::NETLINK;
+    let socket =
+        socket_with(family, SocketType::RAW, SocketFlags::CLOEXEC, Some(netlink::NETFILTER))?;
+    set_socket_timeout(&socket, Timeout::Recv, Some(PATIENCE))?;
+    sendto(&socket, &request(set), SendFlags::empty(), &SocketAddrNetlink::new(0, 0))?;
+    Ok(socket)
+}
+
+/// nlmsghdr, then nfgenmsg (family u8, version u8, resource u16), then table and set.
+fn request(set: &str) -> Vec<u8> {
+    let mut bytes = vec![0; HEADER + 4];
+    bytes[4..6].copy_from_slice(&GET.to_ne_bytes());
+    bytes[6..8].copy_from_slice(&DUMP.to_ne_bytes());
+    bytes[HEADER] = INET;
+    for (kind, name) in [(LIST_TABLE, TABLE), (LIST_SET, set)] {
+        let length = 4 + name.len() + 1;
+        bytes.extend((length as u16).to_ne_bytes());
+        bytes.extend(kind.to_ne_bytes());
+        bytes.extend(name.as_bytes());
+        bytes.resize(bytes.len() + 1 + length.next_multiple_of(4) - length, 0);
+    }
+    let length = bytes.len() as u32;
+    bytes[..4].copy_from_slice(&length.to_ne_bytes());
+    bytes
+}
+
+/// A bound of an interval: with an element, a first address; without, the first one behind it.
+type Bound = (u128, Option<Listed>);
+
+/// What has been read of a dump.
+#[derive(Debug, Default)]
+struct Reading {
+    all: Vec<Listed>,
+    /// Of interval sets, whose elements are bounds in no order: of IPv4 and of IPv6.
+    bounds: [Vec<Bound>; 2],
+    done: bool,
+}
+
+impl Reading {
+    /// Takes a part.
+    fn read(&mut self, part: &[u8]) -> io::Result<()> {
+        for message in Messages(part) {
+            let Message { kind, body, .. } = message.map_err(io::Error::other)?;
+            match (kind, body) {
+                (NEW, [_, _, _, _, attributes @ ..]) => {
+                    let elements = attribute(attributes, LIST_ELEMENTS).unwrap_or_default();
+                    Attributes(elements).for_each(|(_, element)| self.take(element));
+                }
+                (ERROR, [a, b, c, d, ..]) => {
+                    let code = i32::from_ne_bytes([*a, *b, *c, *d]);
+                    return Err(io::Error::from_raw_os_error(code.saturating_neg()));
+                }
+                (DONE, _) => self.done = true,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, element: &[u8]) {
+        let value = |nest| attribute(element, nest).and_then(|nest| attribute(nest, DATA_VALUE));
+        // Fields are padded to four bytes.
+        let (address, port) = match value(KEY) {
+            Some(&[a, b, c, d]) => (IpAddr::from(Ipv4Addr::new(a, b, c, d)), None),
+            Some(&[a, b, c, d, high, low, _, _]) => {
+                (Ipv4Addr::new(a, b, c, d).into(), Some([high, low]))
+            }
+            Some(key) => match key.split_first_chunk::<16>() {
+                Some((address, [])) => (Ipv6Addr::from(*address).into(), None),
+                Some((address, &[high, low, _, _])) => {
+                    (Ipv6Addr::from(*address).into(), Some([high, low]))
+                }
+                _ => return,
+            },
+            None => return,
+        };
+        let counter = attribute(element, EXPR).and_then(|expr| attribute(expr, EXPR_DATA));
+        let number = |bytes: Option<&[u8]>| {
+            bytes.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_be_bytes)
+        };
+        let listed = Listed {
+            whom: Whom { net: SourceKey::of(address).prefix(), port: port.map(u16::from_be_bytes) },
+            left: number(attribute(element, EXPIRATION)) / 1000,
+            packets: number(counter.and_then(|data| attribute(data, COUNTER_PACKETS))),
+        };
+        let flags = attribute(element, FLAGS).and_then(|bytes| bytes.try_into().ok());
+        let ends = u32::from_be_bytes(flags.unwrap_or_default()) & INTERVAL_END != 0;
+        let (bounds, first) = match address {
+            IpAddr::V4(address) => (&mut self.bounds[0], u32::from(address).into()),
+            IpAddr::V6(address) => (&mut self.bounds[1], u128::from(address)),
+        };
+        match (ends, listed.whom.port) {
+            (true, _) => bounds.push((first, None)),
+            (false, None) => bounds.push((first, Some(listed))),
+            (false, Some(_)) => self.all.push(listed),
+        }
+    }
+
+    /// All of it. Where there are ends, the set is one of intervals, and each is a prefix here.
+    fn finish(self) -> Vec<Listed> {
+        let Self { mut all, bounds, .. } = self;
+        for (width, mut bounds) in [32_u8, 128].into_iter().zip(bounds) {
+            if !bounds.iter().any(|(_, listed)| listed.is_none()) {
+                all.extend(bounds.into_iter().filter_map(|(_, listed)| listed));
+                continue;
+            }
+            // Where one ends and another begins, the end comes first.
+            bounds.sort_by_key(|(first, listed)| (*first, listed.is_some()));
+            let mut ends = bounds.iter().skip(1);
+            for (first, listed) in &bounds {
+                let end = ends.next().map(|(end, _)| *end);
+                if let Some(listed) = listed
+                    && let Some(net) = prefix(*first, end, width)
+                {
+                    all.push(Listed { whom: net.into(), ..*listed });
+                }
+            }
+        }
+        all
+    }
+}
+
+/// The prefix from `first` to before `end`, or to the last address of all.
+fn prefix(first: u128, end: Option<u128>, width: u8) -> Option<IpNet> {
+    let last = end.map_or(u128::MAX >> (128 - width), |end| end.wrapping_sub(1));
+    let host_bits = 128 - (first ^ last).leading_zeros();
+    let bits = width.checked_sub(u8::try_from(host_bits).ok()?)?;
+    let address = match width {
+        32 => IpAddr::from(Ipv4Addr::from(u32::try_from(first).ok()?)),
+        _ => Ipv6Addr::from(first).into(),
+    };
+    IpNet::new(address, bits).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nlattr(kind: u16, value: &[u8]) -> Vec<u8> {
+        let mut bytes = ((4 + value.len()) as u16).to_ne_bytes().to_vec();
+        bytes.extend(kind.to_ne_bytes());
+        bytes.extend(value);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        bytes
+    }
+
+    fn message(kind: u16, body: &[u8]) -> Vec<u8> {
+        let mut bytes = ((HEADER + body.len()) as u32).to_ne_bytes().to_vec();
+        bytes.extend(kind.to_ne_bytes());
+        bytes.resize(HEADER, 0);
+        bytes.extend(body);
+        bytes
+    }
+
+    fn element(key: &[u8], more: &[Vec<u8>]) -> Vec<u8> {
+        let key = nlattr(KEY, &nlattr(DATA_VALUE, key));
+        nlattr(1, &[key, more.concat()].concat())
+    }
+
+    fn part(elements: &[Vec<u8>]) -> Vec<u8> {
+        let list = nlattr(LIST_ELEMENTS | 0x8000, &elements.concat());
+        message(NEW, &[&[INET, 0, 0, 0][..], &list].concat())
+    }
+
+    fn read(parts: &[Vec<u8>]) -> Vec<(String, Option<u16>, u64, u64)> {
+        let mut reading = Reading::default();
+        parts.iter().for_each(|part| reading.read(part).unwrap());
+        assert!(reading.done);
+        let all = reading.finish();
+        all.iter().map(|e| (e.whom.net.to_string(), e.whom.port, e.left, e.packets)).collect()
+    }
+
+    fn expires(millis: u64) -> Vec<u8> {
+        nlattr(EXPIRATION, &millis.to_be_bytes())
+    }
+
+    #[test]
+    fn sources_with_and_without_ports() {
+        let counts =
+            [nlattr(1, &1_u64.to_be_bytes()), nlattr(COUNTER_PACKETS, &7_u64.to_be_bytes())];
+        let counter =
+            nlattr(EXPR, &[nlattr(1, b"counter\0"), nlattr(EXPR_DATA, &counts.concat())].concat());
+        let six = "2001:db8:0:7::".parse::<Ipv6Addr>().unwrap().octets();
+        let parts = [
+            part(&[element(&[192, 0, 2, 1], &[]), element(&six, &[expires(59_999), counter])]),
+            part(&[
+                element(&[192, 0, 2, 2, 0, 22, 0, 0], &[expires(4_000)]),
+                element(&[&six[..], &[1, 187, 0, 0]].concat(), &[]),
+                element(&[1, 2, 3], &[]),
+                nlattr(1, &[]),
+            ]),
+            message(DONE, &[0; 4]),
+        ];
+        let told = |net: &str, port, left, packets| (net.to_owned(), port, left, packets);
+        let mut expected = vec![
+            told("192.0.2.2/32", Some(22), 4, 0),
+            told("2001:db8:0:7::/64", Some(443), 0, 0),
+            told("192.0.2.1/32", None, 0, 0),
+            told("2001:db8:0:7::/64", None, 59, 7),
+        ];
+        let mut seen = read(&parts);
+        seen.sort();
+        expected.sort();
+        assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn intervals_are_prefixes() {
+        let end = || nlattr(FLAGS, &INTERVAL_END.to_be_bytes());
+        let bounds = [
+            // As the kernel tells them: backwards, and from the beginning of all.
+            element(&[255, 0, 0, 0], &[]),
+            element(&[10, 2, 0, 0], &[end()]),
+            element(&[10, 1, 0, 0], &[expires(5_000)]),
+            element(&[10, 1, 0, 0], &[end()]),
+            element(&[10, 0, 0, 0], &[]),
+            element(&[0, 0, 0, 0], &[end()]),
+        ];
+        let seen = read(&[part(&bounds), message(DONE, &[])]);
+        let nets: Vec<(&str, u64)> = seen.iter().map(|(net, _, left, _)| (&**net, *left)).collect();
+        assert_eq!(nets, [("10.0.0.0/16", 0), ("10.1.0.0/16", 5), ("255.0.0.0/8", 0)]);
+        let whole = |n: &str| n.parse::<Ipv6Addr>().unwrap().octets();
+        let bounds = [element(&whole("2001:db8::"), &[]), element(&whole("2001:db9::"), &[end()])];
+        assert_eq!(read(&[part(&bounds), message(DONE, &[])])[0].0, "2001:db8::/32");
+    }
+
+    #[test]
+    fn the_kernel_may_say_no() {
+        let no = message(ERROR, &(-2_i32).to_ne_bytes());
+        let error = Reading::default().read(&no).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        assert!(Reading::default().read(&no[..18]).is_err());
+    }
+
+    #[test]
+    fn what_is_asked() {
+        let bytes = request("stopped4");
+        let messages: Vec<_> = Messages(&bytes).map(Result::unwrap).collect();
+        let [Message { kind: GET, body: [INET, 0, 0, 0, attributes @ ..], .. }] = messages[..]
+        else {
+            panic!("{messages:?}")
+        };
+        assert_eq!(attribute(attributes, LIST_TABLE), Some(&b"portcullis\0"[..]));
+        assert_eq!(attribute(attributes, LIST_SET), Some(&b"stopped4\0"[..]));
+        assert_eq!(bytes.len() % 4, 0);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_break_it(
+            bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200),
+            key in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..24),
+            flags in proptest::prelude::any::<[u8; 4]>(),
+        ) {
+            let mut reading = Reading::default();
+            let _ = reading.read(&bytes);
+            let _ = reading.read(&part(&[element(&key, &[nlattr(FLAGS, &flags)]), bytes.clone()]));
+            reading.finish();
+        }
+    }
+}
