@@ -116,6 +116,10 @@ kinds! {
     Backlog => "Visitors wait as long as the packets before theirs, and beyond the queue's length nothing is judged.",
     /// A set is nearly full.
     SetFull => "What does not fit into a full set is not stopped by the kernel.",
+    /// A set of those whose stopped packets are counted is nearly full.
+    CountingFull => "Whoever finds no room there is stopped all the same, but not counted: portcullis bans tells no packets of theirs, and a suspect that goes on probing is not held longer for it.",
+    /// The set of proven visitors is nearly full.
+    ProvenFull => "Whoever finds no room there counts as a stranger, however often they come: in a flood they wait for their second knock.",
     /// Standings are on record, but not in the kernel.
     Drift => "Whoever should be stopped by the kernel comes in, or the other way round.",
     /// The journal may throw lines away.

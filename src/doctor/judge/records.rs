@@ -103,22 +103,27 @@ fn times(facts: &Facts, ledger: &LedgerFacts, note: &mut impl FnMut(Finding)) {
 fn fullness(sets: &[LiveSet], note: &mut impl FnMut(Finding)) -> bool {
     let mut full = false;
     for set in sets.iter().filter(|set| set.size > 0 && set.holds * 100 >= set.size * FULL) {
-        let wide = set.name.starts_with("refused");
-        note(Finding::off(
-            FindingKind::SetFull,
-            format!(
-                "the kernel set {} holds {} of {}",
-                set.name,
-                crate::events::Grouped(set.holds),
-                crate::events::Grouped(set.size)
-            ),
-            if wide {
-                "put wide prefixes into a file of [denylist] files instead, then: portcullis reload"
-                    .to_owned()
-            } else {
-                enlarge(set.size)
-            },
-        ));
+        let text = format!(
+            "the kernel set {} holds {} of {}",
+            set.name,
+            crate::events::Grouped(set.holds),
+            crate::events::Grouped(set.size)
+        );
+        note(if set.name.starts_with("stopped") {
+            Finding::note(
+                FindingKind::CountingFull,
+                text,
+                "nothing, while it lasts no longer than an attack. Who is in: portcullis bans",
+            )
+        } else if set.name.starts_with("proven") {
+            Finding::off(FindingKind::ProvenFull, text, enlarge(set.size))
+        } else if set.name.starts_with("refused") {
+            let remedy = "put wide prefixes into a file of [denylist] files instead, then: \
+                          portcullis reload";
+            Finding::off(FindingKind::SetFull, text, remedy)
+        } else {
+            Finding::off(FindingKind::SetFull, text, enlarge(set.size))
+        });
         full = true;
     }
     full

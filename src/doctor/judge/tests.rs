@@ -129,6 +129,12 @@ fn running(facts: &mut Facts) -> &mut StatusReport {
     }
 }
 
+/// One more set, which has hardly any room left.
+fn fill(facts: &mut Facts, name: &str) {
+    let set = LiveSet { name: name.into(), size: 65_536, holds: 60_000, ..LiveSet::default() };
+    facts.sets.as_mut().unwrap().push(set);
+}
+
 fn ledger(facts: &mut Facts) -> &mut LedgerFacts {
     facts.ledger.as_mut().unwrap()
 }
@@ -366,6 +372,30 @@ const TABLE: &[(Break, Kind, bool, &[&str])] = &[
         Kind::SetFull,
         true,
         &["90 of 100", "set_size = 400"],
+    ),
+    (
+        |f, _| fill(f, "stopped4"),
+        Kind::CountingFull,
+        false,
+        &["stopped4 holds 60,000 of 65,536", "nothing, while it lasts"],
+    ),
+    (
+        |f, _| fill(f, "proven6"),
+        Kind::ProvenFull,
+        true,
+        &["proven6 holds 60,000", "set_size = 262144"],
+    ),
+    (
+        |f, _| fill(f, "ceiling4"),
+        Kind::SetFull,
+        true,
+        &["ceiling4 holds 60,000", "set_size = 262144"],
+    ),
+    (
+        |f, _| fill(f, "refused4"),
+        Kind::SetFull,
+        true,
+        &["refused4 holds 60,000", "[denylist] files"],
     ),
     (
         |f, _| f.sets.as_mut().unwrap()[0].elements.clear(),
