@@ -128,47 +128,46 @@ fn meant(config: &Config, open: bool, mixture: u8, to: To, flags: u8) -> Fate {
 /// What somebody else has put on every packet: the table must neither lose it nor trip over it.
 const FOREIGN: u32 = 0x5;
 
-/// Looks at what passes between the two chains of the table, and behind them, where all of it ends.
-/// A packet is known by its addresses and ports: the source port tells its flags.
+/// Looks at what passes between the two chains of the table, and behind them, where all of it ends:
+/// there our bits are off all openings, and what others carry is as it came, so only what is strange
+/// is written down. A packet is known by its addresses and ports: the source port tells its flags.
 fn witness(host: &Host, stray: u32) {
-    let [v4, v6] = [("ip", "ipv4_addr"), ("ip6", "ipv6_addr")].map(|(ip, kind)| {
-        (
+    let (mut sets, mut between, mut behind) = (String::new(), String::new(), String::new());
+    for (ip, kind) in [("ip", "ipv4_addr"), ("ip6", "ipv6_addr")] {
+        let write = |set: &str| {
             format!(
-                "set {ip}_seen {{ type {kind} . {kind} . inet_service . inet_service . mark; size 65535; flags dynamic; }}
-                 set {ip}_left {{ type {kind} . {kind} . inet_service . inet_service . mark; size 65535; flags dynamic; }}"
-            ),
-            ["seen", "left"].map(|set| {
-                format!("add @{ip}_{set} {{ {ip} saddr . {ip} daddr . tcp sport . tcp dport . meta mark }}")
-            }),
-        )
-    });
+                "add @{ip}_{set} {{ {ip} saddr . {ip} daddr . tcp sport . tcp dport . meta mark }}\n"
+            )
+        };
+        for set in ["seen", "strange"] {
+            sets += &format!(
+                "set {ip}_{set} {{\n type {kind} . {kind} . inet_service . inet_service . mark
+                 size 65535\n flags dynamic\n}}\n"
+            );
+        }
+        between += &write("seen");
+        for (kind, mark) in [
+            ("tcp flags & (syn|ack) == syn", FOREIGN),
+            ("tcp flags & (syn|rst|ack) == 0x0", FOREIGN),
+            ("tcp flags & (syn|ack) != syn tcp flags & (syn|rst|ack) != 0x0", FOREIGN | stray),
+        ] {
+            behind += &format!("{kind} meta mark != {mark} {}", write("strange"));
+        }
+    }
+    let all = FOREIGN | stray;
     nft_load(
         host,
         &format!(
             "table inet witness {{
-             {}
-             {}
-             chain before {{ type filter hook prerouting priority -301; meta mark set {}; }}
-             chain between {{ type filter hook prerouting priority -150; iif lo return;
-               {}
-               {}
-             }}
-             chain behind {{ type filter hook prerouting priority -148; iif lo return;
-               {}
-               {}
-               meta l4proto tcp drop;
-             }}
-             }}",
-            v4.0,
-            v6.0,
-            FOREIGN | stray,
-            v4.1[0],
-            v6.1[0],
-            v4.1[1],
-            v6.1[1]
-        )
-        .replace("; }", "\n}")
-        .replace("; ", "\n"),
+             {sets}
+             counter left {{ }}
+             chain before {{\n type filter hook prerouting priority -301\n meta mark set {all}\n}}
+             chain between {{\n type filter hook prerouting priority -150\n meta l4proto != tcp return
+             {between}}}
+             chain behind {{\n type filter hook prerouting priority -148\n meta l4proto != tcp return
+             {behind} counter name left drop\n}}
+             }}"
+        ),
     );
 }
 
@@ -192,8 +191,8 @@ fn seen(host: &Host, set: &str) -> Seen {
     seen
 }
 
-fn counted(host: &Host) -> BTreeMap<String, u64> {
-    let listed = nft_json(host, &["list", "counters", "table", "inet", "portcullis"]);
+fn counted(host: &Host, table: &str) -> BTreeMap<String, u64> {
+    let listed = nft_json(host, &["list", "counters", "table", "inet", table]);
     let counters = listed["nftables"].as_array().expect("objects").iter();
     let counters = counters.filter_map(|object| object.get("counter")).map(|counter| {
         let name = counter["name"].as_str().expect("a name").to_owned();
@@ -289,7 +288,7 @@ in_lab! {
             nft_load(&server, &ruleset(&config, stage).to_text());
             fill(&server);
             let mut counts = BTreeMap::from([("banned", 0), ("suspect_stopped", 0), ("queued", 0)]);
-            let (mut between, mut behind) = (Seen::new(), Seen::new());
+            let mut wanted = Seen::new();
             let mut probes = Vec::new();
             for (v4, mixture, to, flags) in everything() {
                 let (from, at) = (source(mixture, v4), to.at(v4));
@@ -301,9 +300,7 @@ in_lab! {
                     Fate::On(bits) => {
                         let judged = bits & marks.judge != 0;
                         let stays = if judged { 0 } else { stray };
-                        between.insert((from, at, sport), [FOREIGN | stays | bits].into());
-                        let stays = if opens(flags) { 0 } else { stray };
-                        behind.insert((from, at, sport), [FOREIGN | stays].into());
+                        wanted.insert((from, at, sport), [FOREIGN | stays | bits].into());
                         judged.then_some("queued")
                     }
                 };
@@ -312,15 +309,18 @@ in_lab! {
             let all = probes.len() as u64;
             let sent = client.run(|| Forge::open().and_then(|forge| forge.flood(probes, 1_000_000)));
             assert_eq!(sent.expect("a host").expect("packets"), all);
-            for (place, wanted) in [("seen", between), ("left", behind)] {
-                let passed: Seen = ["ip", "ip6"].into_iter()
-                    .flat_map(|ip| seen(&server, &format!("{ip}_{place}"))).collect();
-                let differ: Vec<_> = wanted.keys().chain(passed.keys())
-                    .filter(|who| wanted.get(who) != passed.get(who)).take(8)
-                    .map(|who| (who, wanted.get(who), passed.get(who))).collect();
-                assert!(differ.is_empty(), "{name}, {place}: packet, marks meant, marks: {differ:#?}");
-            }
-            let counted = counted(&server);
+            let both = |set| -> Seen {
+                ["ip", "ip6"].into_iter().flat_map(|ip| seen(&server, &format!("{ip}_{set}"))).collect()
+            };
+            let passed = both("seen");
+            let differ: Vec<_> = wanted.keys().chain(passed.keys())
+                .filter(|who| wanted.get(who) != passed.get(who)).take(8)
+                .map(|who| (who, wanted.get(who), passed.get(who))).collect();
+            assert!(differ.is_empty(), "{name}: packet, marks meant, marks: {differ:#?}");
+            let strange: Vec<_> = both("strange").into_iter().take(8).collect();
+            assert!(strange.is_empty(), "{name}: marks that came out: {strange:#?}");
+            assert_eq!(counted(&server, "witness")["left"], wanted.len() as u64, "{name}");
+            let counted = counted(&server, "portcullis");
             for (counter, packets) in counts {
                 assert_eq!(counted[counter], packets, "{name}: {counter}");
             }
