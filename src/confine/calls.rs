@@ -46,6 +46,7 @@ const ALLOWED: &[c_long] = &[
     libc::SYS_ftruncate,
     libc::SYS_getcwd,
     libc::SYS_getdents64,
+    libc::SYS_linkat,
     libc::SYS_lseek,
     libc::SYS_memfd_create,
     libc::SYS_mkdirat,

@@ -4,10 +4,11 @@
 //! much to ask of a small server every minute. What the kernel sends is read message by message. It
 //! walks the set from its beginning for each (see [`super::sets`]), so it takes its time all the same.
 
+use std::collections::HashSet;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::OwnedFd;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
 use rustix::io::Errno;
@@ -62,17 +63,50 @@ const INET: u8 = 1;
 
 /// The kernel sends no larger part of a dump (`netlink_dump`).
 const PART: usize = 32 * 1024;
-/// No part takes nearly so long.
+/// A dump that takes longer is given up.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How often a set that others change meanwhile is read anew.
+const TRIES: usize = 3;
 
-/// The elements of a set of the table, whose keys are addresses, or addresses and ports. What comes or
-/// goes meanwhile may be missing.
+/// What was read of a set.
+#[derive(Debug)]
+pub(super) struct Dump {
+    /// Its elements, each once.
+    pub(super) elements: Vec<Listed>,
+    /// Somebody changed rules or sets meanwhile. The kernel goes on by count (`nft_set_ext` walks skip
+    /// as many as were told), so any elements may be missing then.
+    pub(super) changed: bool,
+    /// Why there may be more that was not read: the set is not there (any more), the kernel does not
+    /// tell, or it takes too long.
+    pub(super) failed: Option<io::Error>,
+}
+
+/// The elements of a set of the table, whose keys are addresses, or addresses and ports; as many as
+/// can be had.
+pub(super) fn elements(set: &str) -> Dump {
+    let mut reading = Reading::default();
+    let failed = read_all(set, &mut reading, Instant::now() + PATIENCE).err();
+    let changed = reading.changed;
+    Dump { elements: reading.finish(), changed, failed }
+}
+
+/// The same, read again where it was changed meanwhile: all of them, unless it changes all the time.
 ///
 /// # Errors
-/// The set is not there, or the kernel does not tell.
-pub(super) fn elements(set: &str) -> io::Result<Vec<Listed>> {
+/// As [`Dump::failed`].
+pub(super) fn all_elements(set: &str) -> io::Result<Vec<Listed>> {
+    let mut dump = elements(set);
+    for _ in 1..TRIES {
+        if !dump.changed {
+            break;
+        }
+        dump = elements(set);
+    }
+    dump.failed.map_or(Ok(dump.elements), Err)
+}
+
+fn read_all(set: &str, reading: &mut Reading, deadline: Instant) -> io::Result<()> {
     let socket = ask(set)?;
-    let mut reading = Reading::default();
     let mut buffer = vec![0; PART];
     while !reading.done {
         match recv(&socket, &mut *buffer, RecvFlags::empty()) {
@@ -80,8 +114,11 @@ pub(super) fn elements(set: &str) -> io::Result<Vec<Listed>> {
             Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
+        if Instant::now() > deadline {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
     }
-    Ok(reading.finish())
+    Ok(())
 }
 
 fn ask(set: &str) -> io::Result<OwnedFd> {
@@ -120,6 +157,9 @@ struct Reading {
     all: Vec<Listed>,
     /// Of interval sets, whose elements are bounds in no order: of IPv4 and of IPv6.
     bounds: [Vec<Bound>; 2],
+    /// The lower half of the rules' number (see [`super::generation`]), which each part carries.
+    generation: Option<[u8; 2]>,
+    changed: bool,
     done: bool,
 }
 
@@ -129,13 +169,19 @@ impl Reading {
         for message in Messages(part) {
             let Message { kind, body, .. } = message.map_err(io::Error::other)?;
             match (kind, body) {
-                (NEW, [_, _, _, _, attributes @ ..]) => {
+                (NEW, [_, _, high, low, attributes @ ..]) => {
+                    let now = [*high, *low];
+                    self.changed |= *self.generation.get_or_insert(now) != now;
                     let elements = attribute(attributes, LIST_ELEMENTS).unwrap_or_default();
                     Attributes(elements).for_each(|(_, element)| self.take(element));
                 }
-                (ERROR, [a, b, c, d, ..]) => {
+                // The end tells of errors as well, once there was a first part.
+                (ERROR | DONE, [a, b, c, d, ..]) => {
                     let code = i32::from_ne_bytes([*a, *b, *c, *d]);
-                    return Err(io::Error::from_raw_os_error(code.saturating_neg()));
+                    if kind == ERROR || code < 0 {
+                        return Err(io::Error::from_raw_os_error(code.saturating_neg()));
+                    }
+                    self.done = true;
                 }
                 (DONE, _) => self.done = true,
                 _ => {}
@@ -203,6 +249,8 @@ impl Reading {
                 }
             }
         }
+        let mut known = HashSet::with_capacity(all.len());
+        all.retain(|listed| known.insert(listed.whom));
         all
     }
 }
@@ -317,6 +365,24 @@ mod tests {
         let error = Reading::default().read(&no).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
         assert!(Reading::default().read(&no[..18]).is_err());
+        // In the midst of it, too.
+        let mut reading = Reading::default();
+        reading.read(&part(&[element(&[192, 0, 2, 1], &[])])).unwrap();
+        let error = reading.read(&message(DONE, &(-2_i32).to_ne_bytes())).unwrap_err();
+        assert_eq!((error.kind(), reading.done), (io::ErrorKind::NotFound, false));
+        assert_eq!(reading.finish().len(), 1, "what was read is there");
+    }
+
+    #[test]
+    fn what_changes_meanwhile_is_noticed() {
+        let mut reading = Reading::default();
+        let mut parts = [1, 2, 2].map(|n| part(&[element(&[192, 0, 2, n], &[])]));
+        parts[2][HEADER + 3] = 1;
+        for (part, changed) in parts.iter().zip([false, false, true]) {
+            reading.read(part).unwrap();
+            assert_eq!(reading.changed, changed);
+        }
+        assert_eq!(reading.finish().len(), 2, "each once");
     }
 
     #[test]

@@ -90,7 +90,7 @@ pub fn live_sets(listing: &[Value]) -> io::Result<Vec<LiveSet>> {
         return Ok(Vec::new());
     }
     let read = |(name, size): (&str, u64)| {
-        let listed = dump::elements(name)?;
+        let listed = dump::all_elements(name)?;
         let holds = listed.len() as u64;
         let elements = listed.into_iter().map(|listed| (listed.whom, listed.left)).collect();
         Ok(LiveSet { name: name.to_owned(), size, holds, elements })

@@ -204,7 +204,7 @@ impl Kernel {
             let name = family.set(PROVEN);
             let set = program.sets.iter().find(|set| set.name == name);
             let Some(set) = set.filter(|set| present.replaces(set)) else { continue };
-            let mut listed = dump::elements(&name).unwrap_or_default();
+            let mut listed = dump::elements(&name).elements;
             listed.sort_by_key(|element| std::cmp::Reverse(element.left));
             listed.truncate(set.size.map_or(usize::MAX, |size| size as usize));
             let longest = set.timeout.unwrap_or(u32::MAX);
@@ -424,5 +424,5 @@ pub(super) fn stopped() -> Vec<Listed> {
     let stems = ["refused", STOPPED, STOPPED_AT].into_iter();
     let sets = stems.flat_map(|stem| FAMILIES.map(|family| family.set(stem)));
     // A set that is missing now will be there at the next reading.
-    sets.flat_map(|set| dump::elements(&set).unwrap_or_default()).collect()
+    sets.flat_map(|set| dump::elements(&set).elements).collect()
 }

@@ -21,7 +21,7 @@ mod reading;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -123,7 +123,7 @@ impl Store {
         };
         let mut store = Self::append_to(folder, lines.len(), clock.clone())?;
         let damage = (good < length).then(|| {
-            let aside = folder.join(format!("standings.bad-{}", millis(now) / 1000));
+            let aside = place_aside(folder, now);
             let because = store.mend(good, &aside).err();
             Damage { aside, because }
         });
@@ -147,9 +147,12 @@ impl Store {
         if let Some(aside) = &self.aside {
             keep(&Self::file(&self.folder), aside)?;
         }
+        // Kept once and for all: what is in its place from now on is another file, even if what
+        // follows fails.
+        self.aside = None;
         put_in_place(&self.folder, "standings", bytes)?;
         self.file = appending(&Self::file(&self.folder))?;
-        (self.unsynced, self.torn, self.aside) = (false, false, None);
+        (self.unsynced, self.torn) = (false, false);
         Ok(())
     }
 
@@ -278,14 +281,35 @@ fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
+/// The name under which the damaged file is kept already, or one that is free.
+fn place_aside(folder: &Path, now: SystemTime) -> PathBuf {
+    let identity = |path: &Path| path.symlink_metadata().ok().map(|file| (file.dev(), file.ino()));
+    let file = identity(&Store::file(folder));
+    let names = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let kept = names.map(|name| name.path()).find(|path| {
+        let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+        name.starts_with(b"standings.bad-") && identity(path) == file
+    });
+    kept.unwrap_or_else(|| {
+        let second = millis(now) / 1000;
+        let free = |path: &PathBuf| identity(path).is_none();
+        let plain = folder.join(format!("standings.bad-{second}"));
+        let more = (1_u32..).map(|n| folder.join(format!("standings.bad-{second}-{n}")));
+        std::iter::once(plain.clone()).chain(more).find(free).unwrap_or(plain)
+    })
+}
+
 /// Gives a file a second name, under which it stays when another is put in its place: a full disk
 /// has room for a name. Where files have one name only, it is copied.
 fn keep(path: &Path, aside: &Path) -> io::Result<()> {
-    match std::fs::remove_file(aside) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-        _ => {}
+    match std::fs::hard_link(path, aside) {
+        Ok(()) => Ok(()),
+        // By an attempt before this one.
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(_) => write_whole(aside, &std::fs::read(path)?)
+            // Half a copy would take the room that the disk lacks, and pass for the whole.
+            .inspect_err(|_| drop(std::fs::remove_file(aside))),
     }
-    std::fs::hard_link(path, aside).or_else(|_| write_whole(aside, &std::fs::read(path)?))
 }
 
 /// Writes a file of the state folder anew: beside its place, as `NAME.new`, and then moved there, so

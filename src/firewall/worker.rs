@@ -401,7 +401,7 @@ impl Worker {
                     self.failed(&error.to_string());
                 }
             }
-        } else if enforced {
+        } else if enforced && !self.kernel.is_aside() {
             self.owe(&batch);
         }
         let told =
@@ -480,9 +480,7 @@ impl Worker {
     /// Brings the kernel in step with the ledger, whatever it holds now. Returns how many standings
     /// it will hold when its sets are full, which takes a while if they are many.
     fn rebuild(&mut self) -> Result<usize, RedirectError> {
-        if self.ledger.wide().next().is_some() {
-            self.owe_wide();
-        }
+        self.owe_wide();
         self.renew().map_err(RedirectError::Table)?;
         self.refuse(self.time()).map_err(RedirectError::Table)?;
         self.kernel.repair_iptables()?;

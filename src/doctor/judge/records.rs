@@ -99,7 +99,7 @@ fn times(facts: &Facts, ledger: &LedgerFacts, note: &mut impl FnMut(Finding)) {
     }
 }
 
-/// Says whether there is a set without room.
+/// Says whether there is a set of standings without room.
 fn fullness(sets: &[LiveSet], note: &mut impl FnMut(Finding)) -> bool {
     let mut full = false;
     for set in sets.iter().filter(|set| set.size > 0 && set.holds * 100 >= set.size * FULL) {
@@ -124,7 +124,7 @@ fn fullness(sets: &[LiveSet], note: &mut impl FnMut(Finding)) -> bool {
         } else {
             Finding::off(FindingKind::SetFull, text, enlarge(set.size))
         });
-        full = true;
+        full |= ["banned", "suspect"].iter().any(|stem| set.name.starts_with(stem));
     }
     full
 }

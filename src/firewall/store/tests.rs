@@ -296,3 +296,21 @@ fn damage_is_kept_until_the_disk_takes_a_new_file() {
     assert_eq!(read.lines[3], lines[0]);
     assert_eq!(std::fs::read(loaded.damage.unwrap().aside).unwrap(), bytes);
 }
+
+#[test]
+fn what_is_kept_is_never_written_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("standings");
+    let at = UNIX_EPOCH + Duration::from_secs(1_900_000_000);
+    // Damaged again and again within a second, or when the clock begins anew at each boot.
+    for n in 0..3_u8 {
+        std::fs::write(&path, [b'0', n]).unwrap();
+        let aside = Store::open(folder.path(), at).unwrap().1.damage.unwrap().aside;
+        let more = if n == 0 { String::new() } else { format!("-{n}") };
+        assert_eq!(aside, folder.path().join(format!("standings.bad-1900000000{more}")));
+    }
+    for (n, more) in ["", "-1", "-2"].into_iter().enumerate() {
+        let aside = folder.path().join(format!("standings.bad-1900000000{more}"));
+        assert_eq!(std::fs::read(aside).unwrap(), [b'0', n as u8]);
+    }
+}

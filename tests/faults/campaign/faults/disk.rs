@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -75,6 +76,9 @@ fn full(ground: &mut Ground<'_>) -> Outcome {
     saved_and_killed(ground)
 }
 
+/// A line that was cut off.
+const TORN: &[u8] = b"0123 half a li";
+
 /// It starts with what can be read, and mends the file when the disk has room again.
 fn torn_and_full(ground: &mut Ground<'_>) -> Outcome {
     let ledger = Path::new(STATE).join("standings");
@@ -82,7 +86,7 @@ fn torn_and_full(ground: &mut Ground<'_>) -> Outcome {
     ground.while_down(|ground| {
         ground.crash();
         let mut file = OpenOptions::new().append(true).open(&ledger).expect("a ledger");
-        file.write_all(b"0123 half a li").expect("a write");
+        file.write_all(TORN).expect("a write");
         ballast = Some(Ballast::load());
         ground.start()
     })?;
@@ -93,11 +97,16 @@ fn torn_and_full(ground: &mut Ground<'_>) -> Outcome {
     }
     ground.standings.add(LASTS);
     ground.moment(300..1800);
+    // By a second name, which needs no room: a copy would.
+    let inode = |path: &Path| fs::metadata(path).map(|file| file.ino()).ok();
+    let set_aside = set_aside();
+    if set_aside.len() != 1 || inode(&set_aside[0]) != inode(&ledger) {
+        return Err(format!("the damaged file is not kept, or not in its place: {set_aside:?}"));
+    }
     drop(ballast);
     saved_and_killed(ground)?;
-    let set_aside = set_aside();
-    if set_aside.is_empty() {
-        return Err("the damaged file was not kept".into());
+    if !fs::read(&set_aside[0]).is_ok_and(|bytes| bytes.ends_with(TORN)) {
+        return Err("the damaged file was not kept as it was".into());
     }
     set_aside.iter().for_each(|file| fs::remove_file(file).expect("it goes"));
     Ok(())
