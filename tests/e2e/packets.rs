@@ -237,100 +237,118 @@ fn fill(host: &Host) {
     nft_load(host, &lines);
 }
 
-/// The policies that make the table another one.
-fn policies() -> [(&'static str, Config, Stage); 6] {
-    let gateway = || {
-        let mut config = Config::default();
-        config.policy.ports.served = [80].into_iter().collect();
-        config.policy.ports.open_behind = Some([25].into_iter().collect());
-        config.guard.protect =
-            ["10.99.0.0/16", "2001:db8:99::/48"].map(|net| net.parse().expect("a prefix")).into();
-        let trusted = (0..MIXTURES).filter(|mixture| mixture & TRUSTED != 0);
-        let trusted = trusted.flat_map(|mixture| [true, false].map(|v4| network(mixture, v4)));
-        let trusted = trusted.map(|net| net.parse().expect("a prefix")).collect();
-        config.policy.allowlist = Allowlist::new(trusted).into();
-        config
+/// A gateway with what makes a table large: trusted and protected prefixes, ports served behind it.
+fn gateway() -> Config {
+    let mut config = Config::default();
+    config.policy.ports.served = [80].into_iter().collect();
+    config.policy.ports.open_behind = Some([25].into_iter().collect());
+    config.guard.protect =
+        ["10.99.0.0/16", "2001:db8:99::/48"].map(|net| net.parse().expect("a prefix")).into();
+    let trusted = (0..MIXTURES).filter(|mixture| mixture & TRUSTED != 0);
+    let trusted = trusted.flat_map(|mixture| [true, false].map(|v4| network(mixture, v4)));
+    let trusted = trusted.map(|net| net.parse().expect("a prefix")).collect();
+    config.policy.allowlist = Allowlist::new(trusted).into();
+    config
+}
+
+/// The same, where bans cut connections, too.
+fn cutting() -> Config {
+    let mut config = gateway();
+    config.bans.drop_established = true;
+    config
+}
+
+const OPEN: Stage = Stage::Open(Path::Manual);
+
+/// Sends every packet through the table of a policy.
+fn every_packet_gets_what_is_meant(config: &Config, stage: Stage) {
+    let mut lab = Lab::open().expect("a lab");
+    let net = |text: &str| text.parse().expect("a network");
+    let server = lab.host("server", &[net("198.51.100.10/24")]).expect("a host");
+    let nets = [net("203.0.113.10/24"), net("2001:db8:1::10/64")];
+    let client = lab.host_behind(&server, "client", &nets).expect("a host");
+    lab.ready().expect("links");
+    let marks = Marks::from_bit(config.guard.mark_bit);
+    let open = stage != Stage::Closed;
+    // A bit of ours that comes along means nothing, and goes off openings with the others.
+    let stray = if open { marks.proven } else { 0 };
+    witness(&server, stray);
+    nft_load(&server, &ruleset(config, stage).to_text());
+    fill(&server);
+    let mut counts = BTreeMap::from([("banned", 0), ("suspect_stopped", 0), ("queued", 0)]);
+    let mut wanted = Seen::new();
+    let mut probes = Vec::new();
+    for (v4, mixture, to, flags) in everything() {
+        let (from, at) = (source(mixture, v4), to.at(v4));
+        let sport = 1024 + u16::from(flags);
+        probes.push(Probe::syn(SocketAddr::new(from, sport), at).flags(flags));
+        let counter = match meant(config, open, mixture, to, flags) {
+            Fate::Banned => Some("banned"),
+            Fate::Stopped => Some("suspect_stopped"),
+            Fate::On(bits) => {
+                let judged = bits & marks.judge != 0;
+                let stays = if judged { 0 } else { stray };
+                wanted.insert((from, at, sport), [FOREIGN | stays | bits].into());
+                judged.then_some("queued")
+            }
+        };
+        counter.into_iter().for_each(|name| *counts.get_mut(name).expect("its name") += 1);
+    }
+    let all = probes.len() as u64;
+    let sent = client.run(|| Forge::open().and_then(|forge| forge.flood(probes, 1_000_000)));
+    assert_eq!(sent.expect("a host").expect("packets"), all);
+    // Another processor may still be busy with the last of them.
+    let left = || counted(&server, "witness")["left"];
+    eventually(PATIENCE, "end of it", || match left() {
+        n if n == wanted.len() as u64 => Ok(()),
+        n => Err(format!("{n} of {} came out", wanted.len())),
+    });
+    let both = |set| -> Seen {
+        ["ip", "ip6"].into_iter().flat_map(|ip| seen(&server, &format!("{ip}_{set}"))).collect()
     };
-    let open = Stage::Open(Path::Manual);
-    let mut established = gateway();
-    established.bans.drop_established = true;
-    let server = || {
-        let mut config = gateway();
-        config.guard.protect = Vec::new();
-        config
-    };
-    let observe = Config { mode: Mode::Observe, ..gateway() };
-    [
-        ("a server", server(), open),
-        ("a gateway", gateway(), open),
-        ("bans that cut connections", established.clone(), open),
-        ("one that observes", observe, open),
-        ("a closed gateway", gateway(), Stage::Closed),
-        ("a closed one that cuts connections", established, Stage::Closed),
-    ]
+    let passed = both("seen");
+    let differ: Vec<_> = wanted
+        .keys()
+        .chain(passed.keys())
+        .filter(|who| wanted.get(who) != passed.get(who))
+        .take(8)
+        .map(|who| (who, wanted.get(who), passed.get(who)))
+        .collect();
+    assert!(differ.is_empty(), "packet, marks meant, marks: {differ:#?}");
+    let strange: Vec<_> = both("strange").into_iter().take(8).collect();
+    assert!(strange.is_empty(), "marks that came out: {strange:#?}");
+    assert_eq!(left(), wanted.len() as u64);
+    let counted = counted(&server, "portcullis");
+    for (counter, packets) in counts {
+        assert_eq!(counted[counter], packets, "{counter}");
+    }
+    assert!(counted["over_ceiling"] == 0 && counted["over_rate"] == 0, "{counted:?}");
 }
 
 in_lab! {
-    fn every_packet_gets_what_is_meant() {
-        let mut lab = Lab::open().expect("a lab");
-        let net = |text: &str| text.parse().expect("a network");
-        let server = lab.host("server", &[net("198.51.100.10/24")]).expect("a host");
-        let nets = [net("203.0.113.10/24"), net("2001:db8:1::10/64")];
-        let client = lab.host_behind(&server, "client", &nets).expect("a host");
-        lab.ready().expect("links");
-        for (name, config, stage) in policies() {
-            let marks = Marks::from_bit(config.guard.mark_bit);
-            let open = stage != Stage::Closed;
-            // A bit of ours that comes along means nothing, and goes off openings with the others.
-            let stray = if open { marks.proven } else { 0 };
-            nft_load(&server, "flush ruleset");
-            witness(&server, stray);
-            nft_load(&server, &ruleset(&config, stage).to_text());
-            fill(&server);
-            let mut counts = BTreeMap::from([("banned", 0), ("suspect_stopped", 0), ("queued", 0)]);
-            let mut wanted = Seen::new();
-            let mut probes = Vec::new();
-            for (v4, mixture, to, flags) in everything() {
-                let (from, at) = (source(mixture, v4), to.at(v4));
-                let sport = 1024 + u16::from(flags);
-                probes.push(Probe::syn(SocketAddr::new(from, sport), at).flags(flags));
-                let counter = match meant(&config, open, mixture, to, flags) {
-                    Fate::Banned => Some("banned"),
-                    Fate::Stopped => Some("suspect_stopped"),
-                    Fate::On(bits) => {
-                        let judged = bits & marks.judge != 0;
-                        let stays = if judged { 0 } else { stray };
-                        wanted.insert((from, at, sport), [FOREIGN | stays | bits].into());
-                        judged.then_some("queued")
-                    }
-                };
-                counter.into_iter().for_each(|name| *counts.get_mut(name).expect("its name") += 1);
-            }
-            let all = probes.len() as u64;
-            let sent = client.run(|| Forge::open().and_then(|forge| forge.flood(probes, 1_000_000)));
-            assert_eq!(sent.expect("a host").expect("packets"), all);
-            // Another processor may still be busy with the last of them.
-            let left = || counted(&server, "witness")["left"];
-            eventually(PATIENCE, "end of it", || match left() {
-                n if n == wanted.len() as u64 => Ok(()),
-                n => Err(format!("{name}: {n} of {} came out", wanted.len())),
-            });
-            let both = |set| -> Seen {
-                ["ip", "ip6"].into_iter().flat_map(|ip| seen(&server, &format!("{ip}_{set}"))).collect()
-            };
-            let passed = both("seen");
-            let differ: Vec<_> = wanted.keys().chain(passed.keys())
-                .filter(|who| wanted.get(who) != passed.get(who)).take(8)
-                .map(|who| (who, wanted.get(who), passed.get(who))).collect();
-            assert!(differ.is_empty(), "{name}: packet, marks meant, marks: {differ:#?}");
-            let strange: Vec<_> = both("strange").into_iter().take(8).collect();
-            assert!(strange.is_empty(), "{name}: marks that came out: {strange:#?}");
-            assert_eq!(left(), wanted.len() as u64, "{name}");
-            let counted = counted(&server, "portcullis");
-            for (counter, packets) in counts {
-                assert_eq!(counted[counter], packets, "{name}: {counter}");
-            }
-            assert!(counted["over_ceiling"] == 0 && counted["over_rate"] == 0, "{counted:?}");
-        }
+    fn a_server() {
+        let mut config = gateway();
+        config.guard.protect = Vec::new();
+        every_packet_gets_what_is_meant(&config, OPEN);
+    }
+
+    fn a_gateway() {
+        every_packet_gets_what_is_meant(&gateway(), OPEN);
+    }
+
+    fn a_gateway_that_cuts_connections() {
+        every_packet_gets_what_is_meant(&cutting(), OPEN);
+    }
+
+    fn one_that_observes() {
+        every_packet_gets_what_is_meant(&Config { mode: Mode::Observe, ..gateway() }, OPEN);
+    }
+
+    fn a_closed_gateway() {
+        every_packet_gets_what_is_meant(&gateway(), Stage::Closed);
+    }
+
+    fn a_closed_one_that_cuts_connections() {
+        every_packet_gets_what_is_meant(&cutting(), Stage::Closed);
     }
 }
