@@ -9,7 +9,8 @@
 //! then the first is free, and the second costs a second once; and for a suspect, or who tried in
 //! vain twice, it is one service at a time, or a matter of patience.
 //!
-//! Whoever is banned is stopped by the kernel and comes here only while its sets are being filled.
+//! Whoever is banned is stopped by the kernel, and comes here only while its sets are being filled, or
+//! while nft fails.
 
 use super::{Case, Check};
 use crate::memory::{Target, Tick, Visit};
