@@ -7,21 +7,14 @@
 use std::collections::HashSet;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
-use rustix::io::Errno;
-use rustix::net::netlink::SocketAddrNetlink;
-use rustix::net::sockopt::{Timeout, set_socket_timeout};
-use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recv, sendto,
-    socket_with,
-};
+use rustix::net::netlink::NETFILTER;
 
 use super::entry::Whom;
 use super::names::TABLE;
-use crate::host::netlink::{Attributes, HEADER, Message, Messages, attribute};
+use crate::host::netlink::{Attributes, Message, attribute, attribute_of, dump};
 use crate::memory::SourceKey;
 
 /// An element of a set of sources: whom it is about, the seconds it has left (0: it stays), and
@@ -53,16 +46,9 @@ const DATA_VALUE: u16 = 1;
 const EXPR_DATA: u16 = 2;
 const COUNTER_PACKETS: u16 = 2;
 
-// `include/uapi/linux/netlink.h`: NLM_F_REQUEST | NLM_F_DUMP; NLMSG_ERROR, NLMSG_DONE.
-const DUMP: u16 = 1 | 0x300;
-const ERROR: u16 = 2;
-const DONE: u16 = 3;
-
 /// NFPROTO_INET.
 const INET: u8 = 1;
 
-/// The kernel sends no larger part of a dump (`netlink_dump`).
-const PART: usize = 32 * 1024;
 /// A dump that takes longer is given up.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often a set that others change meanwhile is read anew.
@@ -73,8 +59,8 @@ const TRIES: usize = 3;
 pub(super) struct Dump {
     /// Its elements, each once.
     pub(super) elements: Vec<Listed>,
-    /// Somebody changed rules or sets meanwhile. The kernel goes on by count (`nft_set_ext` walks skip
-    /// as many as were told), so any elements may be missing then.
+    /// Somebody changed rules or sets meanwhile. Each part
+    /// goes on behind as many elements as were told before it, so any elements may be missing then.
     pub(super) changed: bool,
     /// Why there may be more that was not read: the set is not there (any more), the kernel does not
     /// tell, or it takes too long.
@@ -85,7 +71,12 @@ pub(super) struct Dump {
 /// can be had.
 pub(super) fn elements(set: &str) -> Dump {
     let mut reading = Reading::default();
-    let failed = read_all(set, &mut reading, Instant::now() + PATIENCE).err();
+    let deadline = Instant::now() + PATIENCE;
+    let failed = dump(NETFILTER, (GET, &request(set)), PATIENCE, |message| {
+        reading.read(message);
+        if Instant::now() > deadline { Err(io::ErrorKind::TimedOut.into()) } else { Ok(()) }
+    });
+    let failed = failed.err();
     let changed = reading.changed;
     Dump { elements: reading.finish(), changed, failed }
 }
@@ -105,47 +96,10 @@ pub(super) fn all_elements(set: &str) -> io::Result<Vec<Listed>> {
     dump.failed.map_or(Ok(dump.elements), Err)
 }
 
-fn read_all(set: &str, reading: &mut Reading, deadline: Instant) -> io::Result<()> {
-    let socket = ask(set)?;
-    let mut buffer = vec![0; PART];
-    while !reading.done {
-        match recv(&socket, &mut *buffer, RecvFlags::empty()) {
-            Ok((length, _)) => reading.read(&buffer[..length.min(PART)])?,
-            Err(Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-        if Instant::now() > deadline {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-    }
-    Ok(())
-}
-
-fn ask(set: &str) -> io::Result<OwnedFd> {
-    let family = AddressFamily::NETLINK;
-    let socket =
-        socket_with(family, SocketType::RAW, SocketFlags::CLOEXEC, Some(netlink::NETFILTER))?;
-    set_socket_timeout(&socket, Timeout::Recv, Some(PATIENCE))?;
-    sendto(&socket, &request(set), SendFlags::empty(), &SocketAddrNetlink::new(0, 0))?;
-    Ok(socket)
-}
-
-/// nlmsghdr, then nfgenmsg (family u8, version u8, resource u16), then table and set.
+/// nfgenmsg (family u8, version u8, resource u16), then table and set.
 fn request(set: &str) -> Vec<u8> {
-    let mut bytes = vec![0; HEADER + 4];
-    bytes[4..6].copy_from_slice(&GET.to_ne_bytes());
-    bytes[6..8].copy_from_slice(&DUMP.to_ne_bytes());
-    bytes[HEADER] = INET;
-    for (kind, name) in [(LIST_TABLE, TABLE), (LIST_SET, set)] {
-        let length = 4 + name.len() + 1;
-        bytes.extend((length as u16).to_ne_bytes());
-        bytes.extend(kind.to_ne_bytes());
-        bytes.extend(name.as_bytes());
-        bytes.resize(bytes.len() + 1 + length.next_multiple_of(4) - length, 0);
-    }
-    let length = bytes.len() as u32;
-    bytes[..4].copy_from_slice(&length.to_ne_bytes());
-    bytes
+    let named = |kind, name: &str| attribute_of(kind, &[name.as_bytes(), &[0]].concat());
+    [vec![INET, 0, 0, 0], named(LIST_TABLE, TABLE), named(LIST_SET, set)].concat()
 }
 
 /// A bound of an interval: with an element, a first address; without, the first one behind it.
@@ -160,34 +114,17 @@ struct Reading {
     /// The lower half of the rules' number (see [`super::generation`]), which each part carries.
     generation: Option<[u8; 2]>,
     changed: bool,
-    done: bool,
 }
 
 impl Reading {
-    /// Takes a part.
-    fn read(&mut self, part: &[u8]) -> io::Result<()> {
-        for message in Messages(part) {
-            let Message { kind, body, .. } = message.map_err(io::Error::other)?;
-            match (kind, body) {
-                (NEW, [_, _, high, low, attributes @ ..]) => {
-                    let now = [*high, *low];
-                    self.changed |= *self.generation.get_or_insert(now) != now;
-                    let elements = attribute(attributes, LIST_ELEMENTS).unwrap_or_default();
-                    Attributes(elements).for_each(|(_, element)| self.take(element));
-                }
-                // The end tells of errors as well, once there was a first part.
-                (ERROR | DONE, [a, b, c, d, ..]) => {
-                    let code = i32::from_ne_bytes([*a, *b, *c, *d]);
-                    if kind == ERROR || code < 0 {
-                        return Err(io::Error::from_raw_os_error(code.saturating_neg()));
-                    }
-                    self.done = true;
-                }
-                (DONE, _) => self.done = true,
-                _ => {}
-            }
-        }
-        Ok(())
+    fn read(&mut self, message: Message<'_>) {
+        let Message { kind: NEW, body: [_, _, high, low, attributes @ ..], .. } = message else {
+            return;
+        };
+        let now = [*high, *low];
+        self.changed |= *self.generation.get_or_insert(now) != now;
+        let elements = attribute(attributes, LIST_ELEMENTS).unwrap_or_default();
+        Attributes(elements).for_each(|(_, element)| self.take(element));
     }
 
     fn take(&mut self, element: &[u8]) {
@@ -270,61 +207,64 @@ fn prefix(first: u128, end: Option<u128>, width: u8) -> Option<IpNet> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn nlattr(kind: u16, value: &[u8]) -> Vec<u8> {
-        let mut bytes = ((4 + value.len()) as u16).to_ne_bytes().to_vec();
-        bytes.extend(kind.to_ne_bytes());
-        bytes.extend(value);
-        bytes.resize(bytes.len().next_multiple_of(4), 0);
-        bytes
-    }
-
-    fn message(kind: u16, body: &[u8]) -> Vec<u8> {
-        let mut bytes = ((HEADER + body.len()) as u32).to_ne_bytes().to_vec();
-        bytes.extend(kind.to_ne_bytes());
-        bytes.resize(HEADER, 0);
-        bytes.extend(body);
-        bytes
-    }
+    use crate::host::netlink::{self, message_of};
 
     fn element(key: &[u8], more: &[Vec<u8>]) -> Vec<u8> {
-        let key = nlattr(KEY, &nlattr(DATA_VALUE, key));
-        nlattr(1, &[key, more.concat()].concat())
+        let key = attribute_of(KEY, &attribute_of(DATA_VALUE, key));
+        attribute_of(1, &[key, more.concat()].concat())
     }
 
     fn part(elements: &[Vec<u8>]) -> Vec<u8> {
-        let list = nlattr(LIST_ELEMENTS | 0x8000, &elements.concat());
-        message(NEW, &[&[INET, 0, 0, 0][..], &list].concat())
+        let list = attribute_of(LIST_ELEMENTS | 0x8000, &elements.concat());
+        message_of(NEW, 0, &[&[INET, 0, 0, 0][..], &list].concat())
     }
 
-    fn read(parts: &[Vec<u8>]) -> Vec<(String, Option<u16>, u64, u64)> {
+    /// An end as the kernel tells it.
+    fn done(code: i32) -> Vec<u8> {
+        message_of(3, 0, &code.to_ne_bytes())
+    }
+
+    /// True: it was the last.
+    fn take(reading: &mut Reading, part: &[u8]) -> io::Result<bool> {
+        netlink::part(part, |message| {
+            reading.read(message);
+            Ok(())
+        })
+    }
+
+    fn read(elements: &[Vec<Vec<u8>>]) -> Vec<(String, Option<u16>, u64, u64)> {
         let mut reading = Reading::default();
-        parts.iter().for_each(|part| reading.read(part).unwrap());
-        assert!(reading.done);
+        for elements in elements {
+            assert!(!take(&mut reading, &part(elements)).unwrap());
+        }
+        assert!(take(&mut reading, &done(0)).unwrap());
         let all = reading.finish();
         all.iter().map(|e| (e.whom.net.to_string(), e.whom.port, e.left, e.packets)).collect()
     }
 
     fn expires(millis: u64) -> Vec<u8> {
-        nlattr(EXPIRATION, &millis.to_be_bytes())
+        attribute_of(EXPIRATION, &millis.to_be_bytes())
     }
 
     #[test]
     fn sources_with_and_without_ports() {
-        let counts =
-            [nlattr(1, &1_u64.to_be_bytes()), nlattr(COUNTER_PACKETS, &7_u64.to_be_bytes())];
-        let counter =
-            nlattr(EXPR, &[nlattr(1, b"counter\0"), nlattr(EXPR_DATA, &counts.concat())].concat());
+        let counts = [
+            attribute_of(1, &1_u64.to_be_bytes()),
+            attribute_of(COUNTER_PACKETS, &7_u64.to_be_bytes()),
+        ];
+        let counter = attribute_of(
+            EXPR,
+            &[attribute_of(1, b"counter\0"), attribute_of(EXPR_DATA, &counts.concat())].concat(),
+        );
         let six = "2001:db8:0:7::".parse::<Ipv6Addr>().unwrap().octets();
         let parts = [
-            part(&[element(&[192, 0, 2, 1], &[]), element(&six, &[expires(59_999), counter])]),
-            part(&[
+            vec![element(&[192, 0, 2, 1], &[]), element(&six, &[expires(59_999), counter])],
+            vec![
                 element(&[192, 0, 2, 2, 0, 22, 0, 0], &[expires(4_000)]),
                 element(&[&six[..], &[1, 187, 0, 0]].concat(), &[]),
                 element(&[1, 2, 3], &[]),
-                nlattr(1, &[]),
-            ]),
-            message(DONE, &[0; 4]),
+                attribute_of(1, &[]),
+            ],
         ];
         let told = |net: &str, port, left, packets| (net.to_owned(), port, left, packets);
         let mut expected = vec![
@@ -341,8 +281,8 @@ mod tests {
 
     #[test]
     fn intervals_are_prefixes() {
-        let end = || nlattr(FLAGS, &INTERVAL_END.to_be_bytes());
-        let bounds = [
+        let end = || attribute_of(FLAGS, &INTERVAL_END.to_be_bytes());
+        let bounds = vec![
             // As the kernel tells them: backwards, and from the beginning of all.
             element(&[255, 0, 0, 0], &[]),
             element(&[10, 2, 0, 0], &[end()]),
@@ -351,35 +291,31 @@ mod tests {
             element(&[10, 0, 0, 0], &[]),
             element(&[0, 0, 0, 0], &[end()]),
         ];
-        let seen = read(&[part(&bounds), message(DONE, &[])]);
+        let seen = read(&[bounds]);
         let nets: Vec<(&str, u64)> = seen.iter().map(|(net, _, left, _)| (&**net, *left)).collect();
         assert_eq!(nets, [("10.0.0.0/16", 0), ("10.1.0.0/16", 5), ("255.0.0.0/8", 0)]);
         let whole = |n: &str| n.parse::<Ipv6Addr>().unwrap().octets();
-        let bounds = [element(&whole("2001:db8::"), &[]), element(&whole("2001:db9::"), &[end()])];
-        assert_eq!(read(&[part(&bounds), message(DONE, &[])])[0].0, "2001:db8::/32");
+        let bounds =
+            vec![element(&whole("2001:db8::"), &[]), element(&whole("2001:db9::"), &[end()])];
+        assert_eq!(read(&[bounds])[0].0, "2001:db8::/32");
     }
 
     #[test]
-    fn the_kernel_may_say_no() {
-        let no = message(ERROR, &(-2_i32).to_ne_bytes());
-        let error = Reading::default().read(&no).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::NotFound);
-        assert!(Reading::default().read(&no[..18]).is_err());
-        // In the midst of it, too.
+    fn what_was_read_before_an_error_is_there() {
         let mut reading = Reading::default();
-        reading.read(&part(&[element(&[192, 0, 2, 1], &[])])).unwrap();
-        let error = reading.read(&message(DONE, &(-2_i32).to_ne_bytes())).unwrap_err();
-        assert_eq!((error.kind(), reading.done), (io::ErrorKind::NotFound, false));
-        assert_eq!(reading.finish().len(), 1, "what was read is there");
+        take(&mut reading, &part(&[element(&[192, 0, 2, 1], &[])])).unwrap();
+        let error = take(&mut reading, &done(-2)).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        assert_eq!(reading.finish().len(), 1);
     }
 
     #[test]
     fn what_changes_meanwhile_is_noticed() {
         let mut reading = Reading::default();
         let mut parts = [1, 2, 2].map(|n| part(&[element(&[192, 0, 2, n], &[])]));
-        parts[2][HEADER + 3] = 1;
+        parts[2][netlink::HEADER + 3] = 1;
         for (part, changed) in parts.iter().zip([false, false, true]) {
-            reading.read(part).unwrap();
+            take(&mut reading, part).unwrap();
             assert_eq!(reading.changed, changed);
         }
         assert_eq!(reading.finish().len(), 2, "each once");
@@ -387,15 +323,11 @@ mod tests {
 
     #[test]
     fn what_is_asked() {
-        let bytes = request("stopped4");
-        let messages: Vec<_> = Messages(&bytes).map(Result::unwrap).collect();
-        let [Message { kind: GET, body: [INET, 0, 0, 0, attributes @ ..], .. }] = messages[..]
-        else {
-            panic!("{messages:?}")
-        };
+        let body = request("stopped4");
+        let [INET, 0, 0, 0, attributes @ ..] = &body[..] else { panic!("{body:?}") };
         assert_eq!(attribute(attributes, LIST_TABLE), Some(&b"portcullis\0"[..]));
         assert_eq!(attribute(attributes, LIST_SET), Some(&b"stopped4\0"[..]));
-        assert_eq!(bytes.len() % 4, 0);
+        assert_eq!(body.len() % 4, 0);
     }
 
     proptest::proptest! {
@@ -406,8 +338,8 @@ mod tests {
             flags in proptest::prelude::any::<[u8; 4]>(),
         ) {
             let mut reading = Reading::default();
-            let _ = reading.read(&bytes);
-            let _ = reading.read(&part(&[element(&key, &[nlattr(FLAGS, &flags)]), bytes.clone()]));
+            let _ = take(&mut reading, &bytes);
+            let _ = take(&mut reading, &part(&[element(&key, &[attribute_of(FLAGS, &flags)]), bytes.clone()]));
             reading.finish();
         }
     }

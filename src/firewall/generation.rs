@@ -15,7 +15,7 @@ use rustix::net::{
     socket_with,
 };
 
-use crate::host::netlink::{HEADER, Message, Messages, attribute};
+use crate::host::netlink::{Message, Messages, REQUEST, attribute, message_of};
 
 /// NFNL_SUBSYS_NFTABLES in the upper byte, NFT_MSG_GETGEN or NFT_MSG_NEWGEN in the lower
 /// (`include/uapi/linux/netfilter/nf_tables.h`).
@@ -23,8 +23,6 @@ const GET: u16 = 10 << 8 | 16;
 const NEW: u16 = 10 << 8 | 15;
 /// NFTA_GEN_ID, in network byte order.
 const ID: u16 = 1;
-/// NLM_F_REQUEST.
-const REQUEST: u16 = 1;
 
 /// Asks for the number.
 #[derive(Debug)]
@@ -41,7 +39,9 @@ impl Generations {
     /// The number at this moment; `None` if the kernel does not tell.
     pub(super) fn now(&self) -> Option<u32> {
         let socket = self.0.as_ref()?;
-        sendto(socket, &request(), SendFlags::empty(), &SocketAddrNetlink::new(0, 0)).ok()?;
+        // nfgenmsg: family u8, version u8, resource u16.
+        let request = message_of(GET, REQUEST, &[0; 4]);
+        sendto(socket, &request, SendFlags::empty(), &SocketAddrNetlink::new(0, 0)).ok()?;
         // The kernel has answered when the question is sent. If there is more than one answer, the
         // last one is to this question.
         let (mut last, mut buffer) = (None, [0; 1024]);
@@ -56,16 +56,6 @@ impl Generations {
     }
 }
 
-/// nlmsghdr, then nfgenmsg: family u8, version u8, resource u16.
-fn request() -> [u8; HEADER + 4] {
-    let mut bytes = [0; HEADER + 4];
-    let length = bytes.len() as u32;
-    bytes[..4].copy_from_slice(&length.to_ne_bytes());
-    bytes[4..6].copy_from_slice(&GET.to_ne_bytes());
-    bytes[6..8].copy_from_slice(&REQUEST.to_ne_bytes());
-    bytes
-}
-
 fn read(answer: &[u8]) -> Option<u32> {
     match Messages(answer).next()?.ok()? {
         Message { kind: NEW, body: [_, _, _, _, attributes @ ..], .. } => {
@@ -78,15 +68,10 @@ fn read(answer: &[u8]) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::netlink::attribute_of;
 
     fn answer(kind: u16, attribute: &[u8]) -> Vec<u8> {
-        let body = [&[0; 4], &(4 + attribute.len() as u16).to_ne_bytes()[..], &ID.to_ne_bytes()];
-        let body = [body.concat(), attribute.to_vec()].concat();
-        let mut bytes = ((HEADER + body.len()) as u32).to_ne_bytes().to_vec();
-        bytes.extend(kind.to_ne_bytes());
-        bytes.resize(HEADER, 0);
-        bytes.extend(body);
-        bytes
+        message_of(kind, 0, &[&[0; 4][..], &attribute_of(ID, attribute)].concat())
     }
 
     #[test]

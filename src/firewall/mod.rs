@@ -7,8 +7,9 @@
 //!            └── watch ◀──────────── somebody else's changes
 //! ```
 //!
-//! [`ruleset()`], the ledger, the clock and the transactions are pure; `boot`, `generation`,
-//! `kernel`, `nft`, `redirect`, `store` and `watch` do the I/O; `worker` is the thread that owns them all.
+//! [`ruleset()`], the ledger, the clock and the transactions are pure; `boot`, `dump`,
+//! `generation`, `kernel`, `nft`, `redirect`, `store` and `watch` do the I/O; `worker` is the thread that
+//! owns them all.
 
 mod additions;
 mod aside;

@@ -169,25 +169,13 @@ fn text(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn attr(kind: u16, value: &[u8]) -> Vec<u8> {
-        let mut out = Vec::new();
-        out.extend_from_slice(&((4 + value.len()) as u16).to_ne_bytes());
-        out.extend_from_slice(&kind.to_ne_bytes());
-        out.extend_from_slice(value);
-        out.resize(out.len().next_multiple_of(4), 0);
-        out
-    }
+    use crate::host::netlink::{attribute_of as attr, message_of};
 
     fn message(kind: u16, family: u8, port: u32, attributes: &[u8]) -> Vec<u8> {
-        let mut out = Vec::new();
-        out.extend_from_slice(&(20 + attributes.len() as u32).to_ne_bytes());
-        out.extend_from_slice(&(SUBSYSTEM << 8 | kind).to_ne_bytes());
-        out.extend_from_slice(&[0; 6]);
-        out.extend_from_slice(&port.to_ne_bytes());
-        out.extend_from_slice(&[family, 0, 0, 0]);
-        out.extend_from_slice(attributes);
-        out
+        let mut bytes =
+            message_of(SUBSYSTEM << 8 | kind, 0, &[&[family, 0, 0, 0][..], attributes].concat());
+        bytes[12..16].copy_from_slice(&port.to_ne_bytes());
+        bytes
     }
 
     fn generation(pid: u32) -> Vec<u8> {

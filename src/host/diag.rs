@@ -7,26 +7,19 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use rustix::io::Errno;
-use rustix::net::netlink::SocketAddrNetlink;
-use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recv, sendto,
-    socket_with, sockopt,
-};
+use rustix::net::{AddressFamily, netlink};
 
-use super::netlink::{HEADER, Messages, attribute};
+use super::netlink::{attribute, dump};
 use super::tcp_state::{TcpState, TcpStates};
 
 /// `include/uapi/linux/sock_diag.h`
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
-/// `include/uapi/linux/netlink.h`
-const NLM_F_REQUEST_DUMP: u16 = 0x301;
-const NLMSG_ERROR: u16 = 2;
-const NLMSG_DONE: u16 = 3;
 /// struct inet_diag_req_v2 (`include/uapi/linux/inet_diag.h`)
 const REQUEST: usize = 56;
 /// struct inet_diag_msg
 const ANSWER: usize = 72;
+/// No part of an answer takes nearly so long.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// INET_DIAG_INFO: a struct tcp_info comes with each socket.
 const INFO: u16 = 2;
 /// INET_DIAG_SKV6ONLY: sent with every listening IPv6 socket.
@@ -112,61 +105,26 @@ pub(super) fn sockets(
 ) -> io::Result<Vec<TcpSocket>> {
     let mut found = Vec::new();
     for family in [AddressFamily::INET, AddressFamily::INET6] {
-        let (flags, protocol) = (SocketFlags::CLOEXEC, Some(netlink::SOCK_DIAG));
-        let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, protocol)?;
-        sockopt::set_socket_timeout(&socket, sockopt::Timeout::Recv, Some(Duration::from_secs(1)))?;
         let request = request(family.as_raw() as u8, states, port, detail);
-        sendto(&socket, &request, SendFlags::empty(), &SocketAddrNetlink::new(0, 0))?;
-        let mut buffer = vec![0; 1 << 16];
-        loop {
-            let length = match recv(&socket, &mut buffer[..], RecvFlags::empty()) {
-                Ok((length, _)) => length,
-                Err(Errno::INTR) => continue,
-                Err(error) => return Err(error.into()),
-            };
-            if read(&buffer[..length], &mut found)? {
-                break;
-            }
-        }
+        let question = (SOCK_DIAG_BY_FAMILY, &request[..]);
+        dump(netlink::SOCK_DIAG, question, PATIENCE, |message| {
+            found.extend(socket(message.body));
+            Ok(())
+        })?;
     }
     Ok(found)
 }
 
-fn request(
-    family: u8,
-    states: TcpStates,
-    port: Option<u16>,
-    detail: bool,
-) -> [u8; HEADER + REQUEST] {
+fn request(family: u8, states: TcpStates, port: Option<u16>, detail: bool) -> [u8; REQUEST] {
     /// IPPROTO_TCP
     const TCP: u8 = 6;
-    let mut bytes = [0; HEADER + REQUEST];
-    bytes[0..4].copy_from_slice(&((HEADER + REQUEST) as u32).to_ne_bytes());
-    bytes[4..6].copy_from_slice(&SOCK_DIAG_BY_FAMILY.to_ne_bytes());
-    bytes[6..8].copy_from_slice(&NLM_F_REQUEST_DUMP.to_ne_bytes());
-    bytes[HEADER] = family;
-    bytes[HEADER + 1] = TCP;
-    bytes[HEADER + 2] = u8::from(detail) << (INFO - 1);
-    bytes[HEADER + 4..HEADER + 8].copy_from_slice(&states.bits().to_ne_bytes());
-    bytes[HEADER + 8..HEADER + 10].copy_from_slice(&port.unwrap_or(0).to_be_bytes());
+    let mut bytes = [0; REQUEST];
+    bytes[0] = family;
+    bytes[1] = TCP;
+    bytes[2] = u8::from(detail) << (INFO - 1);
+    bytes[4..8].copy_from_slice(&states.bits().to_ne_bytes());
+    bytes[8..10].copy_from_slice(&port.unwrap_or(0).to_be_bytes());
     bytes
-}
-
-/// Reads one datagram of answers. True: it was the last.
-fn read(bytes: &[u8], found: &mut Vec<TcpSocket>) -> io::Result<bool> {
-    for message in Messages(bytes) {
-        let message =
-            message.map_err(|cut| io::Error::new(io::ErrorKind::InvalidData, cut.to_string()))?;
-        match message.kind {
-            NLMSG_DONE => return Ok(true),
-            NLMSG_ERROR => {
-                let code = message.body.first_chunk().map_or(0, |code| i32::from_ne_bytes(*code));
-                return Err(io::Error::from_raw_os_error(code.saturating_neg()));
-            }
-            _ => found.extend(socket(message.body)),
-        }
-    }
-    Ok(false)
 }
 
 /// A struct inet_diag_msg and its attributes: family, state, timer, retransmissions; ports and
@@ -288,7 +246,6 @@ mod tests {
     proptest! {
         #[test]
         fn garbage_is_an_error_and_no_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
-            let _ = read(&bytes, &mut Vec::new());
             let _ = socket(&bytes);
             let _ = quiet(&bytes);
         }

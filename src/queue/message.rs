@@ -158,21 +158,10 @@ impl Answers {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
-        let mut bytes = (4 + value.len() as u16).to_ne_bytes().to_vec();
-        bytes.extend(kind.to_ne_bytes());
-        bytes.extend(value);
-        bytes.resize(bytes.len().next_multiple_of(4), 0);
-        bytes
-    }
+    use crate::host::netlink::{attribute_of as attribute, message_of};
 
     fn message(kind: u16, body: &[u8]) -> Vec<u8> {
-        let mut bytes = (HEADER as u32 + body.len() as u32).to_ne_bytes().to_vec();
-        bytes.extend(kind.to_ne_bytes());
-        bytes.extend([0; 10]);
-        bytes.extend(body);
-        bytes
+        message_of(kind, 0, body)
     }
 
     /// As Linux 6.18 writes it.
