@@ -84,18 +84,14 @@ pub struct LiveSet {
 pub fn live_sets(listing: &[Value]) -> io::Result<Vec<LiveSet>> {
     let ours = listing.iter().filter_map(|object| object.get("set"));
     let ours = ours.filter(|set| set["family"] == "inet" && set["table"] == TABLE);
-    let bounded: Vec<(&str, u64)> =
-        ours.filter_map(|set| Some((set["name"].as_str()?, set["size"].as_u64()?))).collect();
-    if bounded.is_empty() {
-        return Ok(Vec::new());
-    }
+    let bounded = ours.filter_map(|set| Some((set["name"].as_str()?, set["size"].as_u64()?)));
     let read = |(name, size): (&str, u64)| {
         let listed = dump::all_elements(name)?;
         let holds = listed.len() as u64;
         let elements = listed.into_iter().map(|listed| (listed.whom, listed.left)).collect();
         Ok(LiveSet { name: name.to_owned(), size, holds, elements })
     };
-    bounded.into_iter().map(read).collect()
+    bounded.map(read).collect()
 }
 
 /// The kernel set in which a standing about `net` (at `port`) has its element; `None` for clean ones.

@@ -21,7 +21,7 @@ use crate::policy::{Allowlist, PortSet};
 /// The table, the redirect and the tools that change them.
 #[derive(Debug)]
 pub(super) struct Kernel {
-    pub(super) nft: Nft,
+    nft: Nft,
     own: OwnTools,
     config: Arc<Config>,
     stage: Stage,

@@ -112,19 +112,18 @@ pub struct Peek {
 impl Store {
     /// Opens the file and reads it. `now` names the copy of an unreadable file.
     pub fn open(folder: &Path, now: SystemTime) -> Result<(Self, Loaded), StoreError> {
-        let path = Self::file(folder);
-        let fail = |doing| {
-            let path = path.clone();
-            move |source| StoreError { doing, path, source }
-        };
-        let (lines, clock, good, length) = match Self::read(folder).map_err(fail("read"))? {
-            Some(Read { lines, clock, good, length, .. }) => (lines, clock, good, length),
-            None => Default::default(),
+        let read = Self::read(folder).map_err(|source| StoreError {
+            doing: "read",
+            path: Self::file(folder),
+            source,
+        })?;
+        let Some(Read { lines, clock, good, length, file }) = read else {
+            return Ok((Self::append_to(folder, 0, None)?, Loaded::default()));
         };
         let mut store = Self::append_to(folder, lines.len(), clock.clone())?;
         let damage = (good < length).then(|| {
             let aside = place_aside(folder, now);
-            let because = store.mend(good, &aside).err();
+            let because = store.mend(file.take(good), &aside).err();
             Damage { aside, because }
         });
         Ok((store, Loaded { lines, clock, damage }))
@@ -132,14 +131,11 @@ impl Store {
 
     /// Keeps the damaged file and leaves what is good in its place. If that fails, it is done when the
     /// file is written anew.
-    fn mend(&mut self, good: u64, aside: &Path) -> Result<(), StoreError> {
+    fn mend(&mut self, mut good: impl io::Read, aside: &Path) -> Result<(), StoreError> {
         (self.torn, self.aside) = (true, Some(aside.to_owned()));
         let mut bytes = Vec::new();
-        File::open(Self::file(&self.folder))
-            .and_then(|file| file.take(good).read_to_end(&mut bytes))
-            .map_err(|e| self.error("read", e))?;
-        self.replace(&bytes).map_err(|e| self.error("repair", e))?;
-        Ok(())
+        let read = good.read_to_end(&mut bytes);
+        read.and_then(|_| self.replace(&bytes)).map_err(|e| self.error("repair", e))
     }
 
     /// Puts a whole new file in the place of this one, which is kept if it is damaged.

@@ -458,13 +458,13 @@ impl Worker {
 
     /// The judge is to know the banned prefixes: the kernel may not.
     fn owe_wide(&self) {
-        let live = self.ledger.wide().filter(|_| self.config.mode == Mode::Enforce);
-        self.owed.set_wide(live.map(|entry| (entry.net, entry.until)));
+        self.owed.set_wide(self.wide(self.time()).map(|entry| (entry.net, entry.until)));
     }
 
     /// The kernel is to refuse the banned prefixes, and no others.
     fn refuse(&mut self, now: SystemTime) -> Result<(), ToolError> {
-        let wide = self.wide(now);
+        let wide = self.wide(now).map(|entry| (entry.net, secs(entry.until, now)));
+        let wide: Vec<(IpNet, u32)> = wide.collect();
         let done = self.kernel.refuse(&wide);
         match &done {
             Ok(()) => self.owed.set_wide(std::iter::empty()),
@@ -607,12 +607,9 @@ impl Worker {
     }
 
     /// The banned prefixes that are wider than a source: in observe mode, none.
-    fn wide(&self, now: SystemTime) -> Vec<(IpNet, u32)> {
-        if self.config.mode == Mode::Observe {
-            return Vec::new();
-        }
-        let live = self.ledger.wide().filter(|entry| entry.is_live(now));
-        live.map(|entry| (entry.net, secs(entry.until, now))).collect()
+    fn wide(&self, now: SystemTime) -> impl Iterator<Item = &Entry> {
+        let enforced = self.config.mode == Mode::Enforce;
+        self.ledger.wide().filter(move |entry| enforced && entry.is_live(now))
     }
 
     fn configure(
