@@ -11,7 +11,7 @@ use portcullis::lab::{Forge, Host, Lab, Probe};
 use portcullis::packet::Flags;
 use portcullis::policy::Allowlist;
 
-use crate::stage::{PATIENCE, eventually, in_lab, nft_json, nft_load};
+use crate::stage::{PATIENCE, counters, eventually, in_lab, nft_json, nft_load};
 
 // What the kernel's sets say of a source; a mixture is a number of these bits.
 const BANNED: u8 = 1;
@@ -191,16 +191,6 @@ fn seen(host: &Host, set: &str) -> Seen {
     seen
 }
 
-fn counted(host: &Host, table: &str) -> BTreeMap<String, u64> {
-    let listed = nft_json(host, &["list", "counters", "table", "inet", table]);
-    let counters = listed["nftables"].as_array().expect("objects").iter();
-    let counters = counters.filter_map(|object| object.get("counter")).map(|counter| {
-        let name = counter["name"].as_str().expect("a name").to_owned();
-        (name, counter["packets"].as_u64().expect("a number"))
-    });
-    counters.collect()
-}
-
 /// Every packet: family, mixture, destination, flags.
 fn everything() -> impl Iterator<Item = (bool, u8, To, u8)> {
     let families = [true, false].into_iter();
@@ -298,7 +288,7 @@ fn every_packet_gets_what_is_meant(config: &Config, stage: Stage) {
     let sent = client.run(|| Forge::open().and_then(|forge| forge.flood(probes, 1_000_000)));
     assert_eq!(sent.expect("a host").expect("packets"), all);
     // Another processor may still be busy with the last of them.
-    let left = || counted(&server, "witness")["left"];
+    let left = || counters(&server, "witness")["left"];
     eventually(PATIENCE, "end of it", || match left() {
         n if n == wanted.len() as u64 => Ok(()),
         n => Err(format!("{n} of {} came out", wanted.len())),
@@ -318,7 +308,7 @@ fn every_packet_gets_what_is_meant(config: &Config, stage: Stage) {
     let strange: Vec<_> = both("strange").into_iter().take(8).collect();
     assert!(strange.is_empty(), "marks that came out: {strange:#?}");
     assert_eq!(left(), wanted.len() as u64);
-    let counted = counted(&server, "portcullis");
+    let counted = counters(&server, "portcullis");
     for (counter, packets) in counts {
         assert_eq!(counted[counter], packets, "{counter}");
     }

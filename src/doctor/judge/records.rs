@@ -109,22 +109,22 @@ fn fullness(sets: &[LiveSet], note: &mut impl FnMut(Finding)) -> bool {
             crate::events::Grouped(set.holds),
             crate::events::Grouped(set.size)
         );
-        note(if set.name.starts_with("stopped") {
-            Finding::note(
+        let stem = set.name.trim_end_matches(['4', '6']);
+        note(match stem {
+            "stopped" | "stopped_at" => Finding::note(
                 FindingKind::CountingFull,
                 text,
                 "nothing, while it lasts no longer than an attack. Who is in: portcullis bans",
-            )
-        } else if set.name.starts_with("proven") {
-            Finding::off(FindingKind::ProvenFull, text, enlarge(set.size))
-        } else if set.name.starts_with("refused") {
-            let remedy = "put wide prefixes into a file of [denylist] files instead, then: \
-                          portcullis reload";
-            Finding::off(FindingKind::SetFull, text, remedy)
-        } else {
-            Finding::off(FindingKind::SetFull, text, enlarge(set.size))
+            ),
+            "proven" => Finding::off(FindingKind::ProvenFull, text, enlarge(set.size)),
+            "refused" => Finding::off(
+                FindingKind::SetFull,
+                text,
+                "put wide prefixes into a file of [denylist] files instead, then: portcullis reload",
+            ),
+            _ => Finding::off(FindingKind::SetFull, text, enlarge(set.size)),
         });
-        full |= ["banned", "suspect"].iter().any(|stem| set.name.starts_with(stem));
+        full |= matches!(stem, "banned" | "banned_at" | "suspect");
     }
     full
 }

@@ -11,7 +11,7 @@ use portcullis::lab::{Host, Process};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::kernel::{eventually, nft_json, text};
+use super::kernel::{counters, eventually, nft_json, text};
 
 /// The program under test.
 pub(crate) const PORTCULLIS: &str = env!("CARGO_BIN_EXE_portcullis");
@@ -199,12 +199,8 @@ impl<'a> Gate<'a> {
 
     /// Packets that one of the kernel table's named counters has counted.
     pub(crate) fn kernel_count(&self, name: &str) -> u64 {
-        let listing = nft_json(self.host, &["list", "counters", "table", "inet", "portcullis"]);
-        let objects = listing["nftables"].as_array().into_iter().flatten();
-        let mut counters = objects.filter_map(|object| object.get("counter"));
-        let counter = counters.find(|counter| counter["name"] == name);
-        let packets = counter.and_then(|counter| counter["packets"].as_u64());
-        packets.unwrap_or_else(|| panic!("no counter {name} in {listing}"))
+        let counters = counters(self.host, "portcullis");
+        *counters.get(name).unwrap_or_else(|| panic!("no counter {name} in {counters:?}"))
     }
 
     /// What it would say to a visit, and why.

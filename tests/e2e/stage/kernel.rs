@@ -1,5 +1,6 @@
 //! What the kernel says, and what others do to it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Output;
@@ -18,6 +19,17 @@ pub(crate) fn nft_json(host: &Host, args: &[&str]) -> Value {
     let output = nft(host, &[&["-j"], args].concat());
     assert!(output.status.success(), "nft {args:?}: {}", text(&output));
     serde_json::from_slice(&output.stdout).expect("nft writes JSON")
+}
+
+/// The named counters of a table, in packets.
+pub(crate) fn counters(host: &Host, table: &str) -> BTreeMap<String, u64> {
+    let listing = nft_json(host, &["list", "counters", "table", "inet", table]);
+    let objects = listing["nftables"].as_array().into_iter().flatten();
+    let counters = objects.filter_map(|object| object.get("counter"));
+    let named = counters.filter_map(|counter| {
+        Some((counter["name"].as_str()?.to_owned(), counter["packets"].as_u64()?))
+    });
+    named.collect()
 }
 
 /// Loads nft rules on a host. nft wants a line's end behind each brace that closes a block; other

@@ -13,7 +13,7 @@ pub(crate) use dns::{Dns, put};
 pub(crate) use enter::inside;
 pub(crate) use gate::{Gate, PORTCULLIS};
 pub(crate) use kernel::{
-    break_nft, cover_nft, eventually, mend_nft, nft, nft_json, nft_load, text,
+    break_nft, counters, cover_nft, eventually, mend_nft, nft, nft_json, nft_load, text,
 };
 pub(crate) use ledger::{Recorded, standings, write_ledger};
 pub(crate) use programs::{are_there, inside_with, is_there, skip};
