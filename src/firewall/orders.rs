@@ -205,8 +205,11 @@ pub struct Filling {
 pub(super) enum Message {
     Order(Order),
     Seen(Sighting),
-    /// Elements of the kernel's sets with their counters.
-    Counted(Vec<Listed>),
+    /// Elements of the kernel's sets with their counters, and how long it took to read them.
+    Counted {
+        elements: Vec<Listed>,
+        took: Duration,
+    },
 }
 
 /// The way to the firewall's thread. Cheap to clone.

@@ -78,7 +78,8 @@ pub(super) struct State {
     no_room: u64,
     tally: Tally,
     counting: bool,
-    counted: Option<Instant>,
+    /// When elements are counted again, unless somebody asks before.
+    count_at: Option<Instant>,
     asking: Vec<Sender<Arc<[Told]>>>,
     ticked: Option<Instant>,
     failing: Option<Failing>,
@@ -208,7 +209,7 @@ impl Worker {
         }
         match message {
             Message::Order(order) => self.obey(order, batch),
-            Message::Counted(elements) => self.counted(&elements, batch),
+            Message::Counted { elements, took } => self.counted(&elements, took, batch),
             Message::Seen(Sighting::Unsure) => {
                 // Our own large batches can be too much for the socket, so this says little.
                 self.state.repair.get_or_insert_default();
@@ -482,13 +483,12 @@ impl Worker {
     fn rebuild(&mut self) -> Result<usize, RedirectError> {
         self.owe_wide();
         self.renew().map_err(RedirectError::Table)?;
-        self.refuse(self.time()).map_err(RedirectError::Table)?;
         self.kernel.repair_iptables()?;
         Ok(self.state.backlog.all())
     }
 
-    /// Installs the table with new sets for the standings and begins to fill them; until they are
-    /// full, the judge knows what is missing.
+    /// Installs the table with new sets for the standings, has banned prefixes refused, and begins to
+    /// fill the sets; until they are full, the judge knows what is missing.
     fn renew(&mut self) -> Result<(), ToolError> {
         self.state.renew = None;
         let now = self.time();
@@ -503,6 +503,7 @@ impl Worker {
         };
         let first = self.state.backlog.next(&self.ledger, now, SLICE);
         self.kernel.renew(&first)?;
+        self.refuse(now)?;
         self.told(&first);
         Ok(())
     }

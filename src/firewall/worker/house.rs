@@ -16,6 +16,11 @@ use super::{Batch, REPAIR_PAUSE, Restored, TICK, Worker};
 
 /// How often the kernel's element counters are read without being asked.
 const COUNT_EVERY: Duration = Duration::from_secs(60);
+/// The kernel needs half a second of a processor to list 65,000 elements. So that this stays below
+/// one in so many, large sets are read less often; but before any of their elements ends, which it
+/// does five minutes after its last packet.
+const COUNT_SHARE: u32 = 200;
+const COUNT_LATEST: Duration = Duration::from_secs(240);
 /// The kernel is told whole seconds, so an element may outlast its standing by one.
 const LINGER: Duration = Duration::from_secs(3);
 /// What the kernel's table is after such a jump, or not.
@@ -29,9 +34,10 @@ impl Worker {
         }
         let back = self.itself.clone();
         let read = move || {
+            let begun = Instant::now();
             let elements = kernel::stopped();
             // If nobody is there any more, nobody wants to know.
-            let _ = back.send(Message::Counted(elements));
+            let _ = back.send(Message::Counted { elements, took: begun.elapsed() });
         };
         let reader = std::thread::Builder::new().name("portcullis-count".into());
         self.state.counting = reader.spawn(read).is_ok();
@@ -40,10 +46,10 @@ impl Worker {
         }
     }
 
-    pub(super) fn counted(&mut self, elements: &[Listed], batch: &mut Batch) {
+    pub(super) fn counted(&mut self, elements: &[Listed], took: Duration, batch: &mut Batch) {
         let now = self.time();
         self.state.counting = false;
-        self.state.counted = Some(Instant::now());
+        self.state.count_at = Some(Instant::now() + count_after(took));
         let after = u64::from(self.config.policy.offences.after.max(1));
         for element in elements {
             let whom = Whom { net: as_counted(element.whom.net), port: element.whom.port };
@@ -163,7 +169,7 @@ impl Worker {
         if self.kernel.must_poll_iptables() {
             self.check_iptables("somebody");
         }
-        if self.ledger.live() > 0 && since(self.state.counted) >= COUNT_EVERY {
+        if self.ledger.live() > 0 && self.state.count_at.is_none_or(|at| at <= now) {
             self.count();
         }
         if self.state.unsaved || self.store.is_bloated(self.ledger.len()) {
@@ -229,5 +235,23 @@ impl Worker {
     /// would not last.
     pub(super) fn time(&self) -> SystemTime {
         self.clock.reads(boot::since_boot())
+    }
+}
+
+/// How long it is until elements are counted again, if that took so long.
+fn count_after(took: Duration) -> Duration {
+    (took * COUNT_SHARE).clamp(COUNT_EVERY, COUNT_LATEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_sets_are_counted_less_often() {
+        for (took, after) in [(3, 60), (300, 60), (500, 100), (1200, 240), (30_000, 240)] {
+            let after = Duration::from_secs(after);
+            assert_eq!(count_after(Duration::from_millis(took)), after, "{took} ms");
+        }
     }
 }
