@@ -1,35 +1,29 @@
 //! A bounded table of sources: when it is full, who was not seen for longest makes room.
 
 use std::hash::BuildHasher;
-use std::hint::black_box;
 
 use foldhash::quality::SeedableRandomState as RandomState;
 
 use super::glimpse::Glimpse;
-use super::{Moment, Source, SourceKey, among};
-
-/// Two places for an index entry, one cache line each.
-const WAYS: usize = 8;
-
-/// Of a hundred places of the index, so many are used by a full table. More, and both places of a
-/// newcomer would often be full while others are empty.
-const LOAD: usize = 85;
+use super::index::{Age, Entry, Home, Index, Places, Set, Spot};
+use super::pool::{MOST_GAPS, Moved, Pool};
+use super::{Moment, Source, SourceKey};
 
 /// Sources by key, at most as many as it has room for.
 ///
-/// Of who came once, no more than a [`Glimpse`] is kept; who comes again is given a [`Row`]. Both lie
-/// side by side in the order in which they came, and one that is given up is used again. An index
-/// leads to them: each key has two sets of eight entries, by a keyed hash, and is in one of
-/// them, the emptier one when it came (Azar, Broder, Karlin, Upfal 1999: so they fill evenly). A
-/// known source costs one or two cache lines of the index and its own one or two; nothing of its
-/// neighbours is touched, however many there are, where a linked list would move them about.
+/// Of who came once, no more than a [`Glimpse`] is kept; who comes again is given a [`Row`]. Each
+/// kind lies side by side, in no more memory than it needs. An index leads to them: each key has two sets of eight
+/// entries, by a keyed hash, and is in one of them, the emptier one when it came (Azar, Broder,
+/// Karlin, Upfal 1999: so they fill evenly). A known source costs one or two cache lines of the index
+/// and its own one or two; nothing of its neighbours is touched, however many there are, where a
+/// linked list would move them about.
 ///
 /// Who makes room is the one of the sixteen in both sets who was not seen for longest, to about a
 /// quarter of a second: nearly always one of the oldest sixteenth of all. In a table for fewer than
 /// fourteen it is exactly the oldest. It promises no more.
 #[derive(Debug)]
 pub(super) struct Sources {
-    sets: Box<[Set]>,
+    index: Index,
     glimpses: Pool<Glimpse>,
     rows: Pool<Row>,
     guest: Option<Guest>,
@@ -56,141 +50,21 @@ struct Guest {
     source: Source,
 }
 
-/// What lies side by side.
-#[derive(Debug)]
-struct Pool<T> {
-    all: Vec<T>,
-    /// Those that were given up.
-    free: Vec<u32>,
+/// Glimpses in a chunk: a sixteenth of all, so that what is left of chunks is little beside them, and
+/// no more than can be given back to the system while somebody waits for a verdict (1 MiB). Rows
+/// lie in chunks of the same size, so that either kind can have what the other one gives up.
+fn chunk(capacity: usize) -> usize {
+    size_of::<Glimpse>() * (capacity / 16).next_power_of_two().clamp(64, 16_384)
 }
-
-impl<T> Pool<T> {
-    /// Room that is not used yet costs no memory.
-    fn new(capacity: usize) -> Self {
-        Self { all: Vec::with_capacity(capacity), free: Vec::new() }
-    }
-
-    fn len(&self) -> usize {
-        self.all.len() - self.free.len()
-    }
-
-    fn put(&mut self, one: T) -> usize {
-        if let Some(number) = self.free.pop() {
-            self.all[number as usize] = one;
-            number as usize
-        } else {
-            self.all.push(one);
-            self.all.len() - 1
-        }
-    }
-
-    fn give_up(&mut self, number: usize) {
-        self.free.push(number as u32);
-    }
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-#[repr(align(64))]
-struct Set([Entry; WAYS]);
-
-/// From the upper end: where it is, never zero (26 bits), bits of the hash (16), when it was last seen
-/// (22). All zero is an empty place.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Entry(u64);
-
-/// Where a source is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Home {
-    Glimpse(usize),
-    Row(usize),
-}
-
-/// A time in units of 2²⁸ ns, 268 ms, that wraps around after 13 days. Who comes back after that
-/// long may be taken for younger than he is, and is kept longer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Age(u32);
-
-impl Age {
-    const BITS: u32 = 22;
-    const MASK: u32 = (1 << Self::BITS) - 1;
-    /// Threads may come with a time that is a little older than the last one (11 s).
-    const SKEW: u32 = 40;
-
-    fn of(moment: Moment) -> Self {
-        Self((moment.0 >> 28) as u32 & Self::MASK)
-    }
-
-    /// How long before `self` the other was.
-    fn since(self, earlier: Age) -> u32 {
-        let units = self.0.wrapping_sub(earlier.0) & Self::MASK;
-        if units > Self::MASK - Self::SKEW { 0 } else { units }
-    }
-}
-
-impl Entry {
-    const TAG: u32 = 16;
-
-    const HOME: u32 = Self::TAG + Age::BITS;
-
-    fn new(home: Home, tag: u16, seen: Age) -> Self {
-        let mut entry = Self(u64::from(tag) << Age::BITS | u64::from(seen.0));
-        entry.set_home(home);
-        entry
-    }
-
-    fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-
-    #[inline]
-    fn home(self) -> Home {
-        let home = (self.0 >> Self::HOME) as usize;
-        if home.is_multiple_of(2) { Home::Glimpse(home / 2 - 1) } else { Home::Row(home / 2 - 1) }
-    }
-
-    fn set_home(&mut self, home: Home) {
-        let home = match home {
-            Home::Glimpse(number) => (number + 1) << 1,
-            Home::Row(number) => (number + 1) << 1 | 1,
-        };
-        self.0 = self.0 & ((1 << Self::HOME) - 1) | (home as u64) << Self::HOME;
-    }
-
-    fn has(self, tag: u16) -> bool {
-        !self.is_empty() && (self.0 >> Age::BITS) as u16 == tag
-    }
-
-    fn seen(self) -> Age {
-        Age(self.0 as u32 & Age::MASK)
-    }
-
-    fn set_seen(&mut self, seen: Age) {
-        self.0 = self.0 & !u64::from(Age::MASK) | u64::from(seen.0);
-    }
-}
-
-/// Where a key may be.
-#[derive(Clone, Copy, Debug)]
-struct Places {
-    sets: [usize; 2],
-    tag: u16,
-}
-
-/// Where an entry is: its set and its place there.
-type Spot = (usize, usize);
 
 impl Sources {
-    /// The most sources that an index entry can tell apart.
-    const MOST: usize = (1 << 25) - 2;
-
     /// Room for `capacity` sources, 1 to 33 million.
     pub(super) fn new(capacity: usize, hasher: RandomState) -> Self {
-        let capacity = capacity.clamp(1, Self::MOST);
-        let sets = (capacity * 100).div_ceil(LOAD * WAYS).max(2);
+        let capacity = capacity.clamp(1, Index::MOST);
         Self {
-            sets: vec![Set::default(); sets].into_boxed_slice(),
-            glimpses: Pool::new(capacity),
-            rows: Pool::new(capacity),
+            index: Index::new(capacity),
+            glimpses: Pool::new(chunk(capacity)),
+            rows: Pool::new(chunk(capacity)),
             guest: None,
             capacity,
             hasher,
@@ -216,19 +90,19 @@ impl Sources {
 
     /// A source, if it is known.
     pub(super) fn peek(&self, key: SourceKey) -> Option<Source> {
-        let (set, way) = self.find(key, self.places(key))?;
-        Some(self.source(self.sets[set].0[way].home()).0)
+        let spot = self.find(key, self.places(key))?;
+        Some(self.source(self.index.get(spot).home()).0)
     }
 
     /// What is known of a source, and when it came, if that was once.
     fn source(&self, home: Home) -> (Source, Option<Moment>) {
         match (home, &self.guest) {
-            (Home::Row(number), _) => (self.rows.all[number].source, None),
+            (Home::Row(number), _) => (self.rows[number].source, None),
             (Home::Glimpse(number), Some(guest)) if guest.number == number => {
                 (guest.source, Some(guest.now))
             }
             (Home::Glimpse(number), _) => {
-                let glimpse = &self.glimpses.all[number];
+                let glimpse = &self.glimpses[number];
                 (glimpse.source(), Some(glimpse.now()))
             }
         }
@@ -245,55 +119,83 @@ impl Sources {
     ) -> &mut Source {
         self.settle();
         let (places, seen) = (self.places(key), Age::of(now));
-        let Some((set, way)) = self.find(key, places) else {
+        let Some(spot) = self.find(key, places) else {
             let number = self.put(key, places, now);
             return &mut self.guest.insert(Guest { number, now, source: make() }).source;
         };
-        let entry = &mut self.sets[set].0[way];
+        let entry = self.index.get(spot);
         if entry.seen() != seen {
-            entry.set_seen(seen);
+            self.index.change(spot, |entry| entry.set_seen(seen));
         }
-        match entry.home() {
-            Home::Row(number) => &mut self.rows.all[number].source,
+        let row = match entry.home() {
+            Home::Row(number) => number,
             Home::Glimpse(number) => {
-                let source = self.glimpses.all[number].source();
-                self.glimpses.give_up(number);
-                let row = self.rows.put(Row { key, source });
-                entry.set_home(Home::Row(row));
-                &mut self.rows.all[row].source
+                let source = self.glimpses[number].source();
+                self.move_to_row(spot, number, Row { key, source })
             }
-        }
+        };
+        &mut self.rows[row].source
+    }
+
+    /// More is known of a source than its glimpse tells.
+    fn move_to_row(&mut self, spot: Spot, glimpse: usize, row: Row) -> usize {
+        let number = self.rows.put(row);
+        self.index.change(spot, |entry| entry.set_home(Home::Row(number)));
+        self.give_up(Home::Glimpse(glimpse));
+        number
     }
 
     /// Keeps what is to be kept of the guest: a glimpse, if that tells all, or else a row.
     #[inline]
     fn settle(&mut self) {
         let Some(Guest { number, now, source }) = self.guest.take() else { return };
-        let key = self.glimpses.all[number].key;
+        let key = self.glimpses[number].key;
         if let Some(glimpse) = Glimpse::of(key, &source, now) {
-            self.glimpses.all[number] = glimpse;
-        } else if let Some((set, way)) = self.find(key, self.places(key)) {
-            self.glimpses.give_up(number);
-            let row = self.rows.put(Row { key, source });
-            self.sets[set].0[way].set_home(Home::Row(row));
+            self.glimpses[number] = glimpse;
+        } else if let Some(spot) = self.find(key, self.places(key)) {
+            self.move_to_row(spot, number, Row { key, source });
         }
     }
 
     /// Forgets a source, and returns what was known of it.
     pub(super) fn take(&mut self, key: SourceKey) -> Option<Source> {
-        let (set, way) = self.find(key, self.places(key))?;
-        let home = std::mem::take(&mut self.sets[set].0[way]).home();
+        let spot = self.find(key, self.places(key))?;
+        let home = self.index.get(spot).home();
+        self.index.put(spot, Entry::default());
         let (source, _) = self.source(home);
         self.give_up(home);
         Some(source)
     }
 
+    /// Gives up what no entry leads to any longer.
     fn give_up(&mut self, home: Home) {
-        match home {
-            Home::Row(number) => self.rows.give_up(number),
+        let (kind, moved): (fn(usize) -> Home, _) = match home {
+            Home::Row(number) => (Home::Row, self.rows.give_up(number)),
             Home::Glimpse(number) => {
                 self.guest.take_if(|guest| guest.number == number);
-                self.glimpses.give_up(number);
+                (Home::Glimpse, self.glimpses.give_up(number))
+            }
+        };
+        if let Some((moved, count)) = moved {
+            self.follow(kind, &moved[..count]);
+        }
+    }
+
+    /// Has the index lead to those that were moved.
+    fn follow(&mut self, kind: fn(usize) -> Home, moved: &[Moved]) {
+        let mut sets = [[Set::default(); 2]; MOST_GAPS];
+        for (sets, (_, is)) in sets.iter_mut().zip(moved) {
+            *sets = self.places(self.key(kind(*is))).sets;
+            self.index.fetch(*sets);
+        }
+        for (sets, (was, is)) in sets.into_iter().zip(moved) {
+            if let Some(spot) = self.index.of(kind(*was), sets) {
+                self.index.change(spot, |entry| entry.set_home(kind(*is)));
+            }
+            if let (Home::Glimpse(was), Some(guest)) = (kind(*was), &mut self.guest)
+                && guest.number == was
+            {
+                guest.number = *is;
             }
         }
     }
@@ -304,61 +206,48 @@ impl Sources {
         if fresh.capacity == self.capacity {
             return;
         }
-        let mut known: Vec<Entry> = self.entries().collect();
+        let mut known: Vec<Entry> = self.index.entries().collect();
         known.sort_by_key(|entry| Age::of(now).since(entry.seen()));
         for entry in known.into_iter().take(fresh.capacity) {
-            let key = self.key(entry);
+            let key = self.key(entry.home());
             let (source, came) = self.source(entry.home());
             // Put as if seen now, by its age then.
             fresh.recall(key, came.unwrap_or(now), || source);
-            if let Some((set, way)) = fresh.find(key, fresh.places(key)) {
-                fresh.sets[set].0[way].set_seen(entry.seen());
+            if let Some(spot) = fresh.find(key, fresh.places(key)) {
+                fresh.index.change(spot, |fresh| fresh.set_seen(entry.seen()));
             }
         }
         fresh.settle();
         *self = fresh;
     }
 
-    fn entries(&self) -> impl Iterator<Item = Entry> {
-        self.sets.iter().flat_map(|set| set.0).filter(|entry| !entry.is_empty())
-    }
-
     #[inline]
-    fn key(&self, entry: Entry) -> SourceKey {
-        match entry.home() {
-            Home::Glimpse(number) => self.glimpses.all[number].key,
-            Home::Row(number) => self.rows.all[number].key,
+    fn key(&self, home: Home) -> SourceKey {
+        match home {
+            Home::Glimpse(number) => self.glimpses[number].key,
+            Home::Row(number) => self.rows[number].key,
         }
     }
 
     #[inline]
     fn places(&self, key: SourceKey) -> Places {
-        let hash = self.hasher.hash_one(key);
-        let count = self.sets.len();
-        let first = among(count, hash);
-        // Never the same one twice.
-        let second = (first + 1 + among(count - 1, hash >> 32)) % count;
-        Places { sets: [first, second], tag: (hash << 8) as u16 | u16::from((hash >> 32) as u8) }
+        self.index.places(self.hasher.hash_one(key))
     }
 
     /// Has the processor fetch where a key may be, without waiting for it.
     #[inline]
     pub(super) fn fetch(&self, key: SourceKey) {
-        for set in self.places(key).sets {
-            black_box(self.sets[set].0[0]);
-        }
+        self.index.fetch(self.places(key).sets);
     }
 
     #[inline]
     fn find(&self, key: SourceKey, Places { sets, tag }: Places) -> Option<Spot> {
         for set in sets {
-            // All eight at a time, and then one jump: which of them it is cannot be foreseen.
-            let has = |mask, (way, entry): (usize, &Entry)| mask | u8::from(entry.has(tag)) << way;
-            let mut alike = self.sets[set].0.iter().enumerate().fold(0u8, has);
+            let mut alike = self.index.alike(set, tag);
             while alike != 0 {
-                let way = alike.trailing_zeros() as usize;
-                if self.key(self.sets[set].0[way]) == key {
-                    return Some((set, way));
+                let spot = (set, alike.trailing_zeros() as usize);
+                if self.key(self.index.get(spot).home()) == key {
+                    return Some(spot);
                 }
                 alike &= alike - 1;
             }
@@ -369,37 +258,26 @@ impl Sources {
     /// Puts a source into the table of which nothing is known yet, and says which glimpse is its own.
     fn put(&mut self, key: SourceKey, Places { sets, tag }: Places, now: Moment) -> usize {
         let seen = Age::of(now);
-        let empty = |set: usize| self.sets[set].0.iter().filter(|entry| entry.is_empty()).count();
-        let [first, second] = sets.map(empty);
-        let emptier = if second > first { sets[1] } else { sets[0] };
-        let mut spot = None;
-        if self.len() >= self.capacity || first + second == 0 {
-            let (set, way) = self.oldest(sets, seen);
-            let given_up = std::mem::take(&mut self.sets[set].0[way]);
-            self.give_up(given_up.home());
-            spot = sets.contains(&set).then_some((set, way));
+        let [first, second] = sets.map(|set| self.index.empty(set));
+        let (emptier, empty) = if second.count_ones() > first.count_ones() {
+            (sets[1], second)
+        } else {
+            (sets[0], first)
+        };
+        let mut spot = (emptier, empty.trailing_zeros() as usize);
+        if self.len() >= self.capacity || empty == 0 {
+            let oldest = self.index.oldest(sets, seen);
+            let home = self.index.get(oldest).home();
+            self.index.put(oldest, Entry::default());
+            self.give_up(home);
+            // It is in one of both sets if they are full; if only the table is, perhaps not.
+            if sets.contains(&oldest.0) {
+                spot = oldest;
+            }
         }
         let number = self.glimpses.put(Glimpse::blank(key, now));
-        let (set, way) = spot.unwrap_or_else(|| {
-            let empty = self.sets[emptier].0.iter().position(|entry| entry.is_empty());
-            (emptier, empty.unwrap_or_default())
-        });
-        self.sets[set].0[way] = Entry::new(Home::Glimpse(number), tag, seen);
+        self.index.put(spot, Entry::new(Home::Glimpse(number), tag, seen));
         number
-    }
-
-    /// The entry that was not seen for longest in two sets, or in the next set that has any.
-    fn oldest(&self, sets: [usize; 2], now: Age) -> Spot {
-        let of = |set: usize| {
-            let ages = self.sets[set].0.iter().enumerate().filter(|(_, entry)| !entry.is_empty());
-            ages.map(move |(way, entry)| (now.since(entry.seen()), (set, way)))
-        };
-        let oldest = of(sets[0]).chain(of(sets[1])).max_by_key(|(age, _)| *age);
-        let elsewhere = || {
-            let count = self.sets.len();
-            (1..count).find_map(|step| of((sets[0] + step) % count).max_by_key(|(age, _)| *age))
-        };
-        oldest.or_else(elsewhere).map_or((sets[0], 0), |(_, spot)| spot)
     }
 }
 
@@ -433,7 +311,7 @@ mod tests {
 
     #[test]
     fn a_row_costs_what_it_says() {
-        assert_eq!((size_of::<Set>(), size_of::<Glimpse>(), size_of::<Row>()), (64, 64, 128));
+        assert_eq!((size_of::<Glimpse>(), size_of::<Row>()), (64, 128));
     }
 
     #[test]
@@ -445,8 +323,30 @@ mod tests {
             }
             assert!(table.len() <= capacity);
             assert!(table.len() * 1000 >= capacity * 995, "{} of {capacity}", table.len());
-            assert_eq!(table.entries().count(), table.len());
+            assert_eq!(table.index.entries().count(), table.len());
         }
+    }
+
+    /// Whoever comes and comes again: memory is there for what is known, and not for what was.
+    #[test]
+    fn what_is_given_up_costs_nothing() {
+        let (capacity, count) = (10_000, 8_000);
+        let mut table = table(capacity);
+        let bytes = |table: &Sources| {
+            table.glimpses.room() * size_of::<Glimpse>() + table.rows.room() * size_of::<Row>()
+        };
+        let slack = 4 * chunk(capacity);
+        // They learn one more thing each time, so a glimpse of them never tells all of it.
+        for time in 0..3 {
+            for n in 0..count {
+                let now = second(time * count + n);
+                table.recall(key(n * 77), now, Source::default).offences.denied += time as u16;
+            }
+            let known = [64, 128, 128][time as usize] * count as usize;
+            assert!((known..known + slack).contains(&bytes(&table)), "{time}: {}", bytes(&table));
+        }
+        (0..count).for_each(|n| _ = table.take(key(n * 77)));
+        assert!(table.len() == 0 && bytes(&table) < slack, "{}", bytes(&table));
     }
 
     /// As sampling sixteen does: what is forgotten is among the oldest, and hardly anything recent
@@ -539,7 +439,7 @@ mod tests {
             let mut table = table(capacity);
             for (now, n) in keys.into_iter().enumerate() {
                 table.recall(key(n), second(now as u32), || named(n)).offences.denied = n as u16;
-                prop_assert!(table.len() <= capacity && table.entries().count() == table.len());
+                prop_assert!(table.len() <= capacity && table.index.entries().count() == table.len());
                 prop_assert_eq!(table.peek(key(n)).map(|s| s.offences.denied), Some(n as u16));
             }
         }
