@@ -135,7 +135,7 @@ pub struct Offence {
 pub struct Told {
     /// The entry.
     pub entry: Entry,
-    /// Packets that the kernel stopped because of it; up to a minute old.
+    /// Packets that the kernel stopped because of it, as far as they could be counted.
     pub stopped: u64,
     /// The kernel has been told. If not, nft fails at present and it will be told later.
     pub in_kernel: bool,

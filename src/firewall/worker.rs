@@ -481,7 +481,6 @@ impl Worker {
     /// Brings the kernel in step with the ledger, whatever it holds now. Returns how many standings
     /// it will hold when its sets are full, which takes a while if they are many.
     fn rebuild(&mut self) -> Result<usize, RedirectError> {
-        self.owe_wide();
         self.renew().map_err(RedirectError::Table)?;
         self.kernel.repair_iptables()?;
         Ok(self.state.backlog.all())
@@ -491,6 +490,7 @@ impl Worker {
     /// fill the sets; until they are full, the judge knows what is missing.
     fn renew(&mut self) -> Result<(), ToolError> {
         self.state.renew = None;
+        self.owe_wide();
         let now = self.time();
         match (std::mem::take(&mut self.state.owes_all), self.config.mode) {
             (true, _) => {}

@@ -71,7 +71,7 @@ impl Index {
         Set(self.skipped + number * WAYS)
     }
 
-    /// All sets, from the one behind this number on and round.
+    /// All sets, from this one on and round.
     fn sets_from(&self, number: usize) -> impl Iterator<Item = Set> {
         (0..self.count).map(move |step| self.at((number + step) % self.count))
     }
@@ -256,6 +256,7 @@ mod tests {
                 sets.iter().all(|set| index.set(*set).as_ptr().addr().is_multiple_of(64)),
                 "{capacity}"
             );
+            sets.sort_by_key(|set| set.0);
             sets.dedup();
             assert_eq!(sets.len(), index.count, "{capacity}");
         }

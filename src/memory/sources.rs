@@ -12,11 +12,11 @@ use super::{Moment, Source, SourceKey};
 /// Sources by key, at most as many as it has room for.
 ///
 /// Of who came once, no more than a [`Glimpse`] is kept; who comes again is given a [`Row`]. Each
-/// kind lies side by side, in no more memory than it needs. An index leads to them: each key has two sets of eight
-/// entries, by a keyed hash, and is in one of them, the emptier one when it came (Azar, Broder,
-/// Karlin, Upfal 1999: so they fill evenly). A known source costs one or two cache lines of the index
-/// and its own one or two; nothing of its neighbours is touched, however many there are, where a
-/// linked list would move them about.
+/// kind lies side by side, in no more memory than it needs. An index leads to them: each key has two
+/// sets of eight entries, by a keyed hash, and is in one of them, the emptier one when it came (Azar,
+/// Broder, Karlin, Upfal 1999: so they fill evenly). A source that has a row costs one or two cache
+/// lines of the index and its own two; nothing of its neighbours is touched, however many there are,
+/// where a linked list would move them about.
 ///
 /// Who makes room is the one of the sixteen in both sets who was not seen for longest, to about a
 /// quarter of a second: nearly always one of the oldest sixteenth of all. In a table for fewer than
@@ -50,9 +50,9 @@ struct Guest {
     source: Source,
 }
 
-/// Glimpses in a chunk: a sixteenth of all, so that what is left of chunks is little beside them, and
-/// no more than can be given back to the system while somebody waits for a verdict (1 MiB). Rows
-/// lie in chunks of the same size, so that either kind can have what the other one gives up.
+/// Bytes of a chunk: for a sixteenth to an eighth of all glimpses, so that what is left of chunks is
+/// little beside them, and no more than the allocator takes back in no time (1 MiB). Rows lie in
+/// chunks of the same size, so that either kind can have what the other one gives up.
 fn chunk(capacity: usize) -> usize {
     size_of::<Glimpse>() * (capacity / 16).next_power_of_two().clamp(64, 16_384)
 }

@@ -14,12 +14,13 @@ use super::super::orders::{Message, Told};
 use super::super::store::Line;
 use super::{Batch, REPAIR_PAUSE, Restored, TICK, Worker};
 
-/// How often the kernel's element counters are read without being asked.
+/// How often the kernel's element counters are read without being asked, at most.
 const COUNT_EVERY: Duration = Duration::from_secs(60);
-/// The kernel needs half a second of a processor to list 65,000 elements. So that this stays below
-/// one in so many, large sets are read less often; but before any of their elements ends, which it
-/// does five minutes after its last packet.
+/// The kernel needs half a second of a processor to list 65,000 elements. So that this is about one
+/// second in so many, large sets are read less often.
 const COUNT_SHARE: u32 = 200;
+/// But before any of their elements ends, which it does five minutes after its last packet; and twice
+/// while a standing lasts, because whoever goes on probing stays a suspect.
 const COUNT_LATEST: Duration = Duration::from_secs(240);
 /// The kernel is told whole seconds, so an element may outlast its standing by one.
 const LINGER: Duration = Duration::from_secs(3);
@@ -48,8 +49,9 @@ impl Worker {
 
     pub(super) fn counted(&mut self, elements: &[Listed], took: Duration, batch: &mut Batch) {
         let now = self.time();
+        let shortest = self.config.bans.durations.iter().min().copied().unwrap_or(COUNT_LATEST);
         self.state.counting = false;
-        self.state.count_at = Some(Instant::now() + count_after(took));
+        self.state.count_at = Some(Instant::now() + count_after(took, shortest));
         let after = u64::from(self.config.policy.offences.after.max(1));
         for element in elements {
             let whom = Whom { net: as_counted(element.whom.net), port: element.whom.port };
@@ -238,9 +240,9 @@ impl Worker {
     }
 }
 
-/// How long it is until elements are counted again, if that took so long.
-fn count_after(took: Duration) -> Duration {
-    (took * COUNT_SHARE).clamp(COUNT_EVERY, COUNT_LATEST)
+/// How long it is until elements are counted again, if that took so long and no standing is shorter.
+fn count_after(took: Duration, shortest: Duration) -> Duration {
+    (took * COUNT_SHARE).min(COUNT_LATEST).min(shortest / 2).max(COUNT_EVERY)
 }
 
 #[cfg(test)]
@@ -249,9 +251,17 @@ mod tests {
 
     #[test]
     fn large_sets_are_counted_less_often() {
-        for (took, after) in [(3, 60), (300, 60), (500, 100), (1200, 240), (30_000, 240)] {
-            let after = Duration::from_secs(after);
-            assert_eq!(count_after(Duration::from_millis(took)), after, "{took} ms");
+        for (took, shortest, after) in [
+            (3, 600, 60),
+            (300, 600, 60),
+            (500, 600, 100),
+            (1200, 600, 240),
+            (9000, 600, 240),
+            (9000, 300, 150),
+            (9000, 30, 60),
+        ] {
+            let [shortest, after] = [shortest, after].map(Duration::from_secs);
+            assert_eq!(count_after(Duration::from_millis(took), shortest), after, "{took} ms");
         }
     }
 }
