@@ -413,6 +413,8 @@ impl Worker {
         for (reply, entry) in batch.removed {
             drop(reply.send(Some(told(entry))));
         }
+        // What was ordered before is in the kernel by now.
+        self.answer_lists();
     }
 
     fn write(&mut self, lines: &[Line]) {

@@ -42,9 +42,6 @@ impl Worker {
         };
         let reader = std::thread::Builder::new().name("portcullis-count".into());
         self.state.counting = reader.spawn(read).is_ok();
-        if !self.state.counting {
-            self.answer_lists();
-        }
     }
 
     pub(super) fn counted(&mut self, elements: &[Listed], took: Duration, batch: &mut Batch) {
@@ -64,14 +61,14 @@ impl Worker {
                 }
             }
         }
-        self.answer_lists();
     }
 
+    /// Tells who asked, once the elements are counted.
     pub(super) fn answer_lists(&mut self) {
-        let asking = std::mem::take(&mut self.state.asking);
-        if asking.is_empty() {
+        if self.state.counting || self.state.asking.is_empty() {
             return;
         }
+        let asking = std::mem::take(&mut self.state.asking);
         let now = self.time();
         let live = self.ledger.entries().filter(|entry| entry.is_live(now));
         let mut all: Vec<Told> = live
