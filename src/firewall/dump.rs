@@ -1,8 +1,9 @@
 //! The elements of a set, asked of the kernel itself.
 //!
 //! `nft -j list set` needs 120 MB for 65,000 elements, and whoever reads its JSON as much again: too
-//! much to ask of a small server again and again. What the kernel sends is read message by message. It
-//! walks the set from its beginning for each (see [`super::sets`]), so it takes its time all the same.
+//! much to ask of a small server again and again. What the kernel sends is read message by message.
+//! It walks the set from its beginning for each (see [`super::sets`]), so it takes its time all the
+//! same.
 
 use std::collections::HashSet;
 use std::io;

@@ -51,10 +51,9 @@ pub(super) const WIDE_LIMIT: usize = 1000;
 /// How long the kernel counts a source's stopped packets without a new one.
 const STOPPED_FOR: u32 = 300;
 
-/// The most sources whose stopped packets are counted one by one. The sets are listed every
-/// minute or, if that takes long, every few; and the kernel needs time with the square of their
-/// size for it: half a second for so many.
-/// Whoever finds no room is stopped all the same.
+/// The most sources whose stopped packets are counted one by one. The sets are listed every minute
+/// or, if that takes long, every few; and the kernel needs time with the square of their size for it:
+/// half a second for so many. Whoever finds no room is stopped all the same.
 const COUNTED_LIMIT: u32 = 65_536;
 
 impl KernelSet {

@@ -5,7 +5,7 @@ use std::hint::black_box;
 use super::among;
 
 /// How many entries are in a set, one cache line.
-pub(super) const WAYS: usize = 8;
+const WAYS: usize = 8;
 
 /// Of a hundred places, so many are used by a full table. More, and both places of a newcomer would
 /// often be full while others are empty.

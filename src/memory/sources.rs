@@ -159,6 +159,7 @@ impl Sources {
 
     /// Forgets a source, and returns what was known of it.
     pub(super) fn take(&mut self, key: SourceKey) -> Option<Source> {
+        self.settle();
         let spot = self.find(key, self.places(key))?;
         let home = self.index.get(spot).home();
         self.index.put(spot, Entry::default());
@@ -167,14 +168,11 @@ impl Sources {
         Some(source)
     }
 
-    /// Gives up what no entry leads to any longer.
+    /// Gives up what no entry leads to any longer. There is no guest by now, so none is moved.
     fn give_up(&mut self, home: Home) {
         let (kind, moved): (fn(usize) -> Home, _) = match home {
             Home::Row(number) => (Home::Row, self.rows.give_up(number)),
-            Home::Glimpse(number) => {
-                self.guest.take_if(|guest| guest.number == number);
-                (Home::Glimpse, self.glimpses.give_up(number))
-            }
+            Home::Glimpse(number) => (Home::Glimpse, self.glimpses.give_up(number)),
         };
         if let Some((moved, count)) = moved {
             self.follow(kind, &moved[..count]);
@@ -191,11 +189,6 @@ impl Sources {
         for (sets, (was, is)) in sets.into_iter().zip(moved) {
             if let Some(spot) = self.index.of(kind(*was), sets) {
                 self.index.change(spot, |entry| entry.set_home(kind(*is)));
-            }
-            if let (Home::Glimpse(was), Some(guest)) = (kind(*was), &mut self.guest)
-                && guest.number == was
-            {
-                guest.number = *is;
             }
         }
     }
